@@ -1,0 +1,3 @@
+//! What depends on the machine.
+
+pub mod x86_64;

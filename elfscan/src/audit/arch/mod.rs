@@ -1,0 +1,3 @@
+//! What differs between machines: one file for each, with the same functions.
+
+pub mod x86_64;

@@ -1,0 +1,142 @@
+//! What the modules of a converted program should look like, from its manifest and what it stores.
+//!
+//! Each module is put together again as it lies in memory. Pointers are stored relative to the module
+//! that they point into (at fixed addresses in `--fixed` outputs), so that the loader's changes to the
+//! module's dynamic section, a few pointers, can be taken back.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use goblin::elf::dynamic;
+use goblin::elf::program_header::PT_DYNAMIC;
+use statify::elf::{ElfFile, page_down};
+use statify::manifest::{EmbeddedFile, FileKind, Manifest};
+
+use super::image::{Backing, Bytes, Image};
+use super::process::FileId;
+
+/// The most that the modules of one file may take in memory, in bytes: far above any real one, as a
+/// manifest may say anything.
+const MOST: u64 = 4 << 30;
+
+/// DT_RELR (gABI).
+const DT_RELR: u64 = 36;
+/// The tags whose values are addresses that glibc's loader relocates in memory.
+const POINTERS: [u64; 12] = [
+    dynamic::DT_HASH,
+    dynamic::DT_GNU_HASH,
+    dynamic::DT_PLTGOT,
+    dynamic::DT_STRTAB,
+    dynamic::DT_SYMTAB,
+    dynamic::DT_RELA,
+    dynamic::DT_REL,
+    dynamic::DT_JMPREL,
+    dynamic::DT_VERSYM,
+    dynamic::DT_VERNEED,
+    dynamic::DT_VERDEF,
+    DT_RELR,
+];
+
+/// The modules of the converted file `output`, whose address 0 lies at `base`: program, loader,
+/// libraries. `None` if the manifest is damaged: what it says is not in the file.
+pub fn modules(output: &[u8], manifest: &Manifest, file: FileId, base: u64) -> Option<Vec<Image>> {
+    let mut left = MOST;
+    let embedded = manifest.files.iter().filter(|file| file.kind != FileKind::Plugin);
+    embedded.map(|part| assemble(output, manifest, part, file, base, &mut left)).collect()
+}
+
+/// The plugin whose file lies at this offset of a converted file: its path and extent.
+pub fn plugin_at(manifest: &Manifest, offset: u64) -> Option<(&EmbeddedFile, Range<u64>)> {
+    let plugins = manifest.files.iter().filter(|file| file.kind == FileKind::Plugin);
+    let mut stored = plugins.filter_map(|file| {
+        let start = file.memory.first()?.stored_at?;
+        Some((file, start..start.checked_add(file.size)?))
+    });
+    stored.find(|(_, range)| range.contains(&offset))
+}
+
+fn assemble(
+    output: &[u8],
+    manifest: &Manifest,
+    part: &EmbeddedFile,
+    file: FileId,
+    base: u64,
+    left: &mut u64,
+) -> Option<Image> {
+    let memory = part.memory.clone();
+    let end = memory.iter().filter(|memory| memory.stored_at.is_some());
+    let end = end.map(|memory| memory.address.checked_add(memory.size)).max()??;
+    let len = end.checked_sub(part.address)?;
+    *left = left.checked_sub(len)?;
+    let mut bytes = vec![0; usize::try_from(len).ok()?];
+    let mut stored_ranges = Vec::new();
+    for piece in &memory {
+        let Some(stored_at) = piece.stored_at else { continue };
+        let from = usize::try_from(stored_at).ok()?;
+        let to = usize::try_from(piece.address.checked_sub(part.address)?).ok()?;
+        let len = usize::try_from(piece.size).ok()?;
+        let source = output.get(from..from.checked_add(len)?)?;
+        bytes.get_mut(to..to.checked_add(len)?)?.copy_from_slice(source);
+        stored_ranges.push(to as u64..(to + len) as u64);
+    }
+    // The module's own file, as far as it is in memory: what the program headers say of the file
+    // becomes what they say of addresses.
+    let first = page_down(ElfFile::parse_any(&bytes).ok()?.loads().map(|load| load.p_vaddr).min()?);
+    let base = if part.fixed { 0 } else { base };
+    let elf_bias = base.wrapping_add(part.address).wrapping_sub(first);
+    let stored_bias = match (part.fixed, manifest.options.fixed) {
+        (true, _) => elf_bias,
+        (false, true) => part.address.wrapping_sub(first),
+        (false, false) => 0u64.wrapping_sub(first),
+    };
+    rewrite(&mut bytes, first, stored_bias)?;
+    let known = stored_ranges.iter().map(|range| range.start + first..range.end + first).collect();
+    let window = 0..bytes.len();
+    Some(Image {
+        name: part.path.display().to_string(),
+        bytes: Bytes::Assembled(Arc::new(bytes)),
+        window,
+        bias: elf_bias,
+        backing: Backing::Converted(file, base, memory),
+        known: Some(known),
+        stored_bias: Some(stored_bias),
+    })
+}
+
+/// Makes file offsets of addresses, and addresses before any bias of the loader's pointers, which
+/// are stored with `bias`. `bytes` begin with the address `first`.
+fn rewrite(bytes: &mut [u8], first: u64, bias: u64) -> Option<()> {
+    let elf = ElfFile::parse_any(bytes).ok()?;
+    if !elf.is_64() || !elf.is_little_endian() {
+        return None;
+    }
+    let (table, segments) = (usize::try_from(elf.header().e_phoff).ok()?, elf.segments().to_vec());
+    let span = elf.span()?;
+    let len = bytes.len() as u64;
+    for (index, segment) in segments.iter().enumerate() {
+        let Some(offset) = segment.p_vaddr.checked_sub(first) else { continue };
+        // Elf64_Phdr: type, flags, offset, vaddr, paddr, filesz, memsz, align.
+        let at = table.checked_add(index.checked_mul(56)?)?;
+        bytes.get_mut(at + 8..at + 16)?.copy_from_slice(&offset.to_le_bytes());
+        let stored = segment.p_filesz.min(len.saturating_sub(offset));
+        bytes.get_mut(at + 32..at + 40)?.copy_from_slice(&stored.to_le_bytes());
+        if segment.p_type != PT_DYNAMIC {
+            continue;
+        }
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(usize::try_from(stored).ok()?)?;
+        for entry in bytes.get_mut(start..end)?.as_chunks_mut::<16>().0 {
+            let words = entry.as_chunks_mut::<8>().0;
+            let value = u64::from_le_bytes(words[1]);
+            if !POINTERS.contains(&u64::from_le_bytes(words[0])) || bias == 0 {
+                continue;
+            }
+            // A loader that leaves the section alone (musl's) has it as the file has it.
+            let before = value.wrapping_sub(bias);
+            if span.contains(&before) && !span.contains(&value) {
+                words[1] = before.to_le_bytes();
+            }
+        }
+    }
+    Some(())
+}

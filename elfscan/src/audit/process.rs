@@ -1,0 +1,294 @@
+//! A process as /proc shows it (proc(5)): its mappings, its memory, the files it has mapped. It is
+//! neither stopped nor attached to.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use statify::elf::PAGE;
+use statify::procfs::{self, Mapping, PageState};
+
+/// In the flags of /proc/PID/stat: a thread of the kernel's (linux/sched.h).
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// Why a process cannot be audited.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is none of this id.
+    #[error("process {0}: there is no such process")]
+    Missing(u32),
+    /// It has no memory of its own.
+    #[error(
+        "process {0} ({1}): it is a thread of the kernel, which has no file and no memory of its own"
+    )]
+    Kernel(u32, String),
+    /// It has ended.
+    #[error("process {0} ({1}): it has ended (a zombie), so that there is no memory left to audit")]
+    Zombie(u32, String),
+    /// It ended, or became another program, meanwhile.
+    #[error(
+        "process {0} ({1}): it ended or executed another program while it was looked at; try again"
+    )]
+    Vanished(u32, String),
+    /// No permission to trace it.
+    #[error(
+        "process {0} ({1}): its memory may not be read; this takes the permission to trace it: be root (with CAP_SYS_PTRACE) or its owner, and see kernel.yama.ptrace_scope"
+    )]
+    Denied(u32, String),
+    /// A program for 32 bits or another machine.
+    #[error("process {0} ({1}): {2}")]
+    Unsupported(u32, String, statify::elf::ElfError),
+    /// A converted program that does not say what is in it.
+    #[error(
+        "process {0} ({1}): it is a converted program whose manifest is damaged, so that it cannot be told what its memory should be; `elfscan check` tells what became of the file"
+    )]
+    Manifest(u32, String),
+    /// /proc has another form, or something fails that should not.
+    #[error("process {0} ({1}): {2}: {3}")]
+    Proc(u32, String, &'static str, #[source] io::Error),
+}
+
+/// A file by device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// Major and minor number.
+    pub device: (u32, u32),
+    /// The inode's number.
+    pub inode: u64,
+}
+
+impl FileId {
+    /// Of what is mapped; none for anonymous memory.
+    pub fn of(mapping: &Mapping) -> Option<Self> {
+        (mapping.inode != 0).then_some(Self { device: mapping.device, inode: mapping.inode })
+    }
+}
+
+/// How a mapped file was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// It is the mapped file itself.
+    Same,
+    /// A file of the same path, on a file system that tells other device numbers here than there: to
+    /// be compared by its build-id.
+    Unsure,
+}
+
+/// A process.
+#[derive(Debug)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// Its name (comm).
+    pub name: String,
+    dir: PathBuf,
+    memory: File,
+    pages: Option<File>,
+    started: u64,
+}
+
+impl Process {
+    /// Opens it for reading.
+    pub fn open(pid: u32) -> Result<Self, Refusal> {
+        let dir = PathBuf::from(format!("/proc/{pid}"));
+        let stat = std::fs::read(dir.join("stat")).map_err(|_| Refusal::Missing(pid))?;
+        let stat = Stat::parse(&stat).ok_or_else(|| {
+            Refusal::Proc(pid, String::new(), "/proc/PID/stat", ErrorKind::InvalidData.into())
+        })?;
+        let name = stat.name;
+        if stat.flags & PF_KTHREAD != 0 {
+            return Err(Refusal::Kernel(pid, name));
+        }
+        if matches!(stat.state, b'Z' | b'X' | b'x') {
+            return Err(Refusal::Zombie(pid, name));
+        }
+        let memory = match File::open(dir.join("mem")) {
+            Ok(memory) => memory,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(Refusal::Denied(pid, name));
+            }
+            Err(error) if is_gone(&error) => return Err(Refusal::Vanished(pid, name)),
+            Err(error) => return Err(Refusal::Proc(pid, name, "/proc/PID/mem", error)),
+        };
+        let pages = File::open(dir.join("pagemap")).ok();
+        Ok(Self { pid, name, dir, memory, pages, started: stat.started })
+    }
+
+    /// It ended or changed.
+    pub fn vanished(&self) -> Refusal {
+        Refusal::Vanished(self.pid, self.name.clone())
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&self) -> bool {
+        let stat = std::fs::read(self.dir.join("stat")).ok();
+        let stat = stat.as_deref().and_then(Stat::parse);
+        stat.is_some_and(|stat| stat.started == self.started && !matches!(stat.state, b'Z' | b'X'))
+    }
+
+    /// Its mappings; ascending.
+    pub fn maps(&self) -> Result<Vec<Mapping>, Refusal> {
+        let failed = |error: io::Error| match error.kind() {
+            ErrorKind::PermissionDenied => Refusal::Denied(self.pid, self.name.clone()),
+            _ if is_gone(&error) => self.vanished(),
+            _ => Refusal::Proc(self.pid, self.name.clone(), "/proc/PID/maps", error),
+        };
+        let text = std::fs::read(self.dir.join("maps")).map_err(failed)?;
+        if text.is_empty() {
+            return Err(self.vanished());
+        }
+        procfs::parse_maps(&text).ok_or_else(|| failed(ErrorKind::InvalidData.into()))
+    }
+
+    /// The path of its program as the kernel tells it.
+    pub fn program(&self) -> Option<PathBuf> {
+        std::fs::read_link(self.dir.join("exe")).ok()
+    }
+
+    /// Its program's file.
+    pub fn open_program(&self) -> io::Result<File> {
+        open_regular(&self.dir.join("exe"))
+    }
+
+    /// Reads memory, as much as is there; 0 if nothing is.
+    pub fn read_some(&self, address: u64, bytes: &mut [u8]) -> usize {
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.memory.read_at(&mut bytes[done..], address.wrapping_add(done as u64)) {
+                Ok(0) => break,
+                Ok(len) => done += len,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        done
+    }
+
+    /// A word of its memory.
+    pub fn word(&self, address: u64) -> Option<u64> {
+        let mut bytes = [0; 8];
+        (self.read_some(address, &mut bytes) == 8).then(|| u64::from_le_bytes(bytes))
+    }
+
+    /// A NUL-terminated string of at most a page.
+    pub fn string(&self, address: u64) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; PAGE as usize];
+        let len = self.read_some(address, &mut bytes);
+        let end = bytes[..len].iter().position(|&byte| byte == 0)?;
+        bytes.truncate(end);
+        Some(bytes)
+    }
+
+    /// What the kernel says of these pages; `None` if it does not.
+    pub fn pages(&self, range: &Range<u64>) -> Option<Vec<PageState>> {
+        let len = (range.end - range.start) / PAGE * 8;
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        self.pages.as_ref()?.read_exact_at(&mut bytes, range.start / PAGE * 8).ok()?;
+        let words = bytes.as_chunks::<8>().0.iter();
+        Some(words.map(|word| PageState(u64::from_le_bytes(*word))).collect())
+    }
+
+    /// Opens the file behind a mapping: by /proc/PID/map_files, which leads to it even if it was
+    /// deleted, or where this is not permitted by its path as the process sees it.
+    pub fn open_mapped(&self, mapping: &Mapping) -> io::Result<(File, Identity)> {
+        let Range { start, end } = mapping.range;
+        let link = self.dir.join(format!("map_files/{start:x}-{end:x}"));
+        if let Ok(file) = open_regular(&link) {
+            return Ok((file, Identity::Same));
+        }
+        let name = Path::new(std::ffi::OsStr::from_bytes(&mapping.name));
+        let inside = name.strip_prefix("/").map_err(|_| io::Error::from(ErrorKind::NotFound))?;
+        // The process's own root: its last component is followed by the kernel, not by its text.
+        let file = open_regular(&self.dir.join("root").join(inside));
+        let file = match file {
+            Err(_) if self.program().is_some_and(|program| program == name) => self.open_program(),
+            other => other,
+        }?;
+        let found = file.metadata()?;
+        let device = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
+        if found.ino() != mapping.inode {
+            return Err(ErrorKind::NotFound.into());
+        }
+        let identity = if device == mapping.device { Identity::Same } else { Identity::Unsure };
+        Ok((file, identity))
+    }
+}
+
+/// Opens a file without waiting for anything, if it is a regular one.
+fn open_regular(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
+    }
+    let file =
+        File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+/// What is of interest in /proc/PID/stat.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    name: String,
+    state: u8,
+    flags: u64,
+    started: u64,
+}
+
+impl Stat {
+    /// The name stands in parentheses and may hold anything.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let open = text.iter().position(|&byte| byte == b'(')?;
+        let close = text.iter().rposition(|&byte| byte == b')')?;
+        let name = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
+        let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // State is the third field of the line, flags the 9th, the time of the start the 22nd.
+        Some(Self {
+            name,
+            state: *fields.first()?.as_bytes().first()?,
+            flags: fields.get(6)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+}
+
+/// The ids of all processes; ascending.
+pub fn all() -> io::Result<Vec<u32>> {
+    let entries = std::fs::read_dir("/proc")?;
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut ids: Vec<u32> = ids.collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_may_hold_anything() {
+        let text = b"7 (a) R (b) S 1 7 7 0 -1 2097216 0 0 0 0 1 2 3 4 20 0 1 0 42 9 9\n";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.name.as_str(), stat.state, stat.started), ("a) R (b", b'S', 42));
+        assert_ne!(stat.flags & PF_KTHREAD, 0);
+        assert_eq!(Stat::parse(b"7 )x( S"), None);
+    }
+
+    #[test]
+    fn its_own_memory_and_files() {
+        let process = Process::open(std::process::id()).unwrap();
+        let here = 0x1234_5678_9abc_def0_u64;
+        assert_eq!(process.word(&raw const here as u64), Some(here));
+        assert_eq!(process.word(8), None);
+        let maps = process.maps().unwrap();
+        let own = maps.iter().find(|mapping| mapping.inode != 0).unwrap();
+        assert_eq!(process.open_mapped(own).unwrap().1, Identity::Same);
+        assert!(matches!(Process::open(u32::MAX), Err(Refusal::Missing(_))));
+    }
+}

@@ -1,0 +1,18 @@
+//! `elfscan generate`: the man page and the shells' completions.
+
+use statify::command_line::{self, Generated};
+
+use crate::{Failure, Verdict, cli};
+
+/// Print the man page or a shell's completions
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// What to print
+    what: Generated,
+}
+
+/// Prints it.
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    command_line::print(arguments.what.text(cli::command())?)?;
+    Ok(Verdict::Good)
+}

@@ -1,0 +1,227 @@
+//! Every byte of the file: under a hash, or zero. Which page is damaged the pages' checksums tell;
+//! they are looked at only if something is.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use statify::elf::PAGE;
+use statify::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, hex, note};
+use statify::seal::{self, CHECKSUM, PAGES_TYPE};
+
+use super::problem::{Part, Problem, Problems};
+use crate::converted::open::Converted;
+use crate::converted::places;
+
+/// The most pages of one segment that are told one by one.
+const MOST_PAGES: usize = 4;
+
+/// Checks them.
+pub fn check(converted: &Converted<'_>, extents: &[Range<u64>], problems: &mut Problems) {
+    let notes = check_notes(converted, problems);
+    check_hashes(converted, problems);
+    if let Some(notes) = notes {
+        check_padding(converted, notes, extents, problems);
+    }
+}
+
+/// The notes behind everything: exactly two, and nothing behind them. Where they are.
+fn check_notes(converted: &Converted<'_>, problems: &mut Problems) -> Option<Range<u64>> {
+    let (elf, bytes) = (&converted.elf, converted.bytes());
+    let json = elf.note(NOTE_NAME, NOTE_TYPE)?;
+    let checksums = elf.note(NOTE_NAME, PAGES_TYPE).unwrap_or_default();
+    let mut notes = note(NOTE_TYPE, json);
+    let first =
+        (json.as_ptr() as usize - bytes.as_ptr() as usize).checked_sub(12 + NOTE_NAME.len())?;
+    notes.extend(note(PAGES_TYPE, checksums));
+    let end = first + notes.len();
+    if bytes.get(first..end) != Some(&notes[..]) {
+        problems
+            .add(Part::Manifest, "its note, or that of the pages' checksums behind it, is damaged");
+    }
+    let segments = elf.segments().iter();
+    let is_whole = |segment: &goblin::elf::program_header::ProgramHeader| {
+        (segment.p_offset, segment.p_filesz) == (first as u64, notes.len() as u64)
+    };
+    let listed = segments.filter(|segment| is_whole(segment)).count() == 1;
+    problems.expect(listed, Part::Manifest, "no program header says where it is");
+    let len = bytes.len();
+    if len > end {
+        let problem =
+            Problem::new(Part::Padding, format!("{} bytes behind the file's end", len - end));
+        problems.push(problem.at(end as u64));
+    }
+    Some(first as u64..end as u64)
+}
+
+/// Hashes the build-id and every module; where one is wrong, looks for the pages.
+fn check_hashes(converted: &Converted<'_>, problems: &mut Problems) {
+    let (elf, bytes, manifest) = (&converted.elf, converted.bytes(), &converted.manifest);
+    // Otherwise reported; and what overlaps could be hashed for ever.
+    let Some(stored) = manifest.stored() else { return };
+    if stored.last().is_some_and(|range| range.end > bytes.len() as u64) {
+        return;
+    }
+    let damaged: Vec<&EmbeddedFile> = manifest
+        .files
+        .par_iter()
+        .filter(|file| stored_hash(converted, file).as_deref() != Some(&*file.stored_blake3))
+        .collect();
+    let own = elf.build_id();
+    let build_id = seal::build_id(bytes, elf, manifest);
+    let sealed = build_id.is_some_and(|id| own.as_deref() == Some(&id));
+    if sealed && damaged.is_empty() {
+        return;
+    }
+    let Some(pages) = seal::pages(bytes, elf, manifest) else {
+        problems
+            .add(Part::Headers, "headers or manifest are damaged: the build-id cannot be computed");
+        return damaged.iter().for_each(|file| problems.push(not_as_written(file)));
+    };
+    let found = seal::checksums(bytes, elf, &pages);
+    let expected = elf.note(NOTE_NAME, PAGES_TYPE).unwrap_or_default();
+    if expected.len() != found.len() {
+        problems.add(Part::Manifest, "there is not one checksum for each page");
+        return damaged.iter().for_each(|file| problems.push(not_as_written(file)));
+    }
+    let pairs = found.chunks_exact(CHECKSUM).zip(expected.chunks_exact(CHECKSUM));
+    let wrong: Vec<u64> =
+        pages.iter().zip(pairs).filter(|(_, (a, b))| a != b).map(|(&page, _)| page).collect();
+    // Are they right, and those in the note wrong?
+    let with_these = seal::build_id_with(bytes, elf, manifest, &found);
+    let pages_are_right = with_these.is_some_and(|id| own.as_deref() == Some(&id));
+    let mut told = tell(converted, &wrong, &damaged, pages_are_right, problems);
+    for file in damaged {
+        let range = |memory: &Memory| memory.stored_at.map(|at| at..at + memory.size);
+        let mut own = file.memory.iter().filter_map(range);
+        if !own.any(|range| wrong.iter().any(|page| range.contains(page))) {
+            let what =
+                "the manifest's hash of it is not its memory's, every page of which is as written";
+            problems.push(Problem { part: Part::Manifest, ..Problem::of(file, what) });
+            told = true;
+        }
+    }
+    if !told {
+        let what = "it, or the build-id itself, is not as it was written (every page is)";
+        problems.add(Part::Manifest, what);
+    }
+}
+
+fn not_as_written(file: &EmbeddedFile) -> Problem {
+    Problem::of(file, "its memory is not what the manifest's hash says")
+}
+
+/// Says which pages are wrong; whether there are any.
+fn tell(
+    converted: &Converted<'_>,
+    wrong: &[u64],
+    damaged: &[&EmbeddedFile],
+    pages_are_right: bool,
+    problems: &mut Problems,
+) -> bool {
+    let front = seal::front(&converted.elf).unwrap_or_default();
+    let code = converted.elf.header().e_entry;
+    let code = converted.elf.loads().find(|load| load.p_vaddr == code).map(|load| load.p_offset);
+    let mut some = Few::default();
+    for &page in wrong.iter().filter(|page| front.contains(page)) {
+        let part = match page {
+            0 => Part::Headers,
+            _ if code.is_some_and(|code| page >= code) => Part::Starter,
+            _ => Part::Tables,
+        };
+        let problem = if pages_are_right {
+            Problem::new(Part::Manifest, CHECKSUM_WRONG)
+        } else {
+            Problem::new(part, WRITTEN)
+        };
+        some.add(problem.at(page), problems);
+    }
+    some.end(problems);
+    for (file, memory) in places::all(&converted.manifest) {
+        let Some(start) = memory.stored_at else { continue };
+        let first = wrong.partition_point(|&page| page < start);
+        let own = wrong[first..].iter().take_while(|&&page| page - start < memory.size);
+        for &page in own {
+            let is_right = match file {
+                Some(file) => !damaged.iter().any(|it| std::ptr::eq(*it, file)),
+                None => pages_are_right,
+            };
+            let problem = match file {
+                _ if is_right => Problem::new(Part::Manifest, CHECKSUM_WRONG),
+                Some(file) => Problem::of(file, WRITTEN),
+                None => Problem::new(Part::Memory, WRITTEN),
+            };
+            let (prot, address) =
+                (Some(memory.prot.clone()), Some(memory.address.wrapping_add(page - start)));
+            some.add(Problem { prot, address, ..problem }.at(page), problems);
+        }
+        some.end(problems);
+    }
+    !wrong.is_empty()
+}
+
+const CHECKSUM_WRONG: &str = "the checksum of this page, behind the manifest, is damaged";
+const WRITTEN: &str = "the page is not as it was written";
+
+/// A few problems alike, and how many there are more.
+#[derive(Default)]
+struct Few {
+    last: Option<Problem>,
+    count: usize,
+}
+
+impl Few {
+    fn add(&mut self, problem: Problem, problems: &mut Problems) {
+        self.count += 1;
+        if self.count <= MOST_PAGES {
+            problems.push(problem.clone());
+        }
+        self.last = Some(problem);
+    }
+
+    fn end(&mut self, problems: &mut Problems) {
+        let more = std::mem::take(&mut self.count).saturating_sub(MOST_PAGES);
+        if let Some(last) = self.last.take().filter(|_| more > 0) {
+            let what = format!("and {more} pages more, this one the last");
+            problems.push(Problem { what, ..last });
+        }
+    }
+}
+
+/// BLAKE3 of what the output holds of a file, in hexadecimal.
+pub fn stored_hash(converted: &Converted<'_>, file: &EmbeddedFile) -> Option<String> {
+    let mut hash = blake3::Hasher::new();
+    for memory in &file.memory {
+        if let Some(start) = memory.stored_at {
+            hash.update(converted.part(start..start.checked_add(memory.size)?)?);
+        }
+    }
+    Some(hex(hash.finalize().as_bytes()))
+}
+
+/// What is neither headers, starter, memory nor notes is zero.
+fn check_padding(
+    converted: &Converted<'_>,
+    notes: Range<u64>,
+    extents: &[Range<u64>],
+    problems: &mut Problems,
+) {
+    let Some(mut used) = converted.manifest.stored() else { return };
+    used.extend(seal::front(&converted.elf));
+    let end = notes.end;
+    used.push(notes);
+    used.sort_unstable_by_key(|range| range.start);
+    let mut at = 0;
+    for range in used {
+        let gap = at..range.start.min(end);
+        let first = extents.partition_point(|extent| extent.end <= gap.start);
+        for extent in extents[first..].iter().take_while(|extent| extent.start < gap.end) {
+            let part = extent.start.max(gap.start)..extent.end.min(gap.end);
+            let bytes = converted.part(part.clone()).unwrap_or_default();
+            if let Some(other) = bytes.iter().position(|&byte| byte != 0) {
+                let page = (part.start + other as u64) / PAGE * PAGE;
+                problems.push(Problem::new(Part::Padding, "it is not zero").at(page));
+            }
+        }
+        at = at.max(range.end);
+    }
+}

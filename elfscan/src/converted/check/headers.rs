@@ -1,0 +1,53 @@
+//! The ELF header and the program headers, as a kernel maps them.
+
+use goblin::elf::header::{ET_DYN, ET_EXEC};
+use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_STACK, PT_LOAD, PT_NOTE};
+use statify::elf::PAGE;
+use statify::seal;
+
+use super::problem::{Part, Problem, Problems};
+use crate::converted::open::Converted;
+
+/// Checks them.
+pub fn check(converted: &Converted<'_>, problems: &mut Problems) {
+    let (header, segments) = (converted.elf.header(), converted.elf.segments());
+    let mut expect = |holds: bool, what: &str| problems.expect(holds, Part::Headers, what);
+    let is_exec = header.e_type == ET_EXEC;
+    expect(is_exec || header.e_type == ET_DYN, "it is no executable");
+    let fixed = converted.manifest.options.fixed;
+    expect(is_exec == fixed, "its type is not what the manifest says of its addresses");
+    expect(
+        (header.e_phoff, header.e_phentsize) == (64, 56),
+        "the program headers are not behind the ELF header",
+    );
+    expect((header.e_shoff, header.e_shnum) == (0, 0), "it has section headers");
+    let table = (64 + 56 * segments.len() + seal::NOTE) as u64;
+    expect(table <= PAGE, "the program headers take more than a page");
+    let count = |kind| segments.iter().filter(|segment| segment.p_type == kind).count();
+    let known = [PT_LOAD, PT_GNU_STACK, PT_NOTE];
+    for segment in segments.iter().filter(|segment| !known.contains(&segment.p_type)) {
+        let kind = goblin::elf::program_header::pt_to_str(segment.p_type);
+        expect(false, &format!("it has a program header of type {kind} ({:#x})", segment.p_type));
+    }
+    expect(count(PT_GNU_STACK) == 1, "it has not exactly one PT_GNU_STACK");
+    expect(count(PT_NOTE) == 2, "it has not exactly two PT_NOTEs");
+    let mut end = None;
+    for load in converted.elf.loads() {
+        let at = |what: &str| Problem {
+            address: Some(load.p_vaddr),
+            ..Problem::new(Part::Headers, format!("the PT_LOAD {what}"))
+        };
+        if load.p_flags & (PF_W | PF_X) == PF_W | PF_X {
+            problems.push(at("is writable and executable"));
+        }
+        let whole = (load.p_vaddr | load.p_filesz | load.p_memsz) % PAGE == 0
+            && (load.p_filesz == 0 || load.p_offset % PAGE == 0);
+        if !whole {
+            problems.push(at("is no run of whole pages of the file"));
+        }
+        if end.is_some_and(|end| load.p_vaddr < end) {
+            problems.push(at("overlaps the one before, or is out of order"));
+        }
+        end = Some(load.p_vaddr.saturating_add(load.p_memsz));
+    }
+}

@@ -1,0 +1,115 @@
+//! The starter: its tables held against the memory that they are for, and its code.
+
+use starter::params::{ABSOLUTE, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, SECURE_REFUSED};
+use statify::elf::PAGE;
+use statify::parameters::Parameters;
+
+use super::problem::{Part, Problem, Problems};
+use crate::converted::memory::{self, Memory};
+use crate::converted::open::Converted;
+use crate::converted::places::Places;
+
+/// The most words at wrong places that are told.
+const MOST: usize = 5;
+
+/// Checks the tables.
+pub fn check(
+    converted: &Converted<'_>,
+    parameters: &Parameters<'_>,
+    places: &Places,
+    memory: &Memory,
+    problems: &mut Problems,
+) {
+    let params = &parameters.params;
+    let at = |place: u64, what: &str| Problem {
+        address: Some(places.normal(place)),
+        ..Problem::new(Part::Tables, what)
+    };
+    for fault in &memory.faults {
+        problems.push(at(fault.place, fault.what));
+    }
+    problems.expect(params.page_size == PAGE, Part::Tables, "it is laid out for other pages");
+    problems.expect(
+        params.secure <= SECURE_REFUSED,
+        Part::Tables,
+        "what to do under AT_SECURE is unknown",
+    );
+    let aligned = params.alignment.is_power_of_two() && params.alignment >= PAGE;
+    problems.expect(aligned, Part::Tables, "the alignment is no power of two, or less than a page");
+    let base = converted.elf.loads().next().map_or(0, |load| load.p_vaddr);
+    let code = params.vaddr.wrapping_add(size_of::<starter::params::Params>() as u64);
+    let unmapped = params.unmap == 0 || params.unmap == code.wrapping_sub(base);
+    problems.expect(
+        unmapped,
+        Part::Tables,
+        "what is unmapped before the hand-off is not the tables",
+    );
+    for (place, what) in [
+        (params.handoff, "the hand-off leads to no code"),
+        (params.entry, "the program's entry point leads to no code"),
+    ] {
+        if !memory.is_code(places.normal(place)) {
+            problems.push(at(place, what));
+        }
+    }
+    match memory::writes(parameters) {
+        Ok(writes) => {
+            let wrong = writes
+                .into_iter()
+                .filter(|&(place, len)| !memory.is_writable(places.normal(place), len));
+            for (place, _) in wrong.take(MOST) {
+                problems.push(at(place, "a word to be written lies in no writable page"));
+            }
+        }
+        Err(error) => problems.add(Part::Tables, error.to_string()),
+    }
+    for fixup in parameters.fixups() {
+        let known = (1..=FIXUP_RSEQ_SIZE).contains(&fixup.kind) || fixup.kind == FIXUP_SECURE;
+        if !known || !matches!(fixup.width, 4 | 8) {
+            problems.push(at(fixup.at, "a fix-up of no known kind"));
+        } else if fixup.kind == FIXUP_VDSO && parameters.vdso_name(fixup.arg).is_none() {
+            problems.push(at(fixup.at, "a vDSO function without a name"));
+        }
+    }
+    for resolver in parameters.resolvers() {
+        if !memory.is_code(places.normal(resolver.function)) {
+            problems.push(at(resolver.function, "an IFUNC resolver is no code"));
+        }
+    }
+    for variant in parameters.variants() {
+        let results = parameters.results(&variant);
+        // Null is an answer, too: a function that there is not on this CPU.
+        let real = results.filter(|result| result & !ABSOLUTE != 0);
+        let wrong = real.filter(|&result| !memory.is_code(places.normal(result)));
+        for result in wrong.take(MOST) {
+            problems.push(at(result, "a function chosen for a CPU is no code"));
+        }
+    }
+    let known = parameters.calls().all(|call| Parameters::is_known(&call) && call.places < 16);
+    problems.expect(known, Part::Tables, "a kernel call of no known kind");
+}
+
+/// The starter's code must be this build's, if this build could have written the file.
+pub fn check_code(
+    converted: &Converted<'_>,
+    parameters: &Parameters<'_>,
+    problems: &mut Problems,
+    notices: &mut Vec<String>,
+) {
+    let Some(code) = converted.part(parameters.code.clone()) else {
+        return problems.add(Part::Starter, "the code is cut off");
+    };
+    let version = &converted.manifest.version;
+    if version != env!("CARGO_PKG_VERSION") {
+        notices.push(format!(
+            "it was written by statify {}, not {}: the starter's code is known by the build-id only",
+            statify::names::printable(version),
+            env!("CARGO_PKG_VERSION")
+        ));
+        return;
+    }
+    let rest = code.strip_prefix(starter::IMAGE);
+    let is_ours = rest.is_some_and(|rest| rest.iter().all(|&byte| byte == 0));
+    let what = "the code is not what statify of this version writes";
+    problems.expect(is_ours, Part::Starter, what);
+}

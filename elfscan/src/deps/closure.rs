@@ -1,0 +1,552 @@
+//! What a loader loads for a file, in which order: breadth first, no file twice, known by the name
+//! it is asked for, by its DT_SONAME or by its inode (glibc's elf/dl-deps.c and elf/dl-load.c;
+//! musl's ldso/dynlink.c).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use statify::c_library::CLibrary;
+
+use super::environment::{Environment, Interpreter, Subject, directory_of};
+use super::expand;
+use super::library::{Kind, Library, Name};
+use super::search::{self, Directory, Found, NotFound, Rule};
+use super::{musl, versions};
+use crate::Result;
+
+/// A file and what is loaded for it.
+#[derive(Clone, Debug)]
+pub struct Closure {
+    /// The loader.
+    pub interpreter: Arc<Interpreter>,
+    /// Whether it starts with privileges that its caller lacks.
+    pub secure: bool,
+    /// The file itself, and the others as they were found.
+    pub modules: Vec<Module>,
+    /// Who asked for what, in the order of the asking.
+    pub requests: Vec<Request>,
+    /// The order in which symbols are looked up, which is that of `ldd`, without the file itself.
+    pub order: Vec<Slot>,
+}
+
+/// A place in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Index of a module.
+    Module(usize),
+    /// Index of a request for what is not there.
+    Missing(usize),
+}
+
+/// A file that is loaded.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// As the loader puts it together: with symbolic links, and `..` where a search path has it.
+    pub path: Vec<u8>,
+    /// What it is.
+    pub library: Arc<Library>,
+    /// The rule by which it was found.
+    pub rule: Rule,
+    /// The subdirectory by the CPU's abilities in which it was found.
+    pub subdirectory: Option<Name>,
+    /// Index of the module that it was loaded for; none of the file itself.
+    pub requester: Option<usize>,
+    /// Indices of its own requests. Those of the file itself begin with what is preloaded.
+    pub requests: Range<usize>,
+}
+
+/// Something that was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Index of the module that asks.
+    pub by: usize,
+    /// How.
+    pub kind: Kind,
+    /// The name, its tokens replaced.
+    pub name: Name,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// This module was loaded for it.
+    Loaded(usize),
+    /// This module was there already.
+    Known(usize, By),
+    /// There is none.
+    Missing {
+        /// Files of the name that are for another machine.
+        others: Vec<Vec<u8>>,
+    },
+    /// There is one that the loader refuses.
+    Refused {
+        /// Its path, or the name that was asked for: whichever the loader's message names.
+        path: Vec<u8>,
+        /// Why, in the loader's words; `None` if it dies without any.
+        why: Option<String>,
+    },
+}
+
+/// By what a module was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// It was asked for by this name before, or this is its DT_SONAME.
+    Name,
+    /// It is the same file.
+    Inode,
+}
+
+impl Outcome {
+    /// The module, if there is one.
+    pub fn module(&self) -> Option<usize> {
+        match self {
+            Self::Loaded(index) | Self::Known(index, _) => Some(*index),
+            Self::Missing { .. } | Self::Refused { .. } => None,
+        }
+    }
+}
+
+impl Closure {
+    /// The requests that make a start fail: not those for what may be missing.
+    pub fn failures(&self) -> impl Iterator<Item = &Request> {
+        let matters = |request: &&Request| matches!(request.kind, Kind::Needed | Kind::Filter);
+        self.requests.iter().filter(matters).filter(|request| request.outcome.module().is_none())
+    }
+
+    /// The requests of one module, in its order.
+    pub fn requests_of(&self, by: usize) -> &[Request] {
+        &self.requests[self.modules[by].requests.clone()]
+    }
+
+    /// Whether everything is there, in the versions that are needed.
+    pub fn is_complete(&self) -> bool {
+        self.failures().next().is_none() && versions::missing(self).next().is_none()
+    }
+
+    /// The modules in their order, without the file itself.
+    pub fn loaded(&self) -> impl Iterator<Item = &Module> {
+        self.order.iter().filter_map(|slot| match slot {
+            Slot::Module(index) => Some(&self.modules[*index]),
+            Slot::Missing(_) => None,
+        })
+    }
+}
+
+/// What a loader loads for the file at this path.
+pub fn closure(environment: &Environment, path: &Path) -> Result<Closure> {
+    closure_of(environment, &environment.open(path)?)
+}
+
+/// The same for a file that is open already.
+pub fn closure_of(environment: &Environment, subject: &Subject) -> Result<Closure> {
+    let interpreter = environment.interpreter(&subject.library)?;
+    let main = Object {
+        path: subject.path.as_os_str().as_bytes().to_vec(),
+        library: subject.library.clone(),
+        rule: Rule::Subject,
+        subdirectory: None,
+        requester: None,
+        origin: subject.origin.clone(),
+        secure: subject.secure,
+        requests: 0..0,
+        rpath: OnceLock::new(),
+        runpath: OnceLock::new(),
+    };
+    let mut state = State {
+        environment,
+        interpreter: &interpreter,
+        objects: vec![main],
+        known: HashMap::new(),
+        files: HashMap::new(),
+        requests: Vec::new(),
+    };
+    let order = match interpreter.loader.c_library {
+        CLibrary::Glibc => state.glibc(),
+        CLibrary::Musl => state.musl(),
+    };
+    let State { objects, requests, .. } = state;
+    let modules = objects.into_iter().map(Object::into_module).collect();
+    Ok(Closure { secure: subject.secure, modules, requests, order, interpreter })
+}
+
+/// A module while it is being found out what it needs.
+pub(super) struct Object {
+    pub path: Vec<u8>,
+    pub library: Arc<Library>,
+    pub rule: Rule,
+    pub subdirectory: Option<Name>,
+    pub requester: Option<usize>,
+    /// `$ORIGIN`.
+    pub origin: Vec<u8>,
+    pub secure: bool,
+    requests: Range<usize>,
+    rpath: OnceLock<Vec<Directory>>,
+    runpath: OnceLock<Vec<Directory>>,
+}
+
+impl Object {
+    /// The directories of DT_RPATH.
+    pub fn rpath(&self, search: &search::Search<'_>) -> &[Directory] {
+        let list = self.library.rpath.as_deref().unwrap_or_default();
+        self.rpath.get_or_init(|| search.directories(list, b":", self))
+    }
+
+    /// The directories of DT_RUNPATH.
+    pub fn runpath(&self, search: &search::Search<'_>) -> &[Directory] {
+        let list = self.library.runpath.as_deref().unwrap_or_default();
+        self.runpath.get_or_init(|| search.directories(list, b":", self))
+    }
+
+    fn into_module(self) -> Module {
+        let Self { path, library, rule, subdirectory, requester, requests, .. } = self;
+        Module { path, library, rule, subdirectory, requester, requests }
+    }
+}
+
+/// What a name or a file stands for.
+#[derive(Clone, Copy)]
+enum Known {
+    Module(usize),
+    /// The loader, which is there from the start, but no module before somebody asks for it.
+    Loader,
+}
+
+struct State<'a> {
+    environment: &'a Environment,
+    interpreter: &'a Interpreter,
+    objects: Vec<Object>,
+    known: HashMap<Name, Known>,
+    files: HashMap<(u64, u64), usize>,
+    requests: Vec<Request>,
+}
+
+/// An element of the list that glibc processes while it grows at its end and, for auxiliary
+/// libraries, before the element at hand.
+struct Node {
+    slot: Slot,
+    done: bool,
+    next: Option<usize>,
+}
+
+impl State<'_> {
+    fn glibc(&mut self) -> Vec<Slot> {
+        let interpreter = self.interpreter;
+        let search = search::Search::new(self.environment, interpreter, &self.objects[0]);
+        // The program's own DT_SONAME counts, but not its file: the kernel has mapped it.
+        if let Some(soname) = self.objects[0].library.soname.clone() {
+            self.known.insert(soname, Known::Module(0));
+        }
+        if let Some(library) = &interpreter.library {
+            let path = interpreter.loader.path.as_os_str().as_bytes();
+            for name in library.soname.as_deref().into_iter().chain([path]) {
+                self.known.entry(name.into()).or_insert(Known::Loader);
+            }
+        }
+        let mut list = vec![Node { slot: Slot::Module(0), done: false, next: None }];
+        let mut listed = vec![true];
+        let mut tail = 0;
+        for name in self.environment.preload() {
+            let before = self.objects.len();
+            let slot = self.ask(&search, 0, Kind::Preload, name.clone());
+            if let Some(Slot::Module(index)) = slot
+                && index == before
+            {
+                tail = append(&mut list, tail, Slot::Module(index));
+                listed.resize(self.objects.len(), false);
+                listed[index] = true;
+            }
+        }
+        let mut at = Some(0);
+        while let Some(node) = at {
+            list[node].done = true;
+            let Slot::Module(by) = list[node].slot else {
+                at = list[node].next;
+                continue;
+            };
+            let library = self.objects[by].library.clone();
+            // What is preloaded, the program has asked for.
+            let start = if by == 0 { 0 } else { self.requests.len() };
+            let mut here = node;
+            for (kind, name) in &library.dependencies {
+                let Some(slot) = self.ask_expanded(&search, by, *kind, name) else { continue };
+                listed.resize(self.objects.len(), false);
+                let known = matches!(slot, Slot::Module(index) if listed[index]);
+                if *kind == Kind::Needed {
+                    if !known {
+                        tail = append(&mut list, tail, slot);
+                    }
+                } else if known {
+                    tail = move_before(&mut list, here, slot, tail, &mut here);
+                } else {
+                    tail = insert_before(&mut list, here, slot, tail, &mut here);
+                }
+                if let Slot::Module(index) = slot {
+                    listed[index] = true;
+                }
+            }
+            self.objects[by].requests = start..self.requests.len();
+            // What was inserted before an element stands in its place now, and is next.
+            at = Some(node);
+            while let Some(next) = at.filter(|&next| list[next].done) {
+                at = list[next].next;
+            }
+        }
+        let nodes = std::iter::successors(Some(0), |&node| list[node].next);
+        let slots = nodes.map(|node| list[node].slot);
+        let slots = slots.filter(|slot| *slot != Slot::Module(0)).collect();
+        self.loader_before_missing(slots)
+    }
+
+    /// The loader is in its list from the start, and goes behind the last before it that is there.
+    fn loader_before_missing(&self, mut slots: Vec<Slot>) -> Vec<Slot> {
+        let is_loader = |slot: &Slot| match slot {
+            Slot::Module(index) => self.objects[*index].rule == Rule::Loader,
+            Slot::Missing(_) => false,
+        };
+        if let Some(at) = slots.iter().position(is_loader) {
+            let before = slots[..at].iter().rposition(|slot| matches!(slot, Slot::Module(_)));
+            let to = before.map_or(0, |before| before + 1);
+            slots[to..=at].rotate_right(1);
+        }
+        slots
+    }
+
+    /// Asks for a name in which tokens are to be replaced first.
+    fn ask_expanded(
+        &mut self,
+        search: &search::Search<'_>,
+        by: usize,
+        kind: Kind,
+        name: &Name,
+    ) -> Option<Slot> {
+        if !expand::has_token(name) {
+            return self.ask(search, by, kind, name.clone());
+        }
+        let refused = |why: &str| {
+            let (path, why) = (name.to_vec(), Some(why.to_owned()));
+            Outcome::Refused { path, why }
+        };
+        let outcome = if search.secure {
+            refused("DST not allowed in SUID/SGID programs")
+        } else {
+            match expand::expand(name, &search.tokens(&self.objects[by])) {
+                Some(expanded) if !expanded.is_empty() => {
+                    return self.ask(search, by, kind, expanded.into());
+                }
+                _ => refused("empty dynamic string token substitution"),
+            }
+        };
+        self.note(by, kind, name.clone(), outcome)
+    }
+
+    fn ask(
+        &mut self,
+        search: &search::Search<'_>,
+        by: usize,
+        kind: Kind,
+        name: Name,
+    ) -> Option<Slot> {
+        let outcome = match self.known.get(&name) {
+            Some(Known::Module(index)) => Outcome::Known(*index, By::Name),
+            Some(Known::Loader) => self.add_loader(by),
+            None => match search.find(&self.objects, by, &name) {
+                Ok(found) => self.add(found, by, &name),
+                Err(error) => error.into(),
+            },
+        };
+        self.note(by, kind, name, outcome)
+    }
+
+    /// Keeps a request. `None` if it adds nothing: what may be missing, and is.
+    fn note(&mut self, by: usize, kind: Kind, name: Name, outcome: Outcome) -> Option<Slot> {
+        let module = outcome.module();
+        self.requests.push(Request { by, kind, name, outcome });
+        match (module, kind) {
+            (Some(index), _) => Some(Slot::Module(index)),
+            (None, Kind::Needed | Kind::Filter) => Some(Slot::Missing(self.requests.len() - 1)),
+            (None, Kind::Auxiliary | Kind::Preload) => None,
+        }
+    }
+
+    fn add(&mut self, found: Found, by: usize, name: &Name) -> Outcome {
+        let index = self.objects.len();
+        let known = match self.files.entry(found.library.id) {
+            Entry::Occupied(entry) => Some(*entry.get()),
+            Entry::Vacant(entry) => {
+                entry.insert(index);
+                None
+            }
+        };
+        if let Some(known) = known {
+            self.known.insert(name.clone(), Known::Module(known));
+            return Outcome::Known(known, By::Inode);
+        }
+        for name in found.library.soname.iter().chain([name]) {
+            self.known.entry(name.clone()).or_insert(Known::Module(index));
+        }
+        self.push(found, by);
+        Outcome::Loaded(index)
+    }
+
+    fn push(&mut self, found: Found, by: usize) {
+        let Found { path, library, rule, subdirectory } = found;
+        let origin = if path.starts_with(b"/") {
+            directory_of(&path)
+        } else {
+            let root = &self.environment.options().root;
+            let path = PathBuf::from(std::ffi::OsStr::from_bytes(&path));
+            let absolute = root.absolute(&path).unwrap_or(path);
+            directory_of(absolute.as_os_str().as_bytes())
+        };
+        self.objects.push(Object {
+            path,
+            library,
+            rule,
+            subdirectory,
+            requester: Some(by),
+            origin,
+            secure: self.objects[0].secure,
+            requests: 0..0,
+            rpath: OnceLock::new(),
+            runpath: OnceLock::new(),
+        });
+    }
+
+    fn add_loader(&mut self, by: usize) -> Outcome {
+        let index = self.objects.len();
+        let path = self.interpreter.loader.path.as_os_str().as_bytes().to_vec();
+        let Some(library) = self.interpreter.library.clone() else {
+            return Outcome::Missing { others: Vec::new() };
+        };
+        for known in self.known.values_mut() {
+            if matches!(known, Known::Loader) {
+                *known = Known::Module(index);
+            }
+        }
+        self.push(Found { path, library, rule: Rule::Loader, subdirectory: None }, by);
+        Outcome::Loaded(index)
+    }
+
+    fn musl(&mut self) -> Vec<Slot> {
+        let (environment, interpreter) = (self.environment, self.interpreter);
+        let secure = self.objects[0].secure;
+        let search =
+            musl::Search { environment, interpreter, secure, attempts: Default::default() };
+        let own = interpreter.loader.path.as_os_str().as_bytes();
+        self.files.insert(self.objects[0].library.id, 0);
+        let mut order = Vec::new();
+        let mut at = 0;
+        while at < self.objects.len() {
+            let library = self.objects[at].library.clone();
+            let start = self.requests.len();
+            for (kind, name) in &library.dependencies {
+                if *kind != Kind::Needed {
+                    continue;
+                }
+                let before = self.objects.len();
+                let outcome = if musl::is_own(name) || **name == *own {
+                    match self.known.get(own) {
+                        Some(Known::Module(index)) => Outcome::Known(*index, By::Name),
+                        _ => {
+                            self.known.insert(own.into(), Known::Loader);
+                            self.add_loader(at)
+                        }
+                    }
+                } else if let Some(Known::Module(index)) = self.known.get(name) {
+                    Outcome::Known(*index, By::Name)
+                } else {
+                    match search.find(&self.objects, at, name) {
+                        Ok(found) => self.add_for_musl(found, at, name),
+                        Err(error) => error.into(),
+                    }
+                };
+                let slot = self.note(at, *kind, name.clone(), outcome);
+                let is_new = match slot {
+                    Some(Slot::Module(index)) => index == before,
+                    Some(Slot::Missing(_)) => true,
+                    None => false,
+                };
+                order.extend(slot.filter(|_| is_new));
+            }
+            self.objects[at].requests = start..self.requests.len();
+            at += 1;
+        }
+        order
+    }
+
+    /// Libraries found by searching are known by their last component afterwards, all by their file.
+    fn add_for_musl(&mut self, found: Found, by: usize, name: &Name) -> Outcome {
+        let index = self.objects.len();
+        let was_searched = !name.contains(&b'/');
+        let (id, path) = (found.library.id, found.path.clone());
+        let known = self.files.get(&id).copied();
+        if was_searched {
+            let path = known.map_or(&path, |known| &self.objects[known].path);
+            let short = musl::short_name(path).into();
+            self.known.entry(short).or_insert(Known::Module(known.unwrap_or(index)));
+        }
+        if let Some(known) = known {
+            return Outcome::Known(known, By::Inode);
+        }
+        self.files.insert(id, index);
+        self.push(found, by);
+        Outcome::Loaded(index)
+    }
+}
+
+impl From<NotFound> for Outcome {
+    fn from(error: NotFound) -> Self {
+        match error {
+            NotFound::Missing { others } => Self::Missing { others },
+            NotFound::Refused { path, why } => Self::Refused { path, why },
+        }
+    }
+}
+
+/// Adds an element at the end; answers where it is.
+fn append(list: &mut Vec<Node>, tail: usize, slot: Slot) -> usize {
+    let new = list.len();
+    list.push(Node { slot, done: false, next: None });
+    list[tail].next = Some(new);
+    new
+}
+
+/// Puts what is new before the element `at`: into its place, and its contents into a new one, which
+/// becomes `here`. Answers the last element.
+fn insert_before(
+    list: &mut Vec<Node>,
+    at: usize,
+    slot: Slot,
+    tail: usize,
+    here: &mut usize,
+) -> usize {
+    let new = list.len();
+    let moved = Node { slot: list[at].slot, done: list[at].done, next: list[at].next };
+    list.push(moved);
+    list[at] = Node { slot, done: false, next: Some(new) };
+    *here = new;
+    if at == tail { new } else { tail }
+}
+
+/// The same for what is in the list already, if it stands behind.
+fn move_before(
+    list: &mut Vec<Node>,
+    at: usize,
+    slot: Slot,
+    tail: usize,
+    here: &mut usize,
+) -> usize {
+    let mut behind = std::iter::successors(Some(at), |&node| list[node].next);
+    let is_before = |node: &usize| list[*node].next.is_some_and(|next| list[next].slot == slot);
+    let Some(before) = behind.find(is_before) else { return tail };
+    let removed = list[before].next.expect("it was found there");
+    list[before].next = list[removed].next;
+    let tail = if tail == removed { before } else { tail };
+    insert_before(list, at, slot, tail, here)
+}

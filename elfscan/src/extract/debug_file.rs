@@ -1,0 +1,193 @@
+//! A separate debug file for a converted program: the symbols and unwinding tables of all its modules, at
+//! their addresses in it, with its build-id and its program headers. gdb, perf and elfutils take it as
+//! what `objcopy --only-keep-debug` makes.
+
+use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
+use goblin::elf::section_header::{
+    SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS, SHT_STRTAB,
+    SHT_SYMTAB,
+};
+use memmap2::Mmap;
+use object::elf::Sym64;
+use object::endian::{LittleEndian, U16, U32, U64};
+use object::pod::bytes_of;
+use statify::elf::ElfFile;
+use statify::manifest::{EmbeddedFile, FileKind, Manifest};
+use statify::seal;
+
+use super::symbols::{self, Named};
+use super::table::{self, Section, SectionTable, plain};
+use super::{file_name, frames};
+use crate::converted::module;
+
+/// The symbol at a converted program's first byte, from which addresses in it count.
+pub const BASE: &str = "statify_base";
+
+/// Indices above have other meanings (gABI, SHN_LORESERVE), and a few sections follow.
+const MOST_SECTIONS: usize = 0xfe00;
+
+/// The debug file of `output`; `tables` are the files that have further symbols of a module. `None` if
+/// `output` is not as a conversion writes it.
+pub fn make(
+    output: &[u8],
+    manifest: &Manifest,
+    tables: impl Fn(&EmbeddedFile) -> Vec<Mmap>,
+) -> Option<Vec<u8>> {
+    let elf = ElfFile::parse(output).ok()?;
+    let mut debug = front(output, &elf)?;
+    let mut sections = vec![note(&debug, output, &elf)?];
+    let mut named = vec![];
+    let mut unwinding = Vec::new();
+    for file in manifest.files.iter().filter(|file| file.kind != FileKind::Plugin) {
+        let Some(module) = module::rebuild(output, file) else { continue };
+        let Some(addresses) = module.addresses else { continue };
+        let name = file_name(file);
+        sections.extend(of_memory(file, &name));
+        let symbols = symbols::of_module(&module.image, &addresses, &tables(file), &name);
+        named.extend(symbols.into_iter().map(|symbol| (symbol, file.fixed)));
+        if let Some(frames) = ElfFile::parse_any(&module.image).ok().as_ref().and_then(frames::find)
+        {
+            let place = |address| addresses.in_output(address);
+            frames::append(&frames::read(&frames), &mut unwinding, place);
+        }
+    }
+    sections.extend(starter(&elf));
+    let first = elf.loads().map(|load| load.p_vaddr).min()?;
+    let mark = |address, name: &str| Named {
+        address,
+        size: 0,
+        name: name.into(),
+        info: symbols::FUNCTION,
+    };
+    named.push((mark(first, BASE), false));
+    named.push((mark(elf.header().e_entry, "statify_start"), false));
+    let mut table = SectionTable::default();
+    sections.sort_by_key(|section| section.address);
+    sections.truncate(MOST_SECTIONS);
+    for section in sections {
+        table.insert(table.end(), section);
+    }
+    put_symbols(&mut debug, &mut table, named);
+    let offset = align(&mut debug);
+    debug.extend(&unwinding);
+    table.insert(table.end(), plain(".debug_frame", SHT_PROGBITS, offset, unwinding.len() as u64));
+    align(&mut debug);
+    let position = table.append(&mut debug);
+    table::put_position(&mut debug, position);
+    Some(debug)
+}
+
+/// The headers and the build-id of the output; its segments have no bytes here.
+fn front(output: &[u8], elf: &ElfFile<'_>) -> Option<Vec<u8>> {
+    const FILE_SIZE: usize = 32;
+    const SIZE: usize = 56;
+    let end = seal::position(output, elf)? + seal::BUILD_ID;
+    let mut front = output.get(..end)?.to_vec();
+    let headers = usize::try_from(elf.header().e_phoff).ok()?;
+    for (index, segment) in elf.segments().iter().enumerate() {
+        let at = headers + index * SIZE;
+        let is_id = segment.p_type == PT_NOTE && segment.p_vaddr != 0;
+        if !is_id && matches!(segment.p_type, PT_LOAD | PT_NOTE) {
+            front.get_mut(at + FILE_SIZE..at + FILE_SIZE + 8)?.fill(0);
+        }
+        if !is_id && segment.p_type == PT_NOTE {
+            // The manifest is not here.
+            front.get_mut(at..at + SIZE)?.fill(0);
+        }
+    }
+    Some(front)
+}
+
+fn note(front: &[u8], output: &[u8], elf: &ElfFile<'_>) -> Option<Section> {
+    let start = front.len().checked_sub(seal::NOTE)? as u64;
+    seal::position(output, elf)?;
+    let load = elf.loads().find(|load| load.p_offset == 0)?;
+    let mut note = plain(".note.gnu.build-id", SHT_NOTE, start, seal::NOTE as u64);
+    (note.address, note.flags, note.align) = (load.p_vaddr + start, SHF_ALLOC.into(), 4);
+    Some(note)
+}
+
+/// The memory of a module. perf takes functions only from sections that are called text.
+fn of_memory(file: &EmbeddedFile, name: &str) -> Vec<Section> {
+    let section = |memory: &statify::manifest::Memory| {
+        let (kind, flags) = match memory.prot.as_bytes() {
+            [.., b'x'] => (".text", SHF_ALLOC | SHF_EXECINSTR),
+            [_, b'w', ..] => (".data", SHF_ALLOC | SHF_WRITE),
+            _ => (".rodata", SHF_ALLOC),
+        };
+        Section {
+            flags: flags.into(),
+            address: memory.address,
+            align: 16,
+            ..plain(
+                &format!("{kind}.{name}"),
+                SHT_NOBITS,
+                memory.stored_at.unwrap_or(0),
+                memory.size,
+            )
+        }
+    };
+    file.memory.iter().map(section).collect()
+}
+
+/// The starter's code.
+fn starter(elf: &ElfFile<'_>) -> Option<Section> {
+    let entry = elf.header().e_entry;
+    let load = elf
+        .loads()
+        .find(|load| entry.checked_sub(load.p_vaddr).is_some_and(|offset| offset < load.p_memsz))?;
+    Some(Section {
+        flags: (SHF_ALLOC | SHF_EXECINSTR).into(),
+        address: load.p_vaddr,
+        align: 16,
+        ..plain(".text", SHT_NOBITS, load.p_offset, load.p_memsz)
+    })
+}
+
+/// Appends .symtab and .strtab.
+fn put_symbols(debug: &mut Vec<u8>, table: &mut SectionTable, mut named: Vec<(Named, bool)>) {
+    let e = LittleEndian;
+    // Local symbols come first (gABI, "Symbol Table").
+    named.sort_by_key(|(symbol, _)| symbol.info >> 4 != 0);
+    let locals = named.iter().filter(|(symbol, _)| symbol.info >> 4 == 0).count();
+    let mut strings = vec![0];
+    let mut entries = vec![0; size_of::<Sym64<LittleEndian>>()];
+    let places = table.by_address();
+    for (symbol, fixed) in &named {
+        let before = places.partition_point(|(range, _)| range.start <= symbol.address);
+        let place = before.checked_sub(1).map(|last| &places[last]);
+        let place = place.filter(|(range, _)| range.contains(&symbol.address));
+        // What is at an absolute address does not move with the output.
+        let section = place.map(|(_, index)| *index).filter(|_| !fixed).unwrap_or(SHN_ABS as u16);
+        let entry = Sym64 {
+            st_name: U32::new(e, strings.len() as u32),
+            st_info: symbol.info,
+            st_other: 0,
+            st_shndx: U16::new(e, section),
+            st_value: U64::new(e, symbol.address),
+            st_size: U64::new(e, symbol.size),
+        };
+        entries.extend(bytes_of(&entry));
+        strings.extend(&symbol.name);
+        strings.push(0);
+    }
+    let offset = align(debug);
+    debug.extend(&entries);
+    let symbols = Section {
+        link: Some(".strtab"),
+        info: locals as u32 + 1,
+        align: 8,
+        entry: size_of::<Sym64<LittleEndian>>() as u64,
+        ..plain(".symtab", SHT_SYMTAB, offset, entries.len() as u64)
+    };
+    table.insert(table.end(), symbols);
+    let offset = align(debug);
+    debug.extend(&strings);
+    table.insert(table.end(), plain(".strtab", SHT_STRTAB, offset, strings.len() as u64));
+}
+
+/// Fills up to a multiple of 8; the length.
+fn align(file: &mut Vec<u8>) -> u64 {
+    file.resize(file.len().next_multiple_of(8), 0);
+    file.len() as u64
+}

@@ -1,0 +1,30 @@
+//! An embedded module as a file that tools read.
+
+use statify::elf::ElfFile;
+use statify::manifest::EmbeddedFile;
+
+use super::{restore, sections, table};
+use crate::converted::module;
+
+/// The file's bytes: of a plugin the whole file; of what is loaded from the start, its loaded parts,
+/// what relocation wrote put back, with section headers of our own.
+/// `None` as for [`module::image`].
+pub fn rebuild(output: &[u8], file: &EmbeddedFile) -> Option<Vec<u8>> {
+    let mut module = module::rebuild(output, file)?;
+    if module.addresses.is_none() {
+        return Some(module.image);
+    }
+    restore::restore(&mut module);
+    let mut bytes = module.image;
+    let (len, table) = {
+        let elf = ElfFile::parse_any(&bytes).ok()?;
+        let ends = elf.loads().map(|load| load.p_offset.saturating_add(load.p_filesz));
+        (ends.max()?, sections::sections(&elf))
+    };
+    // Behind the last segment, its last page has what is no part of the file.
+    bytes.truncate(usize::try_from(len).ok()?);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    let position = table.append(&mut bytes);
+    table::put_position(&mut bytes, position);
+    Some(bytes)
+}

@@ -1,0 +1,123 @@
+//! What relocation has written is taken back, as far as a module's own relocation tables tell where
+//! that is. What a file has in such a word is the linker's choice: x86-64's relocations say what is added,
+//! so that nothing need be there.
+
+use std::ops::Range;
+
+use goblin::elf::dynamic;
+use statify::elf::{DynamicFacts, ElfFile, Relocation};
+
+use crate::arch::x86_64::{self as arch, FileValue};
+use crate::converted::module::{Addresses, Module};
+
+/// Puts back the words of a module that is loaded.
+pub fn restore(module: &mut Module) {
+    let Some(words) = words(module) else { return };
+    for (offset, value) in words {
+        if let Some(word) = offset.checked_add(8).and_then(|end| module.image.get_mut(offset..end))
+        {
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
+/// File offsets and the values that the file has there.
+fn words(module: &Module) -> Option<Vec<(usize, u64)>> {
+    let addresses = module.addresses.as_ref()?;
+    let elf = ElfFile::parse_any(&module.image).ok()?;
+    let facts = elf.dynamic().ok()??;
+    let place = Places::new(&elf, &module.pristine);
+    let filled = fills_addends(&facts, &place, &module.image);
+    let lazy = arch::lazy_targets(&elf, &facts);
+    let mut words = Vec::new();
+    // Tables that lie may name a word any number of times.
+    let most = module.image.len() / size_of::<u64>();
+    let mut put = |at: u64, value: u64| {
+        if let Some(offset) = place.changed(at).filter(|_| words.len() < most) {
+            words.push((offset, value));
+        }
+    };
+    for at in facts.relative_words() {
+        if let Some(stored) = place.read(&module.image, at) {
+            put(at, addresses.pointer(stored));
+        }
+    }
+    for relocation in facts.relocations() {
+        let Relocation { at, kind, addend, .. } = relocation;
+        match arch::file_value(kind) {
+            FileValue::Addend if filled => put(at, addend.unwrap_or(0) as u64),
+            FileValue::Addend | FileValue::Zero => put(at, 0),
+            FileValue::TwoZeros => {
+                put(at, 0);
+                put(at.wrapping_add(8), 0);
+            }
+            FileValue::Lazy | FileValue::Unknown => {}
+        }
+    }
+    for (index, relocation) in facts.plt_relocations().enumerate() {
+        if arch::file_value(relocation.kind) == FileValue::Lazy {
+            put(relocation.at, lazy.get(&(index as u32)).copied().unwrap_or(0));
+        }
+    }
+    restore_got_header(&facts, addresses, &mut put);
+    Some(words)
+}
+
+/// The three words at DT_PLTGOT: the dynamic section, and two that a loader writes for lazy binding.
+fn restore_got_header(
+    facts: &DynamicFacts<'_>,
+    addresses: &Addresses,
+    put: &mut impl FnMut(u64, u64),
+) {
+    let got = facts.value(dynamic::DT_PLTGOT).filter(|got| addresses.span.contains(got));
+    let lazy = facts.value(dynamic::DT_JMPREL).is_some();
+    if let Some(got) = got.filter(|_| lazy) {
+        put(got.wrapping_add(8), 0);
+        put(got.wrapping_add(16), 0);
+    }
+}
+
+/// Whether the linker has left addends in the words, too, as GNU's do and lld does not: what the
+/// pages show that are the file's own.
+fn fills_addends(facts: &DynamicFacts<'_>, place: &Places<'_>, image: &[u8]) -> bool {
+    let relative = facts.relocations().filter(|entry| {
+        arch::file_value(entry.kind) == FileValue::Addend && entry.addend.is_some_and(|a| a != 0)
+    });
+    let shown = relative.filter(|entry| place.changed(entry.at).is_none());
+    let mut seen = shown.filter_map(|entry| place.read(image, entry.at)).take(64);
+    seen.next().is_none_or(|first| first != 0 || seen.any(|word| word != 0))
+}
+
+/// File offsets of addresses.
+struct Places<'a> {
+    /// Addresses and file offsets of what is loaded from the file.
+    loads: Vec<(Range<u64>, u64)>,
+    pristine: &'a [Range<u64>],
+}
+
+impl<'a> Places<'a> {
+    fn new(elf: &ElfFile<'_>, pristine: &'a [Range<u64>]) -> Self {
+        let load = |load: &goblin::elf::ProgramHeader| {
+            (load.p_vaddr..load.p_vaddr.saturating_add(load.p_filesz), load.p_offset)
+        };
+        Self { loads: elf.loads().map(load).collect(), pristine }
+    }
+
+    /// The file offset of the word at an address.
+    fn offset(&self, at: u64) -> Option<u64> {
+        let (range, offset) = self.loads.iter().find(|(range, _)| range.contains(&at))?;
+        offset.checked_add(at - range.start)
+    }
+
+    /// The same, if the word is not the file's own.
+    fn changed(&self, at: u64) -> Option<usize> {
+        let offset = self.offset(at)?;
+        let pristine = self.pristine.iter().any(|range| range.contains(&offset));
+        usize::try_from(offset).ok().filter(|_| !pristine)
+    }
+
+    fn read(&self, image: &[u8], at: u64) -> Option<u64> {
+        let offset = usize::try_from(self.offset(at)?).ok()?;
+        Some(u64::from_le_bytes(*image.get(offset..)?.first_chunk()?))
+    }
+}

@@ -1,0 +1,76 @@
+//! The files that are looked at.
+
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use goblin::elf::program_header::ProgramHeader;
+use memmap2::Mmap;
+use statify::elf::ElfFile;
+use statify::{Error, Root};
+
+/// A program, a library or a loader.
+#[derive(Debug)]
+pub struct Module {
+    /// Its path, as the loader finds it.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// The bytes of a file.
+#[derive(Debug)]
+pub enum Bytes {
+    /// Of a file that is there.
+    Mapped(Mmap),
+    /// Of one that is embedded in another.
+    Rebuilt(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Rebuilt(bytes) => bytes,
+        }
+    }
+}
+
+/// Maps a regular file; nothing else is opened.
+pub fn open(root: &Root, path: &Path) -> Result<Bytes, Error> {
+    let unreadable = |source: io::Error| Error::Program(path.to_owned(), source);
+    let found = root.find(path).map_err(unreadable)?;
+    let metadata = found.link().metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { "a directory" } else { "not a regular file" };
+        return Err(Error::NotAFile(path.to_owned(), kind));
+    }
+    if metadata.len() == 0 {
+        return Ok(Bytes::Rebuilt(Vec::new()));
+    }
+    let file = File::open(found.link()).map_err(unreadable)?;
+    // SAFETY: the bytes are only read as bytes; a file that shrinks meanwhile ends the process, as
+    // it would end a program that is run from it.
+    let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+    Ok(Bytes::Mapped(bytes))
+}
+
+/// The loaded segments with what the file has of them, none of them twice: headers of a damaged
+/// file may tell of the same bytes again and again.
+pub fn segments<'e, 'a>(elf: &'e ElfFile<'a>) -> Vec<(&'e ProgramHeader, &'a [u8])> {
+    let mut segments: Vec<_> =
+        elf.loads().filter_map(|load| Some((load, elf.contents(load)?))).collect();
+    segments.sort_by_key(|(load, _)| load.p_offset);
+    let mut end = 0;
+    segments.retain(|(load, bytes)| {
+        let is_new = load.p_offset >= end;
+        if is_new {
+            end = load.p_offset + bytes.len() as u64;
+        }
+        is_new
+    });
+    segments
+}

@@ -1,0 +1,28 @@
+//! The embedded files as a bill of materials: CycloneDX 1.6 in JSON (ECMA-424). The same file and the
+//! same package database give the same bytes.
+
+pub mod apk;
+pub mod cyclonedx;
+mod document;
+pub mod dpkg;
+#[cfg(test)]
+mod fuzz;
+mod needed;
+pub mod os_release;
+pub mod packages;
+pub mod purl;
+
+pub use document::{Options, document};
+
+/// Every parser of package databases, for bytes that may be anything.
+pub fn look(bytes: &[u8]) {
+    let path = std::path::Path::new("/usr/lib/libc.so.6");
+    let _ = dpkg::parse_status(bytes);
+    let _ = dpkg::Diversions::parse(bytes);
+    let _ = dpkg::md5_of(bytes, &dpkg::names_of(path));
+    let _ = apk::parse(bytes, &std::collections::HashSet::from([b"usr/lib/libc.so.6".to_vec()]));
+    let release = os_release::OsRelease::parse(bytes);
+    for package in dpkg::parse_status(bytes) {
+        let _ = purl::of(&package, &release);
+    }
+}

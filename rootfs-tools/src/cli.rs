@@ -1,0 +1,50 @@
+//! The command line: the one definition that help, man page and completions come from. What each
+//! verb takes stands in its file in `command/`.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::command::{convert, generate, report, restore};
+
+const EXAMPLES: &str = "\
+Examples:
+  rootfs-tools convert /srv/guest --out /srv/guest-standalone
+      A copy of the tree in which every program is self-contained.
+  rootfs-tools convert /srv/guest --in-place --backup /srv/guest-originals
+      The same in place; after Ctrl-C or a crash the same command goes on.
+  rootfs-tools restore /srv/guest
+      Every original again, with all that belonged to it.
+  rootfs-tools report /srv/guest --json
+      What it cost: growth of programs and image, libraries, failures.
+
+Exit status: 0 done; 1 not all of it, with sentences on stderr; 2 wrong usage.";
+
+/// Converts the programs of a whole root file system into self-contained files, and back.
+#[derive(Debug, Parser)]
+#[command(name = "rootfs-tools", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Convert(convert::Arguments),
+    Restore(restore::Arguments),
+    Report(report::Arguments),
+    #[command(hide = true)]
+    Generate(generate::Arguments),
+}
+
+/// The definition itself.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,207 @@
+//! `rootfs-tools convert`.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use rootfs_tools::convert::{self, Event, Options, Target};
+use rootfs_tools::{find, path_text};
+
+use crate::progress::Progress;
+use crate::{Failure, Verdict};
+use statify::{command_line, names};
+
+/// Make every program of a root file system self-contained
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("target").args(["out", "in_place"]).required(true))]
+#[command(group = clap::ArgGroup::new("originals").args(["backup", "no_backup"]))]
+pub struct Arguments {
+    /// The root file system: a directory
+    #[arg(value_name = "ROOT")]
+    root: PathBuf,
+    /// Convert a copy of ROOT, which is made here; ROOT stays as it is
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Convert ROOT itself
+    #[arg(long, requires = "originals")]
+    in_place: bool,
+    /// Keep the originals here, for `restore`
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    backup: Option<PathBuf>,
+    /// Keep no originals
+    #[arg(long, conflicts_with = "out")]
+    no_backup: bool,
+    /// Where the programs are, in ROOT
+    #[arg(long, value_name = "DIR", value_delimiter = ',', default_values = find::DIRECTORIES)]
+    dirs: Vec<PathBuf>,
+    /// Leave programs alone whose path in ROOT matches, such as `/usr/bin/x*`; a pattern without a
+    /// slash is for names
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// How many programs at a time; as many as there are CPUs if nothing is said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// File offsets of embedded files are multiples of this power of two
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = parse_align)]
+    align: u64,
+    /// Choose addresses at conversion
+    #[arg(long)]
+    fixed: bool,
+    /// Convert set-user-ID and set-group-ID programs and such with capabilities, too; without this
+    /// option they stay as they are and count as failures
+    #[arg(long)]
+    preserve_privileges: bool,
+    /// How long the loader of one program may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// How much address space it may have
+    #[arg(long, value_name = "MIB", default_value_t = 8192, value_parser = clap::value_parser!(u64).range(64..=1 << 24))]
+    memory: u64,
+    /// Keep conversions here, and take them from here if nothing that belongs to a program has changed
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Write the report there as text, JSON and CSV, when all is done
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Exit status 0 even if some programs cannot be converted
+    #[arg(long)]
+    keep_going: bool,
+    /// Write down here what is done with each program
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Say nothing but what goes wrong
+    #[arg(short, long)]
+    quiet: bool,
+    /// ROOT may be / itself
+    #[arg(long)]
+    i_know: bool,
+}
+
+fn parse_align(text: &str) -> Result<u64, String> {
+    const MOST: u64 = 1 << 30;
+    match text.parse::<u64>() {
+        Ok(align) if align.is_power_of_two() && (4096..=MOST).contains(&align) => Ok(align),
+        _ => Err(format!("a power of two from 4096 to {MOST} is wanted")),
+    }
+}
+
+impl Arguments {
+    fn options(&self) -> Result<Options, Failure> {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Options {
+            root: self.root.clone(),
+            target: match &self.out {
+                Some(out) => Target::Out(out.clone()),
+                None => Target::InPlace(self.backup.clone()),
+            },
+            dirs: self.dirs.clone(),
+            exclude: self.patterns().map_err(rootfs_tools::Error::from)?,
+            jobs: self.jobs.map_or(cpus, usize::from),
+            align: self.align,
+            fixed: self.fixed,
+            preserve_privileges: self.preserve_privileges,
+            timeout: Duration::from_secs(self.timeout),
+            memory: self.memory << 20,
+            cache: self.cache.clone(),
+            i_know: self.i_know,
+        })
+    }
+
+    fn patterns(&self) -> Result<GlobSet, globset::Error> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in &self.exclude {
+            let whole = match pattern.contains('/') {
+                true => pattern.clone(),
+                false => format!("/**/{pattern}"),
+            };
+            set.add(GlobBuilder::new(&whole).literal_separator(true).build()?);
+        }
+        set.build()
+    }
+}
+
+/// A line for each thing done, if it is wanted.
+struct Log(Option<(PathBuf, File, Instant)>);
+
+impl Log {
+    fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Ok(Self(None));
+        };
+        let file = File::options().append(true).create(true).open(path);
+        let file = file.map_err(rootfs_tools::Error::file("written", path))?;
+        Ok(Self(Some((path.clone(), file, Instant::now()))))
+    }
+
+    fn line(&mut self, text: &str) {
+        if let Some((path, file, since)) = &mut self.0 {
+            let seconds = since.elapsed().as_secs_f64();
+            let text = names::printable(text);
+            if let Err(error) = writeln!(file, "{seconds:9.3} {text}") {
+                eprintln!("rootfs-tools: {}: no more is logged: {error}", path.display());
+                self.0 = None;
+            }
+        }
+    }
+}
+
+/// Converts.
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let interrupted = || {
+        eprintln!(
+            "rootfs-tools: interrupted; every program is either the original or the complete \
+             converted one, and the same command goes on"
+        );
+        std::process::exit(1);
+    };
+    statify::interrupt::clean_up_on_signals(interrupted)?;
+    let options = arguments.options()?;
+    let mut log = Log::open(arguments.log.as_ref())?;
+    let mut progress = Progress::new(arguments.quiet);
+    let outcome = convert::convert(&options, &mut |event| match event {
+        Event::Copying => log.line("copying the tree"),
+        Event::Recovered(count) => {
+            let text = format!("{count} programs of a run that was ended are complete now");
+            log.line(&text);
+            progress.say(&text);
+        }
+        Event::Found(count) => {
+            log.line(&format!("{count} programs to convert"));
+            progress.begin(count);
+        }
+        Event::Converted(names) => {
+            let names: Vec<_> = names.iter().map(|name| path_text::to_text(name)).collect();
+            log.line(&format!("converted {}", names.join(" ")));
+            progress.step();
+        }
+        Event::Failed(failed) => {
+            log.line(&format!("left {}", failed.message));
+            progress.say(&format!("rootfs-tools: {}", failed.message));
+            progress.step();
+        }
+    })?;
+    drop(progress);
+    let text = summary(&outcome);
+    log.line(&text);
+    if !arguments.quiet {
+        command_line::print(format!("{text}\n"))?;
+    }
+    if let Some(dir) = &arguments.report {
+        super::report::write(&outcome.tree, dir)?;
+    }
+    let all = outcome.failed.is_empty() || arguments.keep_going;
+    Ok(if all { Verdict::Good } else { Verdict::Bad })
+}
+
+fn summary(outcome: &convert::Outcome) -> String {
+    let left: Vec<_> = outcome.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let left = if left.is_empty() { "none".into() } else { left.join(", ") };
+    format!(
+        "{}: {} programs converted, {} could not be; other files: {left}",
+        outcome.tree.display(),
+        outcome.converted,
+        outcome.failed.len()
+    )
+}

@@ -1,0 +1,40 @@
+//! `rootfs-tools restore`.
+
+use std::path::PathBuf;
+
+use rootfs_tools::restore::{self, Options};
+
+use crate::{Failure, Verdict};
+use statify::{command_line, names};
+
+/// Put back every original
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The root file system, or the copy of one that `convert --out` made
+    #[arg(value_name = "ROOT")]
+    root: PathBuf,
+    /// Where the originals are now, if the directory of `convert --backup` was moved
+    #[arg(long, value_name = "DIR")]
+    backup: Option<PathBuf>,
+    /// ROOT may be / itself
+    #[arg(long)]
+    i_know: bool,
+}
+
+/// Restores.
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let options = Options {
+        root: arguments.root.clone(),
+        backup: arguments.backup.clone(),
+        i_know: arguments.i_know,
+    };
+    let outcome = restore::restore(&options)?;
+    for problem in &outcome.problems {
+        eprintln!("rootfs-tools: {}", names::printable(problem));
+    }
+    command_line::print(format!("{} programs restored\n", outcome.restored))?;
+    if outcome.problems.is_empty() {
+        return Ok(Verdict::Good);
+    }
+    Err(rootfs_tools::Error::NotRestored(options.root, outcome.problems.len()).into())
+}

@@ -1,0 +1,409 @@
+//! A run over a tree, as its phases.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use globset::GlobSet;
+use rayon::prelude::*;
+
+use crate::backup::Backup;
+use crate::cache::{Cache, Shape};
+use crate::error::{Error, Result};
+use crate::find::{self, Found};
+use crate::journal::record::{Begin, Directory, End, Failed, Record};
+use crate::journal::{self, Journal};
+use crate::lock::Lock;
+use crate::plan::{self, Unit};
+use crate::replace::{Keep, Replacer};
+use crate::tree::{self, Tree};
+use crate::unit::{self, Done, With};
+use crate::{copy_tree, measure, metadata, recover};
+
+/// At most so many programs between two flushes of the disk.
+const BATCH: usize = 64;
+
+/// Where the converted programs go, and the originals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Into a copy of the tree.
+    Out(PathBuf),
+    /// In the originals' place; these are kept in a directory, or not at all.
+    InPlace(Option<PathBuf>),
+}
+
+/// What is asked of a run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The tree.
+    pub root: PathBuf,
+    /// Where to.
+    pub target: Target,
+    /// Directories with programs, from ROOT on.
+    pub dirs: Vec<PathBuf>,
+    /// Paths that stay as they are.
+    pub exclude: GlobSet,
+    /// How many conversions at a time.
+    pub jobs: usize,
+    /// As [`statify::Options::align`].
+    pub align: u64,
+    /// As [`statify::Options::fixed`].
+    pub fixed: bool,
+    /// As [`statify::Options::preserve_privileges`].
+    pub preserve_privileges: bool,
+    /// As [`statify::Options::timeout`].
+    pub timeout: Duration,
+    /// As [`statify::Options::memory`].
+    pub memory: u64,
+    /// Where conversions are kept for later runs.
+    pub cache: Option<PathBuf>,
+    /// The running system's own root is meant.
+    pub i_know: bool,
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The tree is being copied.
+    Copying,
+    /// A run that had not come to its end was completed: so many programs.
+    Recovered(usize),
+    /// So many files will be converted.
+    Found(usize),
+    /// These names stand for a converted program.
+    Converted(&'a [PathBuf]),
+    /// This program stays as it is.
+    Failed(&'a Failed),
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The tree with converted programs.
+    pub tree: PathBuf,
+    /// Programs that were converted.
+    pub converted: usize,
+    /// Programs that were not.
+    pub failed: Vec<Failed>,
+    /// What stays as it is, by kind.
+    pub left: BTreeMap<String, u64>,
+}
+
+/// Converts the programs of a tree.
+pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
+    let since = Instant::now();
+    let (tree, _locks) = open(options, tell)?;
+    let before = root_times(&tree)?;
+    let image = measure::tree(&tree)?;
+    let shape = Shape { align: options.align, fixed: options.fixed };
+    let cache = options.cache.as_deref().map(|dir| Cache::open(dir, shape)).transpose()?;
+    let mut keep = keep(options, &tree, &known(&tree)?)?;
+    let (mut journal, mut records) = Journal::open(&tree.path)?;
+    recover::remove_work(&tree, &records)?;
+    let recovered = recover::finish(&tree, &mut journal, &records)?;
+    if !recovered.is_empty() {
+        tell(Event::Recovered(recovered.len()));
+    }
+    records.extend(recovered);
+    let found = find::find(&tree, &options.dirs, &options.exclude)?;
+    records.extend(begin(options, &tree, &mut journal, &records, image, before, &found, &keep)?);
+    let Found { candidates, failed, left, .. } = found;
+    let work = Work::make(&candidates)?;
+    let (units, unreadable) = plan::plan(candidates);
+    let failed: Vec<_> = failed.into_iter().chain(unreadable).collect();
+    for failed in &failed {
+        tell(Event::Failed(failed));
+    }
+    journal.append(&failed.iter().cloned().map(Record::Failed).collect::<Vec<_>>())?;
+    let mut outcome = Outcome { tree: tree.path.clone(), failed, left, ..Outcome::default() };
+    let next_id = next_id(&records);
+    let replacer = Replacer { journal: &mut journal, keep: &mut keep, next_id };
+    let with = With { tree: &tree, options: each(options, &tree), cache };
+    let result = run(options.jobs, &with, units, replacer, &mut outcome, tell);
+    work.remove()?;
+    let seconds = since.elapsed().as_secs();
+    let end = Record::End(End { seconds, left: outcome.left.clone() });
+    let result = result.and_then(|()| journal.append(&[end]));
+    set_back_times(&tree, &records);
+    result.map(|()| outcome)
+}
+
+/// Opens the tree to work on, which is a copy under `--out`, and makes sure that nobody else does.
+fn open(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<(Tree, [Option<Lock>; 2])> {
+    let root = Tree::open(&options.root)?;
+    if root.path == Path::new("/") && !options.i_know {
+        return Err(Error::RunningSystem(options.root.clone()));
+    }
+    let Target::Out(out) = &options.target else {
+        let lock = Lock::exclusive(&root.path)?;
+        find::find(&root, &options.dirs, &options.exclude)?;
+        return Ok((root, [Some(lock), None]));
+    };
+    let reading = Lock::shared(&root.path)?;
+    // Before anything is written: whether there is something to convert.
+    find::find(&root, &options.dirs, &options.exclude)?;
+    let absolute = std::path::absolute(out).map_err(Error::file("found", out))?;
+    let parent = absolute.parent().unwrap_or(Path::new("/"));
+    let parent = parent.canonicalize().map_err(Error::file("found", parent))?;
+    let out = parent.join(absolute.file_name().unwrap_or_default());
+    if out.starts_with(&root.path) || root.path.starts_with(&out) {
+        return Err(Error::Nested(out, root.path));
+    }
+    let is_new = match std::fs::read_dir(&out) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(Error::file("read", &out)(error)),
+        Ok(mut entries) => entries.next().is_none(),
+    };
+    let writing = if is_new {
+        tell(Event::Copying);
+        let times = root_times(&root)?;
+        // So that a second run knows what it finds here.
+        copy_tree::copy(&root, &out, |copy| {
+            let image = measure::tree(&Tree::open(copy)?)?;
+            let (mut journal, _) = Journal::open(copy)?;
+            journal.append(&[begin_record(options, Some(&root.path), None, image), times])
+        })?
+    } else {
+        Lock::exclusive(&out)?
+    };
+    let tree = Tree::open(&out)?;
+    if !is_new {
+        let known = known(&tree)?.iter().any(|record| {
+            matches!(record, Record::Begin(begin) if begin.source.as_ref() == Some(&root.path))
+        });
+        if !known {
+            return Err(Error::NotEmpty(out, root.path));
+        }
+    }
+    Ok((tree, [Some(reading), Some(writing)]))
+}
+
+/// What the journal says, if there is one.
+fn known(tree: &Tree) -> Result<Vec<Record>> {
+    match journal::read(&tree.path) {
+        Err(Error::NoJournal(_)) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+fn keep(options: &Options, tree: &Tree, records: &[Record]) -> Result<Keep> {
+    let known: Vec<&Path> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Begin(begin) => begin.backup.as_deref(),
+            _ => None,
+        })
+        .collect();
+    Ok(match &options.target {
+        Target::Out(_) => Keep::InSource,
+        Target::InPlace(None) => Keep::Not,
+        Target::InPlace(Some(path)) => Keep::In(Backup::open(path, &tree.path, &known)?),
+    })
+}
+
+fn begin_record(
+    options: &Options,
+    source: Option<&Path>,
+    backup: Option<&Path>,
+    image: journal::record::Size,
+) -> Record {
+    Record::Begin(Begin {
+        version: env!("CARGO_PKG_VERSION").into(),
+        fixed: options.fixed,
+        align: options.align,
+        preserve_privileges: options.preserve_privileges,
+        source: source.map(Path::to_owned),
+        backup: backup.map(Path::to_owned),
+        image,
+    })
+}
+
+/// Writes down how the run begins, and the times of directories that will change.
+#[expect(clippy::too_many_arguments, reason = "each is a fact of its own, and there is one caller")]
+fn begin(
+    options: &Options,
+    tree: &Tree,
+    journal: &mut Journal,
+    records: &[Record],
+    image: journal::record::Size,
+    before: Record,
+    found: &Found,
+    keep: &Keep,
+) -> Result<Vec<Record>> {
+    let source = match &options.target {
+        Target::Out(_) => Some(Tree::open(&options.root)?.path),
+        Target::InPlace(_) => None,
+    };
+    let backup = match keep {
+        Keep::In(backup) => Some(backup.path.as_path()),
+        _ => None,
+    };
+    let mut new = vec![begin_record(options, source.as_deref(), backup, image)];
+    let mut known: Vec<PathBuf> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Directory(directory) => Some(directory.path.clone()),
+            _ => None,
+        })
+        .collect();
+    if !known.contains(&PathBuf::from("/")) {
+        new.push(before);
+        known.push("/".into());
+    }
+    let names = found.candidates.iter().flat_map(|candidate| &candidate.names);
+    for directory in names.map(|name| &name.directory) {
+        if !known.contains(&directory.path) {
+            known.push(directory.path.clone());
+            new.push(times(&directory.path, directory.file().metadata(), tree)?);
+        }
+    }
+    journal.append(&new)?;
+    Ok(new)
+}
+
+fn root_times(tree: &Tree) -> Result<Record> {
+    times(Path::new("/"), tree.path.metadata(), tree)
+}
+
+fn times(path: &Path, stat: std::io::Result<std::fs::Metadata>, tree: &Tree) -> Result<Record> {
+    let stat = stat.map_err(Error::file("read", &tree.path))?;
+    Ok(Record::Directory(Directory {
+        path: path.to_owned(),
+        accessed: (stat.atime(), stat.atime_nsec()),
+        modified: (stat.mtime(), stat.mtime_nsec()),
+    }))
+}
+
+/// Gives directories the times that they had before anything in them was replaced, as far as they may
+/// be set.
+pub fn set_back_times(tree: &Tree, records: &[Record]) {
+    for record in records {
+        if let Record::Directory(directory) = record
+            && let Ok(opened) = tree.directory(&directory.path)
+        {
+            let _ = metadata::set_times(&opened.at("."), directory.accessed, directory.modified);
+        }
+    }
+}
+
+fn next_id(records: &[Record]) -> u64 {
+    let ids = records.iter().filter_map(|record| match record {
+        Record::Replace(replacement) => Some(replacement.id + 1),
+        _ => None,
+    });
+    ids.max().unwrap_or(0)
+}
+
+/// The working places of a run.
+struct Work(Vec<std::sync::Arc<tree::Directory>>);
+
+impl Work {
+    /// Makes them, new; what an ended run left there is removed.
+    fn make(candidates: &[find::Candidate]) -> Result<Self> {
+        let mut made: Vec<std::sync::Arc<tree::Directory>> = Vec::new();
+        for directory in candidates.iter().flat_map(|c| &c.names).map(|name| &name.directory) {
+            if made.iter().any(|known| known.path == directory.path) {
+                continue;
+            }
+            let new = directory.remove_work().and_then(|()| directory.make_work());
+            new.map_err(|source| Error::Stopped { path: directory.path.clone(), source })?;
+            made.push(directory.clone());
+        }
+        Ok(Self(made))
+    }
+
+    fn remove(self) -> Result<()> {
+        for directory in self.0 {
+            directory
+                .remove_work()
+                .map_err(Error::file("removed", &directory.path.join(tree::WORK)))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of each conversion.
+fn each(options: &Options, tree: &Tree) -> statify::Options {
+    statify::Options {
+        fixed: options.fixed,
+        preserve_privileges: options.preserve_privileges,
+        align: options.align,
+        timeout: options.timeout,
+        memory: Some(options.memory),
+        root: tree.root.clone(),
+        ..statify::Options::default()
+    }
+}
+
+fn run(
+    jobs: usize,
+    with: &With<'_>,
+    units: Vec<Unit>,
+    replacer: Replacer<'_>,
+    outcome: &mut Outcome,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<()> {
+    let count = units.iter().map(|unit| unit.candidates.len()).sum();
+    tell(Event::Found(count));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
+    let pool = pool.expect("threads can be made");
+    let stop = AtomicBool::new(false);
+    let (sender, receiver) = sync_channel::<Done>(BATCH);
+    std::thread::scope(|scope| {
+        let stop = &stop;
+        scope.spawn(move || {
+            pool.install(|| {
+                units.into_par_iter().enumerate().for_each(|(number, unit)| {
+                    if !stop.load(Ordering::Relaxed) {
+                        // Nobody waits for it where the run is being ended.
+                        let _ = sender.send(unit::convert(unit, number, with));
+                    }
+                });
+            });
+        });
+        let result = commit(receiver, replacer, outcome, tell);
+        stop.store(result.is_err(), Ordering::Relaxed);
+        result
+    })
+}
+
+/// Takes what is ready, as much as there is at a time, and lets it replace the originals.
+fn commit(
+    receiver: Receiver<Done>,
+    mut replacer: Replacer<'_>,
+    outcome: &mut Outcome,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<()> {
+    while let Ok(first) = receiver.recv() {
+        let mut batch = first;
+        while let (true, Ok(more)) = (batch.ready.len() < BATCH, receiver.try_recv()) {
+            batch.ready.extend(more.ready);
+            batch.failed.extend(more.failed);
+            batch.stop = batch.stop.or(more.stop);
+        }
+        replacer
+            .journal
+            .append(&batch.failed.iter().cloned().map(Record::Failed).collect::<Vec<_>>())?;
+        let names: Vec<Vec<PathBuf>> = batch
+            .ready
+            .iter()
+            .map(|ready| ready.names.iter().map(|name| name.path()).collect())
+            .collect();
+        let refused = replacer.replace(batch.ready)?;
+        for names in names.iter().filter(|names| !refused.iter().any(|r| r.names == **names)) {
+            outcome.converted += 1;
+            tell(Event::Converted(names));
+        }
+        for failed in batch.failed.into_iter().chain(refused) {
+            tell(Event::Failed(&failed));
+            outcome.failed.push(failed);
+        }
+        if let Some(error) = batch.stop {
+            return Err(error);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! What can go wrong with a whole tree, each in one sentence that says what to do. What is wrong with
+//! one program is [`statify::Error`] or [`crate::failure::Failure`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The reasons for which nothing is done, or for which a run ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// As the conversion says it.
+    #[error(transparent)]
+    Statify(#[from] statify::Error),
+    /// ROOT is this machine's own root.
+    #[error("{path}: it is the root of the running system; give --i-know if that is meant", path = .0.display())]
+    RunningSystem(PathBuf),
+    /// None of the directories is there.
+    #[error("{path}: it has none of the directories {dirs}, so it is no root file system; give the directory that holds them, or name others with --dirs", path = .0.display(), dirs = .1)]
+    NotARoot(PathBuf, String),
+    /// Every program wants a loader that is not there.
+    #[error("{path}: the loader of its programs ({interpreter}) is not there, so none can be converted; install the C library into it", path = .0.display(), interpreter = .1.display())]
+    NoLoader(PathBuf, PathBuf),
+    /// Every executable is for another machine.
+    #[error("{path}: its programs are for another architecture (ELF machine {machine}), which is not supported yet", path = .0.display(), machine = .1)]
+    OtherArchitecture(PathBuf, u16),
+    /// Another run works on it.
+    #[error("{path}: another run of rootfs-tools works on it; wait for its end", path = .0.display())]
+    Locked(PathBuf),
+    /// A file or directory of the tree, the backup or the output.
+    #[error("{path}: it cannot be {what}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// A participle.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal is not as it was written.
+    #[error("{path}: line {line} of the journal is damaged, so what was done is not known for certain; nothing was changed: put back a good copy of this file (whole originals are in the backup directory)", path = .0.display(), line = .1)]
+    JournalDamaged(PathBuf, usize),
+    /// The journal is of another version.
+    #[error("{path}: the journal has version {found}, this rootfs-tools knows {known}; use the one that wrote it", path = .0.display(), found = .1, known = crate::journal::VERSION)]
+    JournalVersion(PathBuf, u64),
+    /// No run has been made.
+    #[error("{path}: it has no journal, so rootfs-tools has converted nothing in it", path = .0.display())]
+    NoJournal(PathBuf),
+    /// The output or backup lies in ROOT, or ROOT in it.
+    #[error("{path}: it lies in {root}, or that in it; give a directory elsewhere", path = .0.display(), root = .1.display())]
+    Nested(PathBuf, PathBuf),
+    /// The output or backup directory has something in it already.
+    #[error("{path}: it is not empty, and not from a run on {root}; give a new directory", path = .0.display(), root = .1.display())]
+    NotEmpty(PathBuf, PathBuf),
+    /// Originals are to be put back and were not kept.
+    #[error("{path}: {count} program(s) were converted with --no-backup, so their originals are not there any more; the rest was restored", path = .0.display(), count = .1)]
+    NoBackup(PathBuf, usize),
+    /// Some originals could not be put back.
+    #[error("{path}: {count} program(s) were not restored, see above; repair what is said there and run it again", path = .0.display(), count = .1)]
+    NotRestored(PathBuf, usize),
+    /// A pattern of `--exclude`.
+    #[error("--exclude: {0}")]
+    Pattern(#[from] globset::Error),
+    /// The places for what is not finished cannot be written to any more.
+    #[error("{path}: it cannot be written: {source}; every program is either the original or the complete converted one: repair this and run the same command again, which goes on where this one ended", path = .path.display())]
+    Stopped {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err`: what could not be done with `path`.
+    pub fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, what, source }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

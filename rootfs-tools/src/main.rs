@@ -1,0 +1,44 @@
+//! The command: one file for each verb in `command/`.
+
+mod cli;
+mod command;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use statify::command_line;
+
+use cli::{Cli, Verb};
+
+/// What the answer was.
+pub enum Verdict {
+    /// Exit status 0.
+    Good,
+    /// Exit status 1: not all that was asked for could be done.
+    Bad,
+}
+
+/// A sentence for the user; exit status 1.
+pub type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return command_line::usage(&error),
+    };
+    match run(&cli.verb) {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::from(1),
+        Err(error) => command_line::failed("rootfs-tools", &error.to_string()),
+    }
+}
+
+fn run(verb: &Verb) -> Result<Verdict, Failure> {
+    match verb {
+        Verb::Convert(arguments) => command::convert::run(arguments),
+        Verb::Restore(arguments) => command::restore::run(arguments),
+        Verb::Report(arguments) => command::report::run(arguments),
+        Verb::Generate(arguments) => command::generate::run(arguments),
+    }
+}

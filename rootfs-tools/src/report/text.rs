@@ -1,0 +1,130 @@
+//! The report for a terminal.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table as Grid, presets};
+
+use super::Report;
+use super::figures::{Growth, Named, Table, thousands};
+
+/// Libraries that are listed.
+const LIBRARIES: usize = 20;
+
+/// All of it, in lines.
+pub fn text(report: &Report) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}\n", crate::path_text::to_text(&report.root));
+    let _ = writeln!(text, "Programs (bytes)\n{}\n", table_1(&report.table));
+    let _ = writeln!(text, "Whole image\n{}\n", image(report));
+    if report.directories.len() > 1 {
+        let _ = writeln!(text, "By directory (bytes)\n{}\n", directories(report));
+    }
+    if !report.programs.is_empty() {
+        let _ = writeln!(text, "Growth\n{}\n", distribution(report));
+        let _ = writeln!(text, "Libraries by bytes embedded\n{}\n", libraries(report));
+    }
+    let _ = writeln!(text, "Not converted\n{}", failures(report));
+    let left: Vec<_> = report.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    if !left.is_empty() {
+        let _ = writeln!(text, "\nOther files: {}", left.join(", "));
+    }
+    text
+}
+
+/// Text to the left in the first column, numbers to the right in the others.
+fn grid<const N: usize>(head: [&str; N]) -> Grid {
+    let mut grid = Grid::new();
+    grid.load_preset(presets::NOTHING).set_header(head);
+    for column in grid.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for column in grid.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    grid
+}
+
+fn times(times: f64) -> String {
+    format!("{times:.2}x")
+}
+
+fn row(name: &str, growth: &Growth) -> [String; 4] {
+    let Growth { original, converted, .. } = *growth;
+    [name.into(), thousands(original), thousands(converted), times(growth.times)]
+}
+
+fn table_1(table: &Table) -> Grid {
+    let mut grid = grid(["", "original", "converted", "increase"]);
+    grid.add_row(row(&format!("total of {}", table.programs), &table.total));
+    grid.add_row(row("average", &table.average));
+    for (what, named) in [("maximum", &table.largest), ("minimum", &table.smallest)] {
+        if let Some(Named { name, growth }) = named {
+            grid.add_row(row(&format!("{what}: {name}"), growth));
+        }
+    }
+    grid
+}
+
+fn image(report: &Report) -> Grid {
+    let image = &report.image;
+    let mut grid = grid(["", "original", "converted", "increase"]);
+    let (before, after) = (&image.original, &image.converted);
+    for (name, before, after) in [
+        ("apparent size", before.apparent, after.apparent),
+        ("blocks on this file system", before.allocated, after.allocated),
+    ] {
+        grid.add_row(row(name, &Growth::new(before, after)));
+    }
+    grid
+}
+
+fn directories(report: &Report) -> Grid {
+    let mut grid = grid(["", "programs", "original", "converted", "increase"]);
+    for (path, table) in &report.directories {
+        let [name, original, converted, increase] = row(path, &table.total);
+        grid.add_row([name, table.programs.to_string(), original, converted, increase]);
+    }
+    grid
+}
+
+fn distribution(report: &Report) -> Grid {
+    let mut grid = grid(["increase", "programs"]);
+    for class in &report.distribution {
+        let name = match (class.from, class.below) {
+            (1, Some(below)) => format!("below {below}x"),
+            (from, Some(below)) => format!("{from}x to {below}x"),
+            (from, None) => format!("{from}x and more"),
+        };
+        grid.add_row([name, class.programs.to_string()]);
+    }
+    grid
+}
+
+fn libraries(report: &Report) -> Grid {
+    let mut grid = grid(["", "programs", "bytes"]);
+    for library in report.libraries.iter().take(LIBRARIES) {
+        let path = library.path.chars().map(|c| if c.is_control() { '?' } else { c });
+        grid.add_row([path.collect(), library.programs.to_string(), thousands(library.embedded)]);
+    }
+    if let Some(rest) = report.libraries.get(LIBRARIES..).filter(|rest| !rest.is_empty()) {
+        let sum = rest.iter().map(|library| library.embedded).sum();
+        grid.add_row([format!("{} others", rest.len()), String::new(), thousands(sum)]);
+    }
+    grid
+}
+
+fn failures(report: &Report) -> String {
+    if report.failures.is_empty() {
+        return "  none".into();
+    }
+    let mut text = String::new();
+    for (reason, count) in &report.failure_reasons {
+        let _ = writeln!(text, "  {count} {reason}");
+        for failure in report.failures.iter().filter(|failure| failure.reason == *reason) {
+            let message = failure.message.chars().map(|c| if c.is_control() { '?' } else { c });
+            let _ = writeln!(text, "    {}", message.collect::<String>());
+        }
+    }
+    text.pop();
+    text
+}

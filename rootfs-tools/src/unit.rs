@@ -1,0 +1,202 @@
+//! One conversion: of a program, for all files that are equal to it.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use statify::Error as Cause;
+use statify::manifest::{EmbeddedFile, Manifest};
+
+use crate::cache::Cache;
+use crate::contents;
+use crate::error::Error;
+use crate::failure::{Failure, stops_the_run};
+use crate::find::Candidate;
+use crate::journal::record::{Converted, Embedded, Failed, Original};
+use crate::measure::BLOCK;
+use crate::metadata::{Contents, Metadata as Kept};
+use crate::plan::Unit;
+use crate::replace::Ready;
+use crate::state;
+use crate::tree::Tree;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Programs that may get their names.
+    pub ready: Vec<Ready>,
+    /// Programs that stay as they are.
+    pub failed: Vec<Failed>,
+    /// What ends the run.
+    pub stop: Option<Error>,
+}
+
+/// What conversions of a run have in common.
+#[derive(Debug)]
+pub struct With<'a> {
+    /// The tree.
+    pub tree: &'a Tree,
+    /// What is asked of each.
+    pub options: statify::Options,
+    /// Where earlier ones are kept.
+    pub cache: Option<Cache>,
+}
+
+/// A converted file, before anything is made of it.
+struct Output {
+    path: PathBuf,
+    size: u64,
+    build_id: String,
+    files: Vec<Embedded>,
+    cached: bool,
+}
+
+enum Refusal {
+    One(Failure),
+    Stop(Error),
+}
+
+/// Converts `unit`, the `number`th. Afterwards its files are on the disk, each in the working place of
+/// its directory, with everything that belongs to the original.
+pub fn convert(unit: Unit, number: usize, with: &With<'_>) -> Done {
+    let mut done = Done::default();
+    let output = match make(&unit, number, with) {
+        Ok(output) => output,
+        Err(Refusal::Stop(error)) => return Done { stop: Some(error), ..done },
+        Err(Refusal::One(failure)) => {
+            done.failed = unit.candidates.iter().map(|c| failed(c, failure.clone())).collect();
+            return done;
+        }
+    };
+    let mut works = vec![output.path.clone()];
+    for (index, candidate) in unit.candidates.iter().enumerate().skip(1) {
+        works.push(candidate.names[0].directory.work(format!("{number}.{index}")));
+    }
+    // The first one's metadata come last: it is what the others are copied from.
+    let mut candidates: Vec<_> = unit.candidates.into_iter().zip(works).collect();
+    candidates.rotate_left(1);
+    for (candidate, work) in candidates {
+        match dress(&candidate, &work, &output) {
+            Ok(stat) => done.ready.push(Ready {
+                original: Original {
+                    size: candidate.stat.len(),
+                    allocated: candidate.stat.blocks() * BLOCK,
+                    sha256: unit.sha256.clone(),
+                },
+                converted: Converted {
+                    size: output.size,
+                    allocated: stat.blocks() * BLOCK,
+                    build_id: output.build_id.clone(),
+                    cached: output.cached,
+                    files: output.files.clone(),
+                },
+                names: candidate.names,
+                stat: candidate.stat,
+                work,
+            }),
+            Err(error) => {
+                let path = candidate.names[0].path();
+                let _ = std::fs::remove_file(&work);
+                if stops_the_run(&error) {
+                    done.stop = Some(Error::Stopped { path, source: error });
+                } else {
+                    let failure = Failure::file(&path, "given what belongs to it", &error);
+                    done.failed.push(failed(&candidate, failure));
+                }
+            }
+        }
+    }
+    done
+}
+
+fn failed(candidate: &Candidate, failure: Failure) -> Failed {
+    let names = candidate.names.iter().map(|name| name.path()).collect();
+    Failed { names, reason: failure.reason.into(), message: failure.message }
+}
+
+fn make(unit: &Unit, number: usize, with: &With<'_>) -> Result<Output, Refusal> {
+    let first = &unit.candidates[0];
+    let path = first.names[0].directory.work(number.to_string());
+    let program = &first.program.path;
+    // What privileged programs consist of is checked anew each time.
+    let cache = with.cache.as_ref().filter(|_| first.program.privileges.is_none());
+    let (tree, sha256) = (with.tree, &unit.sha256);
+    if let Some((manifest, size)) = cache.and_then(|cache| cache.find(tree, program, sha256, &path))
+    {
+        return output(path, size, &manifest, program, true);
+    }
+    let report = statify::convert(program, &path, &with.options, |_| {})
+        .map_err(|error| refusal(error, program))?;
+    let manifest = report.manifest.unwrap_or_else(|| unreachable!("a finished conversion has one"));
+    if manifest.files.first().is_none_or(|file| file.sha256 != unit.sha256) {
+        let _ = std::fs::remove_file(&path);
+        return Err(Refusal::One(Failure::changed(program)));
+    }
+    if let Some(cache) = cache {
+        cache.keep(tree, program, sha256, &path, &manifest);
+    }
+    output(path, report.size, &manifest, program, false)
+}
+
+fn output(
+    path: PathBuf,
+    size: u64,
+    manifest: &Manifest,
+    program: &Path,
+    cached: bool,
+) -> Result<Output, Refusal> {
+    let build_id = contents::open(&path).and_then(|file| state::build_id(&file));
+    let build_id = build_id.map_err(|error| io_refusal(error, program))?.unwrap_or_default();
+    Ok(Output { path, size, build_id, files: embedded(manifest), cached })
+}
+
+/// What a report wants to know of the manifest.
+fn embedded(manifest: &Manifest) -> Vec<Embedded> {
+    let stored = |file: &EmbeddedFile| {
+        file.memory.iter().filter(|m| m.stored_at.is_some()).map(|memory| memory.size).sum()
+    };
+    let describe = |file: &EmbeddedFile| Embedded {
+        path: file.path.to_string_lossy().into_owned(),
+        kind: file.kind,
+        stored: stored(file),
+    };
+    manifest.files.iter().map(describe).collect()
+}
+
+fn io_refusal(error: io::Error, program: &Path) -> Refusal {
+    if stops_the_run(&error) {
+        Refusal::Stop(Error::Stopped { path: program.to_owned(), source: error })
+    } else {
+        Refusal::One(Failure::file(program, "written", &error))
+    }
+}
+
+fn refusal(error: Cause, program: &Path) -> Refusal {
+    match error {
+        Cause::Output(_, source) => io_refusal(source, program),
+        // So it will be with every program.
+        Cause::Namespaces(..) | Cause::Trace(..) | Cause::Root(..) => Refusal::Stop(error.into()),
+        Cause::CannotPreserve(_, source) => {
+            Refusal::One(Failure::of(&Cause::CannotPreserve(program.to_owned(), source)))
+        }
+        Cause::Check(_, what) => Refusal::One(Failure::of(&Cause::Check(program.to_owned(), what))),
+        error => Refusal::One(Failure::of(&error)),
+    }
+}
+
+/// Gives the file `work` all that the original has, making it first if it is not the conversion's own.
+fn dress(candidate: &Candidate, work: &Path, output: &Output) -> io::Result<Metadata> {
+    let stat = &candidate.stat;
+    let file = if work == output.path {
+        contents::open(work)?
+    } else {
+        contents::copy(&contents::open(&output.path)?, work)?
+    };
+    let accessed = (stat.atime(), stat.atime_nsec());
+    let modified = (stat.mtime(), stat.mtime_nsec());
+    let original = Kept::of(&candidate.names[0].at())?.at_times(accessed, modified);
+    original.give_to(work, Contents::Converted)?;
+    file.sync_all()?;
+    work.symlink_metadata()
+}

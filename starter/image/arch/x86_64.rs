@@ -1,0 +1,164 @@
+//! x86-64: entry, system calls, hand-off.
+//!
+//! Process entry (psABI, 3.4.1): rsp points at argc and is a multiple of 16; all else is undefined.
+//! Hand-off: what follows the `call _dl_start` in ld.so's `_start` expects the program's entry point
+//! in rax and argc at rsp; nothing else is live there (glibc, sysdeps/x86_64/dl-machine.h, RTLD_START).
+//! musl continues at the program's entry point, where rdx is a function for atexit(3), or zero
+//! (psABI, 3.4.1): so it is zero, and the way on is in a word below the stack.
+
+#[path = "x86_64/call.rs"]
+mod call;
+
+use core::arch::{asm, naked_asm};
+
+pub use call::syscall;
+
+use crate::params::{self, CpuFeatures, Params};
+
+/// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_64.tbl).
+pub mod nr {
+    pub const WRITE: u64 = 1;
+    pub const FSTAT: u64 = 5;
+    pub const MMAP: u64 = 9;
+    pub const MPROTECT: u64 = 10;
+    pub const MUNMAP: u64 = 11;
+    pub const BRK: u64 = 12;
+    pub const MREMAP: u64 = 25;
+    pub const MADVISE: u64 = 28;
+    pub const UNAME: u64 = 63;
+    pub const FCNTL: u64 = 72;
+    pub const GETRLIMIT: u64 = 97;
+    pub const GETTID: u64 = 186;
+    pub const EXIT_GROUP: u64 = 231;
+    pub const OPENAT: u64 = 257;
+    pub const PRLIMIT64: u64 = 302;
+    pub const GETRANDOM: u64 = 318;
+    pub const MSEAL: u64 = 462;
+}
+
+/// `struct stat` (arch/x86/include/uapi/asm/stat.h): its size, and where st_mode (4 bytes) and
+/// st_rdev (8 bytes) are in it.
+pub const STAT_WORDS: usize = 18;
+pub const STAT_MODE: usize = 24;
+pub const STAT_RDEV: usize = 40;
+
+/// O_NOFOLLOW (asm-generic/fcntl.h).
+pub const O_NOFOLLOW: u64 = 0o400000;
+
+/// Where and with what to continue; returned in rax and rdx.
+#[repr(C)]
+pub struct Resume {
+    pub entry: u64,
+    pub handoff: u64,
+}
+
+/// The first instruction of every converted program.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.start")]
+unsafe extern "C" fn _start() -> ! {
+    naked_asm!(
+        "mov rdi, rsp",
+        "lea rsi, [rip + {entry} - {params}]",
+        "mov rbx, rsp",
+        "xor ebp, ebp",
+        "call {start}",
+        "mov rsp, rbx",
+        "xor ebx, ebx",
+        "xor ecx, ecx",
+        "xor esi, esi",
+        "xor edi, edi",
+        "xor r8d, r8d",
+        "xor r9d, r9d",
+        "xor r10d, r10d",
+        "xor r11d, r11d",
+        "xor r12d, r12d",
+        "xor r13d, r13d",
+        "xor r14d, r14d",
+        "xor r15d, r15d",
+        "mov [rsp - 8], rdx",
+        "xor edx, edx",
+        "jmp [rsp - 8]",
+        entry = sym _start,
+        params = const size_of::<Params>(),
+        start = sym crate::start,
+    )
+}
+
+/// Ends the process by an instruction that only the kernel may execute: SIGSEGV.
+pub fn crash() -> ! {
+    loop {
+        // SAFETY: it is not executed, it traps.
+        unsafe { asm!("hlt", options(nomem, nostack)) };
+    }
+}
+
+/// The time-stamp counter (RDTSC).
+pub fn timestamp() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reads a counter; where it is not permitted, the original could not start either.
+    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack)) };
+    u64::from(low) | u64::from(high) << 32
+}
+
+/// What the running CPU has: CPUID twice (each traps in a virtual machine: 2 to 20 us).
+pub fn cpu_features() -> CpuFeatures {
+    const OSXSAVE: u32 = 1 << 27;
+    let [signature, _, ecx, edx] = cpuid(1);
+    let has_more = ecx & OSXSAVE != 0;
+    // Older CPUs answer with another leaf's values; those with XSAVE know this one.
+    let [_, b, c, d] = if has_more { cpuid(7) } else { [0; 4] };
+    let xcr0 = if has_more { xcr0() } else { 0 };
+    let lzcnt = if has_lzcnt() { params::CPU_LZCNT } else { 0 };
+    let more = lzcnt | params::vendor(signature, has_more, || cpuid(0)[1]);
+    CpuFeatures { signature, basic: [ecx, edx], structured: [b, c, d], xcr0, more }
+}
+
+/// Subleaf 0 of a leaf: eax, ebx, ecx, edx.
+fn cpuid(leaf: u32) -> [u32; 4] {
+    let (a, b, c, d): (u32, u64, u32, u32);
+    // SAFETY: rbx, which the compiler keeps for itself, is as before.
+    unsafe {
+        asm!(
+            "mov {b}, rbx",
+            "cpuid",
+            "xchg {b}, rbx",
+            b = out(reg) b,
+            inlateout("eax") leaf => a,
+            inlateout("ecx") 0 => c,
+            lateout("edx") d,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    [a, b as u32, c, d]
+}
+
+fn xcr0() -> u32 {
+    let xcr0: u32;
+    // SAFETY: called only where CPUID says OSXSAVE.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") xcr0, out("edx") _, options(nomem, nostack, preserves_flags));
+    }
+    xcr0
+}
+
+/// LZCNT is BSR to a CPU that does not know it: of 1, 0 instead of 31. Asking CPUID would trap.
+fn has_lzcnt() -> bool {
+    let zeros: u32;
+    // SAFETY: either instruction changes the register and the flags only.
+    unsafe { asm!("lzcnt {0:e}, {1:e}", out(reg) zeros, in(reg) 1, options(nomem, nostack)) };
+    zeros == 31
+}
+
+/// Calls an IFUNC resolver; on x86-64 it has no arguments (glibc, sysdeps/x86_64/dl-irel.h).
+///
+/// # Safety
+///
+/// `function` is one, and everything it uses is in place.
+pub unsafe fn resolve(function: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let function: unsafe extern "C" fn() -> u64 = core::mem::transmute(function);
+        function()
+    }
+}

@@ -1,0 +1,111 @@
+//! What a converted program runs first: bring the snapshot into the state that ld.so would have
+//! left behind in this process, then continue where ld.so handed over.
+//!
+//! No libc, no relocations, no writable data, no panics: the image is copied as it is into every
+//! output. Everything it knows of the program stands in the parameter block.
+
+#![no_std]
+#![no_main]
+
+#[cfg(target_arch = "x86_64")]
+#[path = "arch/x86_64.rs"]
+mod arch;
+mod base;
+mod cpu;
+mod fixups;
+mod kernel;
+mod maps;
+mod memory;
+mod message;
+#[path = "../src/params.rs"]
+#[allow(dead_code)]
+mod params;
+mod release;
+mod secure;
+mod slides;
+mod stack;
+mod vdso;
+
+use arch::Resume;
+use params::Params;
+
+/// Where the block lies in this process.
+#[derive(Clone, Copy)]
+struct Block {
+    base: u64,
+}
+
+impl Block {
+    /// The address that a place means here.
+    fn at(self, place: u64) -> u64 {
+        if place & params::ABSOLUTE != 0 {
+            place & !params::ABSOLUTE
+        } else {
+            self.base.wrapping_add(place)
+        }
+    }
+}
+
+/// Called by the entry code with the initial stack pointer and the parameter block.
+///
+/// # Safety
+///
+/// `sp` is the kernel's initial stack, `params` the block in front of the image, and no other
+/// thread exists.
+unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
+    // SAFETY: the caller's promise; the parameter block was checked when the file was written.
+    unsafe {
+        let p = &*params;
+        let block = Block { base: (params as u64).wrapping_sub(p.vaddr) };
+        let mut stack = stack::Stack::find(sp);
+        if p.magic != params::MAGIC || stack.value(stack::AT_PAGESZ) != Some(p.page_size) {
+            message::fail(message::PAGE_SIZE);
+        }
+        if p.least_kernel != 0 && !release::is_at_least(p.least_kernel as u32) {
+            message::fail(message::KERNEL);
+        }
+        secure::prepare(p, &stack);
+        let block = base::settle(p, block);
+        maps::assemble(p, block);
+        maps::populate(p, block);
+        let thread = kernel::replay(p, block);
+        slides::apply(p, block);
+        fixups::apply(p, block, &stack, &thread);
+        cpu::apply(p, block);
+        maps::protect(p, block);
+        stack.describe_program(p, block);
+        let resume = Resume { entry: block.at(p.entry), handoff: block.at(p.handoff) };
+        // The last use of the parameters: from here on they are gone.
+        if p.unmap != 0 {
+            let code = params.add(1) as u64;
+            arch::syscall(arch::nr::MUNMAP, [code - p.unmap, p.unmap, 0, 0, 0, 0]);
+        }
+        resume
+    }
+}
+
+impl params::Table {
+    /// The records of this table.
+    ///
+    /// # Safety
+    ///
+    /// The table belongs to `p` and holds records of type `T`.
+    unsafe fn records<T>(self, p: &Params) -> &[T] {
+        // SAFETY: `offset` and `count` were computed from the table that lies there.
+        unsafe {
+            let first = (p as *const Params).byte_sub(self.offset as usize).cast::<T>();
+            core::slice::from_raw_parts(first, self.count as usize)
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // Nothing in the image can panic; should a change bring one in, the build's size check and the
+    // missing symbol below make it fail to link.
+    unsafe extern "C" {
+        fn the_starter_must_not_panic() -> !;
+    }
+    // SAFETY: never linked.
+    unsafe { the_starter_must_not_panic() }
+}

@@ -1,0 +1,70 @@
+//! Pointers: each is stored relative to the module it points into. Before them, words of pages that
+//! are not in the file.
+
+use crate::Block;
+use crate::params::{Constant, Params, Slide};
+
+/// Adds to every word of every group the address of the module that the group points into.
+///
+/// # Safety
+///
+/// The words lie in mapped, writable pages.
+pub unsafe fn apply(p: &Params, block: Block) {
+    // SAFETY: the stream has `count` numbers and leads only to words of the block.
+    unsafe {
+        for constant in p.constants.records::<Constant>(p) {
+            *(block.at(constant.at) as *mut u64) = constant.value;
+        }
+        for slide in p.slides.records::<Slide>(p) {
+            let target = block.at(slide.target);
+            let mut words = Words::new(p, block.at(slide.start), slide.stream);
+            for _ in 0..slide.count {
+                let word = words.next();
+                *word = (*word).wrapping_add(target);
+            }
+        }
+    }
+}
+
+/// Words at the distances that a stream of ULEB128 numbers tells.
+pub struct Words {
+    word: *mut u64,
+    stream: *const u8,
+}
+
+impl Words {
+    /// From `start` on; `stream` is the stream's distance below `p`.
+    ///
+    /// # Safety
+    ///
+    /// There is a stream.
+    pub unsafe fn new(p: &Params, start: u64, stream: u32) -> Self {
+        // SAFETY: the caller's promise.
+        let stream = unsafe { (p as *const Params).byte_sub(stream as usize).cast() };
+        Self { word: start as *mut u64, stream }
+    }
+
+    /// The next word.
+    ///
+    /// # Safety
+    ///
+    /// The stream has one more number.
+    pub unsafe fn next(&mut self) -> *mut u64 {
+        // SAFETY: the caller's promise; the last byte of a number has bit 7 clear.
+        unsafe {
+            let mut delta = 0;
+            let mut shift = 0;
+            loop {
+                let byte = u64::from(*self.stream);
+                self.stream = self.stream.add(1);
+                delta |= (byte & 0x7f) << (shift & 63);
+                shift += 7;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            self.word = self.word.wrapping_add(delta as usize);
+            self.word
+        }
+    }
+}

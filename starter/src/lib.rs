@@ -1,0 +1,68 @@
+//! The starter: what runs first in a converted program.
+//!
+//! It is built as a flat image (see `build.rs`), which `statify` puts into every output behind the
+//! parameter block that [`params`] describes. The image's source is in `image/`: one file per thing
+//! it does, in the order `image/main.rs` shows.
+//!
+//! The agent is a second such image; it is in outputs with plugins only (see [`agent`]).
+
+pub mod agent;
+pub mod params;
+
+/// The code: position-independent, entered at its first byte, directly preceded by
+/// [`params::Params`] in memory.
+pub const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter.bin"));
+
+/// The agent's code: position-independent, entered at its first byte, directly preceded by
+/// [`agent::AgentParams`] in memory.
+pub const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.bin"));
+
+#[cfg(test)]
+#[path = "../agent/path.rs"]
+#[allow(dead_code)]
+mod path;
+
+#[cfg(test)]
+mod tests {
+    use super::params::*;
+    use super::path::Path;
+
+    #[test]
+    fn the_image_is_small() {
+        assert!(super::IMAGE.len() < 8192, "{}", super::IMAGE.len());
+        assert!(super::AGENT.len() < 8192, "{}", super::AGENT.len());
+    }
+
+    #[test]
+    fn paths_are_compared_by_their_components() {
+        let same = |a: &str, b: &str| Path(a.as_bytes()).is(b.as_bytes());
+        for (a, b) in [("/a/b", "/a/b"), ("//a/./b", "/a//b"), ("./a", "a"), ("/", "//")] {
+            assert!(same(a, b), "{a} {b}");
+        }
+        for (a, b) in
+            [("/a/b", "a/b"), ("/a/b", "/a"), ("/a", "/a/b"), ("/a/../b", "/b"), ("", "/")]
+        {
+            assert!(!same(a, b), "{a} {b}");
+        }
+        let split = |path: &'static str| {
+            let (directory, last) = Path(path.as_bytes()).split();
+            (directory.0, last)
+        };
+        assert_eq!(split("/a/b.so"), (&b"/a"[..], &b"b.so"[..]));
+        assert_eq!(split("b.so"), (&b""[..], &b"b.so"[..]));
+        assert_eq!(split("/"), (&b""[..], &b""[..]));
+    }
+
+    #[test]
+    fn records_have_no_padding() {
+        assert_eq!(size_of::<Params>(), 14 * 8 + 12 * 8 + 32 + 4 * 8);
+        assert_eq!(size_of::<CpuFeatures>(), 32);
+        assert_eq!(size_of::<Variant>(), 64);
+        assert_eq!(size_of::<Resolver>(), 24);
+        assert_eq!(size_of::<Fixup>(), 16);
+        assert_eq!(size_of::<Slide>(), 24);
+        assert_eq!(size_of::<Call>(), 56);
+        assert_eq!(size_of::<super::agent::AgentParams>(), 48);
+        assert_eq!(size_of::<super::agent::File>(), 72);
+    }
+}

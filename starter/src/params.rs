@@ -1,0 +1,298 @@
+//! The parameter block: what a conversion tells the starter. Shared by source between the image,
+//! which reads it, and `statify`, which writes it.
+//!
+//! In the file and in memory the tables come first, then [`Params`], then the image's code:
+//!
+//! ```text
+//! | ELF header, program headers | tables ... | padding | Params | code ... |
+//! ^ unmapped before the hand-off, with the tables and the parameters        ^ entry = first byte
+//! ```
+//!
+//! All integers are little-endian. A *place* is an address in 64 bits: with bit 63 set it is
+//! absolute, otherwise it counts from the block's base (virtual address 0 of the output).
+
+/// Bit 63 of a place: the rest is an absolute address, not one in the block.
+pub const ABSOLUTE: u64 = 1 << 63;
+
+/// First word of every parameter block ("statify" and the format's version).
+pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x01");
+
+/// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Distance from the first record down from the address of `Params`, in bytes.
+    pub offset: u32,
+    /// Number of records.
+    pub count: u32,
+}
+
+/// Everything the starter needs to know; ends where the image's code begins.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Params {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// Virtual address of this structure in the output: its distance from the block's base.
+    pub vaddr: u64,
+    /// Bytes before the starter's code that are of no use after the start: whole pages.
+    pub unmap: u64,
+    /// Where to jump (a place).
+    pub handoff: u64,
+    /// AT_ENTRY of the embedded program (a place); in the return-value register at hand-off.
+    pub entry: u64,
+    /// AT_PHDR of the embedded program (a place).
+    pub phdr: u64,
+    /// AT_PHNUM of the embedded program.
+    pub phnum: u64,
+    /// AT_BASE: where the embedded loader lies (a place).
+    pub loader: u64,
+    /// The page size that the image was laid out for, in bytes.
+    pub page_size: u64,
+    /// The size that thread stacks get by default where RLIMIT_STACK is unlimited, in bytes.
+    pub stack_unlimited: u64,
+    /// The least size that thread stacks get by default, in bytes.
+    pub stack_least: u64,
+    /// One of the `SECURE_*` constants: what to do where the kernel says AT_SECURE.
+    pub secure: u64,
+    /// What the block's base must be a multiple of: a power of two, a page at least.
+    pub alignment: u64,
+    /// The oldest kernel that the program's files take, three numbers of a byte each (0x30200 is
+    /// 3.2.0); 0 if they do not say.
+    pub least_kernel: u64,
+    /// Table of [`Move`].
+    pub moves: Table,
+    /// Table of [`Range`] with `prot`: zero pages to map.
+    pub zeros: Table,
+    /// Table of [`Range`]: mappings to give back after the moves.
+    pub unmaps: Table,
+    /// Table of [`Range`] with `prot`: permissions while patching, where the kernel mapped with others.
+    pub unlocks: Table,
+    /// Table of [`Range`]: pages that will be written, to be made present in one call each.
+    pub populates: Table,
+    /// Table of [`Call`].
+    pub calls: Table,
+    /// Table of [`Constant`].
+    pub constants: Table,
+    /// Table of [`Slide`].
+    pub slides: Table,
+    /// Table of [`Fixup`].
+    pub fixups: Table,
+    /// NUL-terminated names of vDSO functions, one after the other; `count` is in bytes.
+    pub vdso_names: Table,
+    /// Table of [`Range`] with `prot`: final permissions.
+    pub protects: Table,
+    /// Table of [`Range`]: what to seal with mseal(2).
+    pub seals: Table,
+    /// What the CPU must have; all zero where every x86-64 CPU has it.
+    pub floor: CpuFeatures,
+    /// Table of [`Variant`]: what was prepared for a CPU, best first.
+    pub variants: Table,
+    /// Table of [`Constant`]: what to write before the [`Resolver`]s run.
+    pub resets: Table,
+    /// Table of [`Resolver`].
+    pub resolvers: Table,
+    /// Whether the resolvers can be run for a CPU that no variant is for.
+    pub can_resolve: u64,
+}
+
+/// What is asked of CPUID at start: two leaves.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuFeatures {
+    /// Leaf 1, eax: family, model, stepping.
+    pub signature: u32,
+    /// Leaf 1, ecx and edx.
+    pub basic: [u32; 2],
+    /// Leaf 7, ebx, ecx and edx; zero without OSXSAVE.
+    pub structured: [u32; 3],
+    /// The states that XGETBV says are enabled; zero without OSXSAVE.
+    pub xcr0: u32,
+    /// `CPU_*`.
+    pub more: u32,
+}
+
+/// LZCNT is what it says (leaf 0x80000001, ecx bit 5).
+pub const CPU_LZCNT: u32 = 1;
+/// Of Intel's make, or told of in Intel's way.
+pub const CPU_INTEL: u32 = 2;
+/// Of AMD's make.
+pub const CPU_AMD: u32 = 4;
+
+/// The make of a CPU with this `signature`. All of AMD's with XSAVE are of family 16 or later, and
+/// nobody else's is; of the others leaf 0's ebx tells, the first letters of the maker's name.
+pub fn vendor(signature: u32, has_xsave: bool, name: impl FnOnce() -> u32) -> u32 {
+    let is_new = signature >> 20 & 0xff != 0;
+    if is_new || !has_xsave && name() == u32::from_le_bytes(*b"Auth") { CPU_AMD } else { CPU_INTEL }
+}
+
+impl CpuFeatures {
+    /// Whether it has everything that `other` has, whatever it is called.
+    pub fn contains(&self, other: &Self) -> bool {
+        let has = |own: u32, wanted: u32| own & wanted == wanted;
+        has(self.basic[0], other.basic[0])
+            && has(self.basic[1], other.basic[1])
+            && has(self.structured[0], other.structured[0])
+            && has(self.structured[1], other.structured[1])
+            && has(self.structured[2], other.structured[2])
+            && has(self.xcr0, other.xcr0)
+            && has(self.more, other.more)
+    }
+}
+
+/// What the loader and IFUNC resolvers choose on one kind of CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The CPU.
+    pub cpu: CpuFeatures,
+    /// Not 0: for this CPU only. 0: for every one that has its features.
+    pub exact: u64,
+    /// Table of [`Constant`].
+    pub literals: Table,
+    /// Table of [`Constant`], the values being places.
+    pub pointers: Table,
+    /// As many places as there are [`Resolver`]s: what each answers.
+    pub results: Table,
+}
+
+/// An IFUNC resolver and the slots that hold its answer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// The function (a place).
+    pub function: u64,
+    /// The first slot's delta counts from here (a place, a multiple of 8).
+    pub start: u64,
+    /// As in [`Slide`].
+    pub stream: u32,
+    /// Number of slots.
+    pub count: u32,
+}
+
+/// Under AT_SECURE: nothing, the C library itself does what is to be done.
+pub const SECURE_BY_LIBRARY: u64 = 0;
+/// Under AT_SECURE: what glibc's loader does.
+pub const SECURE_AS_GLIBC: u64 = 1;
+/// Under AT_SECURE: the program is not started.
+pub const SECURE_REFUSED: u64 = 2;
+
+/// A piece of a pool mapping that belongs somewhere else: `mremap(from, len, to)`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Where the kernel mapped it (a place).
+    pub from: u64,
+    /// Where it belongs (a place).
+    pub to: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// A range of pages.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// First byte (a place).
+    pub start: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// PROT_* bits of mmap(2), where they matter.
+    pub prot: u64,
+}
+
+/// A system call of the loader's that the kernel must see again in the new process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its number.
+    pub number: u64,
+    /// One of the `CALL_*` constants: what its result is for.
+    pub result: u64,
+    /// Arguments; the ones in `places` are places, the others plain values.
+    pub args: [u64; 4],
+    /// Bit i: argument i is a place.
+    pub places: u64,
+}
+
+/// The result of the call does not matter.
+pub const CALL_OPTIONAL: u64 = 0;
+/// The call must succeed.
+pub const CALL_REQUIRED: u64 = 1;
+/// The call answers the thread id.
+pub const CALL_THREAD_ID: u64 = 2;
+/// rseq(2): on failure `cpu_id` (4 bytes at 4 of the area, argument 0) becomes -2, as the C library does.
+pub const CALL_RSEQ: u64 = 3;
+
+/// A word of a page that is not in the file; written before the slides are applied.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Constant {
+    /// Where (a place).
+    pub at: u64,
+    /// What.
+    pub value: u64,
+}
+
+/// Words that hold an address in one module: to each, the module's address is added.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slide {
+    /// The module that the words point into (a place).
+    pub target: u64,
+    /// The first word's delta counts from here (a place, a multiple of 8).
+    pub start: u64,
+    /// Like [`Table::offset`]: `count` ULEB128 numbers, each the distance in words from the word before.
+    pub stream: u32,
+    /// Number of words.
+    pub count: u32,
+}
+
+/// One word that gets a value known only at start.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixup {
+    /// Where (a place; of any alignment).
+    pub at: u64,
+    /// One of the `FIXUP_*` constants.
+    pub kind: u8,
+    /// Bytes to write, 4 or 8.
+    pub width: u8,
+    /// What the kind needs to know.
+    pub arg: u16,
+    /// Likewise.
+    pub extra: u32,
+}
+
+/// The address `extra` bytes (signed) above argc, which is where the stack pointer is at process entry.
+pub const FIXUP_STACK: u8 = 1;
+/// The address of the environment's array.
+pub const FIXUP_ENVP: u8 = 2;
+/// The address of the auxiliary vector.
+pub const FIXUP_AUXV: u8 = 3;
+/// The number of arguments.
+pub const FIXUP_ARGC: u8 = 4;
+/// The value of the auxv entry of type `arg`; the word stays as it is if the kernel gives none.
+pub const FIXUP_AUX_VALUE: u8 = 5;
+/// The stack protector's canary: AT_RANDOM's first word, its lowest byte zero.
+pub const FIXUP_CANARY: u8 = 6;
+/// The pointer guard (musl: the allocator's secret): AT_RANDOM's second word.
+pub const FIXUP_POINTER_GUARD: u8 = 7;
+/// The thread id.
+pub const FIXUP_THREAD_ID: u8 = 8;
+/// The program break.
+pub const FIXUP_BREAK: u8 = 9;
+/// The default size of a thread's stack, from RLIMIT_STACK.
+pub const FIXUP_STACK_LIMIT: u8 = 10;
+/// The address of the vDSO function whose name starts at byte `arg` of the names; unchanged without one.
+pub const FIXUP_VDSO: u8 = 11;
+/// Random bytes of its own.
+pub const FIXUP_RANDOM: u8 = 12;
+/// A word not aligned to 8 that holds an address in the module whose place is `extra` pages from the block's base.
+pub const FIXUP_UNALIGNED_SLIDE: u8 = 13;
+/// The time-stamp counter.
+pub const FIXUP_TIMESTAMP: u8 = 14;
+/// Under AT_SECURE `extra`, a signed number, is added to the word; otherwise the word stays as it is.
+pub const FIXUP_SECURE: u8 = 20;
+/// 0 if the kernel has refused rseq(2); otherwise unchanged.
+pub const FIXUP_RSEQ_SIZE: u8 = 15;

@@ -1,0 +1,248 @@
+//! The block: where the tracer puts what the loader maps, and which files lie where.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use memmap2::Mmap;
+use nix::unistd::Pid;
+use sha2::{Digest, Sha256};
+
+use crate::arch::{self, CpuidSites};
+use crate::elf::{ElfFile, page_up};
+use crate::root::Root;
+
+/// Room for the loader's anonymous memory right behind the loader, so that its pieces and the
+/// loader's data lie together: fewer mappings at start. Not more than most programs need: a hole
+/// takes page tables.
+const ARENA: u64 = 256 << 10;
+/// Where objects have addresses of their own: this much at the block's base...
+const OWN_ADDRESSES: u64 = 1 << 40;
+/// ...in steps of this.
+const OWN_ALIGNMENT: u64 = 2 << 20;
+/// Where files go that the loader only reads (ld.so.cache): far from the block's end.
+const SCRATCH: u64 = 1 << 40;
+
+/// A file of which something is mapped.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// The path as the kernel shows it.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Arc<Mmap>,
+    /// `st_dev`, `st_ino`.
+    pub id: (u64, u64),
+    /// The addresses it was given, page-rounded, its zero-initialised data included.
+    pub range: Range<u64>,
+}
+
+/// A root's files, those that are mapped by `st_dev` and `st_ino`: several captures look at the same.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    root: Root,
+    mapped: Arc<Mutex<ById<Mmap>>>,
+    cpuids: Arc<Mutex<ById<CpuidSites>>>,
+}
+
+type ById<T> = HashMap<(u64, u64), Arc<T>>;
+
+impl Files {
+    /// The files of `root`, none of them mapped yet.
+    pub fn of(root: &Root) -> Self {
+        Self { root: root.clone(), ..Self::default() }
+    }
+
+    /// Where they lie.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// The CPUIDs of an object, looked for once.
+    pub fn cpuid_sites(&self, object: &Object, elf: &ElfFile<'_>) -> Arc<CpuidSites> {
+        let known = || self.cpuids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sites) = known().get(&object.id) {
+            return sites.clone();
+        }
+        let sites = Arc::new(arch::cpuid_sites(elf));
+        known().insert(object.id, sites.clone());
+        sites
+    }
+
+    /// The file behind a link of a process's /proc directory.
+    pub fn of_process(&self, pid: Pid, link: &str) -> std::io::Result<Object> {
+        let directory = PathBuf::from(format!("/proc/{pid}"));
+        let link = directory.join(link);
+        let mut path = std::fs::read_link(&link)?;
+        if self.root.directory().is_some() {
+            let root = std::fs::read_link(directory.join("root"))?;
+            path = path.strip_prefix(root).map(|path| Path::new("/").join(path)).unwrap_or(path);
+        }
+        self.object(&link, path)
+    }
+
+    /// The file at a path of the root.
+    pub fn at(&self, path: &Path) -> std::io::Result<Object> {
+        let found = self.root.find(path)?;
+        self.object(found.link(), found.path()?)
+    }
+
+    /// The file at `link`, which may be one of /proc's links; `path` is its name for people.
+    fn object(&self, link: &Path, path: PathBuf) -> std::io::Result<Object> {
+        let metadata = std::fs::metadata(link)?;
+        let id = (metadata.dev(), metadata.ino());
+        let known = self.mapped.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => {
+                // To open a FIFO might take forever.
+                if !metadata.is_file() {
+                    return Err(std::io::Error::other(
+                        "something is mapped that is no regular file",
+                    ));
+                }
+                let file = File::open(link)?;
+                // SAFETY: a file that changes while it is converted gives a wrong output at worst,
+                // as it would crash the original; the bytes are only ever read as bytes.
+                let bytes = Arc::new(unsafe { Mmap::map(&file)? });
+                self.mapped
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(id, bytes.clone());
+                bytes
+            }
+        };
+        Ok(Object { path, bytes, id, range: 0..0 })
+    }
+}
+
+/// A number that depends on an object's contents only: from its build-id, or else from its bytes.
+fn content_key(elf: &ElfFile<'_>, bytes: &[u8]) -> u64 {
+    let hash = Sha256::digest(elf.build_id().as_deref().unwrap_or(bytes));
+    u64::from_le_bytes(hash[..8].try_into().unwrap_or_default())
+}
+
+/// Gives out addresses.
+#[derive(Debug)]
+pub struct Block {
+    base: u64,
+    next: u64,
+    arena: Range<u64>,
+    scratch: u64,
+    /// What is taken where objects lie at addresses of their own.
+    taken: Option<Vec<Range<u64>>>,
+}
+
+impl Block {
+    /// An empty block at `base`. If `fixed`, an object's address depends on its contents only (as
+    /// long as two do not want the same).
+    pub fn new(base: u64, fixed: bool) -> Self {
+        let own_addresses = if fixed { OWN_ADDRESSES } else { 0 };
+        let scratch = base + own_addresses + SCRATCH;
+        let taken = fixed.then(Vec::new);
+        Self { base, next: base + own_addresses, arena: 0..0, scratch, taken }
+    }
+
+    /// The addresses that the block has so far.
+    pub fn range(&self) -> Range<u64> {
+        self.base..self.next
+    }
+
+    /// Whether addresses belong to it or to what is mapped for reading only.
+    pub fn contains(&self, range: &Range<u64>) -> bool {
+        self.base <= range.start && range.end <= self.scratch
+    }
+
+    /// Room for a file's segments, `span` being their unbiased addresses. Returns the bias;
+    /// `None` if there is none.
+    pub fn place_object(
+        &mut self,
+        elf: &ElfFile<'_>,
+        bytes: &[u8],
+        span: &Range<u64>,
+    ) -> Option<u64> {
+        let align = elf.alignment();
+        let Some(taken) = &mut self.taken else {
+            let bias = self.next.saturating_sub(span.start).next_multiple_of(align);
+            self.next = bias + span.end;
+            return Some(bias);
+        };
+        let align = align.max(OWN_ALIGNMENT);
+        let slots = OWN_ADDRESSES / align;
+        let len = span.end - span.start;
+        let wanted = content_key(elf, bytes) % slots;
+        for slot in (wanted..slots).chain(0..wanted) {
+            let start = self.base + slot * align;
+            let range = start..start + len;
+            let free = |taken: &Range<u64>| range.end <= taken.start || taken.end <= range.start;
+            if taken.iter().all(free) && range.end <= self.base + OWN_ADDRESSES {
+                taken.push(range);
+                return Some(start.wrapping_sub(span.start));
+            }
+        }
+        None
+    }
+
+    /// Makes the arena, at the end of what has been placed.
+    pub fn open_arena(&mut self) {
+        self.arena = self.next..self.next + ARENA;
+        self.next += ARENA;
+    }
+
+    /// Room for anonymous memory.
+    pub fn place_anonymous(&mut self, len: u64) -> u64 {
+        let len = page_up(len);
+        if len <= self.arena.end - self.arena.start {
+            let at = self.arena.start;
+            self.arena.start += len;
+            return at;
+        }
+        self.reserve(len)
+    }
+
+    /// Room for memory that is too large for the arena, or only kept free.
+    pub fn reserve(&mut self, len: u64) -> u64 {
+        let at = self.next;
+        self.next += page_up(len);
+        at
+    }
+
+    /// Room for a file that is read and given back before the hand-off.
+    pub fn place_scratch(&mut self, len: u64) -> u64 {
+        let at = self.scratch;
+        self.scratch += page_up(len);
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_has_its_own_address_whatever_comes_before() {
+        let bytes = std::fs::read("/proc/self/exe").unwrap();
+        let elf = ElfFile::parse(&bytes).unwrap();
+        let span = elf.span().unwrap();
+        let mut alone = Block::new(1 << 44, true);
+        let address = alone.place_object(&elf, &bytes, &span).unwrap();
+        let mut other = Block::new(1 << 44, true);
+        other.open_arena();
+        other.reserve(1 << 30);
+        assert_eq!(other.place_object(&elf, &bytes, &span), Some(address));
+        let again = other.place_object(&elf, &bytes, &span).unwrap();
+        assert!(again != address && again.is_multiple_of(OWN_ALIGNMENT));
+    }
+
+    #[test]
+    fn the_arena_keeps_small_memory_together() {
+        let mut block = Block::new(1 << 44, false);
+        block.open_arena();
+        assert_eq!(block.place_anonymous(100), 1 << 44);
+        assert_eq!(block.place_anonymous(4096), (1 << 44) + 4096);
+        assert_eq!(block.place_anonymous(ARENA), (1 << 44) + ARENA);
+        assert_eq!(block.place_anonymous(1), (1 << 44) + 8192);
+    }
+}

@@ -1,0 +1,87 @@
+//! Where CPUID cannot be made to trap (arch_prctl(2): ARCH_SET_CPUID needs the CPU's help and Linux
+//! 4.12): in the traced process, and nowhere else, every CPUID is replaced by an instruction that is
+//! invalid everywhere. Before anything of the process is read, the instructions are put back.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::block::{Files, Object};
+use super::tracee::Tracee;
+use crate::arch::{CPUID, UNDEFINED};
+use crate::elf::{ElfFile, PAGE};
+
+/// The CPUIDs of a process.
+#[derive(Debug, Default)]
+pub struct Cpuids {
+    /// They are replaced, since they do not trap.
+    replacing: bool,
+    /// Addresses whose instruction is, or is to be, another.
+    sites: BTreeSet<u64>,
+    /// Of these the ones that are yet to be replaced: their memory was about to be mapped.
+    pending: Vec<u64>,
+}
+
+impl Cpuids {
+    /// Replaces those of the program and the loader, and of what is mapped later. `None` if one of
+    /// the loader's may have been overlooked.
+    pub fn replace(tracee: &Tracee, files: &Files, objects: &[Object]) -> Option<Self> {
+        let mut cpuids = Self { replacing: true, ..Self::default() };
+        for (index, object) in objects.iter().enumerate() {
+            let is_complete = cpuids.expect(files, object, object.range.clone());
+            if index == 1 && !is_complete {
+                return None;
+            }
+        }
+        cpuids.replace_pending(tracee);
+        Some(cpuids)
+    }
+
+    /// A part of an object is about to be mapped executable. Returns whether all CPUIDs in it are known.
+    pub fn expect(&mut self, files: &Files, object: &Object, range: Range<u64>) -> bool {
+        if !self.replacing {
+            return true;
+        }
+        let Ok(elf) = ElfFile::parse(&object.bytes) else { return false };
+        let Some(span) = elf.span() else { return false };
+        let bias = object.range.start.wrapping_sub(span.start);
+        let sites = files.cpuid_sites(object, &elf);
+        let addresses = sites.addresses.iter().map(|address| bias.wrapping_add(*address));
+        let addresses = addresses.filter(|address| range.contains(address));
+        self.pending.extend(addresses);
+        sites.complete
+    }
+
+    /// Replaces those whose memory has been mapped meanwhile.
+    pub fn replace_pending(&mut self, tracee: &Tracee) {
+        for address in std::mem::take(&mut self.pending) {
+            // What the kernel has refused to map has none.
+            if write(tracee, address, UNDEFINED).is_ok() {
+                self.sites.insert(address);
+            }
+        }
+    }
+
+    /// Puts all back.
+    pub fn put_back(&self, tracee: &Tracee) -> nix::Result<()> {
+        self.sites.iter().try_for_each(|&address| write(tracee, address, CPUID))
+    }
+
+    /// Replaces all that were put back.
+    pub fn replace_again(&self, tracee: &Tracee) -> nix::Result<()> {
+        self.sites.iter().try_for_each(|&address| write(tracee, address, UNDEFINED))
+    }
+
+    /// Whether the instruction at this address is a CPUID by right.
+    pub fn has(&self, address: u64) -> bool {
+        self.sites.contains(&address)
+    }
+}
+
+/// Writes an instruction, by a word that lies in the same page if the instruction does.
+fn write(tracee: &Tracee, address: u64, instruction: [u8; 2]) -> nix::Result<()> {
+    let before = (address % PAGE).min(6);
+    let word_at = address - before;
+    let mut word = tracee.peek(word_at)?.to_le_bytes();
+    word[before as usize..][..2].copy_from_slice(&instruction);
+    tracee.poke(word_at, i64::from_le_bytes(word))
+}

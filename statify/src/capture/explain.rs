@@ -1,0 +1,103 @@
+//! From what happened in the traced process to a sentence for people.
+
+use std::io;
+
+use super::block::Object;
+use super::rearrange::RearrangeError;
+use super::run::RunError;
+use super::{Cause, Failure, Stage, Subject};
+use crate::c_library::MissingLibrary;
+use crate::elf::ElfFile;
+use crate::error::Error;
+
+/// Says why there is no capture; `messages` is what the loader printed.
+pub fn explain(subject: &Subject, stage: Stage, messages: String, objects: &[Object]) -> Failure {
+    let program = subject.program.clone();
+    let error = match stage {
+        Stage::Run(RunError::Exited(status)) => {
+            let cause = cause(&messages);
+            let error = match subject.c_library.missing_library(&messages) {
+                Some(MissingLibrary { name, needed_by }) => {
+                    let needed_by =
+                        needed_by.unwrap_or_else(|| who_needs(name.as_bytes(), objects));
+                    Error::LibraryMissing(program, name, needed_by)
+                }
+                None if messages.is_empty() => {
+                    Error::LoaderDied(program, format!("its own exit with status {status}"))
+                }
+                None => Error::Loading(program, messages.lines().collect::<Vec<_>>().join("; ")),
+            };
+            return Failure { error, cause };
+        }
+        Stage::Run(RunError::Killed(signal)) => {
+            Error::LoaderDied(program, format!("signal {}", signal.as_str()))
+        }
+        Stage::Run(RunError::Behaviour(what)) => Error::Behaviour(program, what),
+        Stage::Run(RunError::Loader) => Error::Loader(program, subject.interpreter.clone()),
+        Stage::Rearrange(RearrangeError::System(nix::Error::EPERM | nix::Error::EACCES)) => {
+            let source = io::Error::from_raw_os_error(libc::EPERM);
+            Error::Trace(program, source, cause_of_refusal())
+        }
+        Stage::Rearrange(RearrangeError::System(nix::Error::ESRCH))
+        | Stage::Run(RunError::System(nix::Error::ESRCH)) => {
+            Error::LoaderDied(program, "a signal".into())
+        }
+        Stage::Rearrange(error) | Stage::Snapshot(error) => {
+            Error::Unexpected(program, error.to_string())
+        }
+        Stage::Run(RunError::System(errno)) => Error::Unexpected(program, errno.to_string()),
+        Stage::Run(RunError::Io(error)) => Error::Unexpected(program, error.to_string()),
+    };
+    error.into()
+}
+
+/// Says why a run with libraries preloaded did not come to its end.
+pub fn explain_run(subject: &Subject, error: RunError, messages: String) -> Error {
+    explain(subject, Stage::Run(error), messages, &[]).error
+}
+
+/// Why ptrace(2) or seccomp(2) says no.
+pub fn cause_of_refusal() -> &'static str {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| {
+        status.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+    };
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    let scope = scope.unwrap_or_default();
+    if scope.trim() == "3" {
+        "Yama forbids it (kernel.yama.ptrace_scope is 3); convert on another machine"
+    } else if scope.trim() == "2" && !nix::unistd::geteuid().is_root() {
+        "Yama allows it to root only (kernel.yama.ptrace_scope is 2); run it as root"
+    } else if field("TracerPid:").is_some_and(|pid| pid != "0") {
+        "this process is being traced itself; run it without strace or a debugger"
+    } else if field("Seccomp:").is_some_and(|mode| mode != "0") {
+        "a seccomp filter forbids it, as containers do; allow ptrace (in containers CAP_SYS_PTRACE)"
+    } else {
+        "the kernel or a security module forbids it; run as the owner of the program or as root"
+    }
+}
+
+/// What ld.so's words mean (elf/dl-lookup.c; sysdeps/x86/dl-prop.h, dl-get-cpu-features.c).
+fn cause(messages: &str) -> Cause {
+    if messages.contains("symbol lookup error") {
+        Cause::SymbolMissing
+    } else if messages.contains("CPU ISA level is lower than required")
+        || messages.contains("CPU does not support x86-64-v")
+    {
+        Cause::Level
+    } else {
+        Cause::Other
+    }
+}
+
+fn who_needs(library: &[u8], objects: &[Object]) -> String {
+    let needs = |object: &&Object| {
+        let elf = ElfFile::parse(&object.bytes).ok();
+        let dynamic = elf.and_then(|elf| elf.dynamic().ok().flatten());
+        dynamic.is_some_and(|dynamic| dynamic.needed().contains(&library))
+    };
+    match objects.iter().find(needs) {
+        Some(object) => object.path.display().to_string(),
+        None => "one of its libraries".into(),
+    }
+}

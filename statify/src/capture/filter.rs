@@ -1,0 +1,83 @@
+//! The seccomp filter of the traced process: what a loader does is allowed, what the tracer must
+//! see stops, and so does everything else, for the tracer to refuse.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+/// What only reads, or changes no more than the process's own memory at addresses that are
+/// already dictated.
+const ALLOWED: &[i64] = &[
+    libc::SYS_read,
+    libc::SYS_pread64,
+    libc::SYS_readv,
+    libc::SYS_lseek,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_statx,
+    libc::SYS_getcwd,
+    libc::SYS_uname,
+    libc::SYS_mprotect,
+    libc::SYS_munmap,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_rt_sigreturn,
+    // The launch itself; after it the tracer sees PTRACE_EVENT_EXEC.
+    libc::SYS_execve,
+];
+
+/// The filter, as BPF. Files may be opened for reading only.
+pub fn program() -> BpfProgram {
+    let masked = |argument: u8, mask: i32, value: i32| {
+        let operator = SeccompCmpOp::MaskedEq(u64::from(mask as u32));
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value as u64)
+    };
+    let rule = |conditions: Vec<_>| {
+        let conditions: Result<Vec<_>, _> = conditions.into_iter().collect();
+        conditions.and_then(SeccompRule::new).expect("the conditions are constant and valid")
+    };
+    let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC;
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        ALLOWED.iter().map(|&number| (number, Vec::new())).collect();
+    rules.insert(libc::SYS_open, vec![rule(vec![masked(1, writing, libc::O_RDONLY)])]);
+    rules.insert(libc::SYS_openat, vec![rule(vec![masked(2, writing, libc::O_RDONLY)])]);
+    // musl marks what it opens once more as to be closed by exec.
+    rules.insert(libc::SYS_fcntl, vec![rule(vec![masked(1, -1, libc::F_SETFD)])]);
+    let advice =
+        [libc::MADV_DONTNEED, libc::MADV_WILLNEED, libc::MADV_HUGEPAGE, libc::MADV_NOHUGEPAGE];
+    rules
+        .insert(libc::SYS_madvise, advice.map(|advice| rule(vec![masked(2, -1, advice)])).to_vec());
+    // The later segments of a file and its zero-initialised data go where the first segment's
+    // address says: nothing to dictate. What lies elsewhere is found at the hand-off.
+    let private = libc::MAP_FIXED | libc::MAP_PRIVATE;
+    let fixed = || masked(3, private, private);
+    let anonymous = masked(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS);
+    let later = SeccompCondition::new(5, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
+    rules.insert(libc::SYS_mmap, vec![rule(vec![fixed(), later]), rule(vec![fixed(), anonymous])]);
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Trace(0),
+        SeccompAction::Allow,
+        TargetArch::x86_64,
+    );
+    filter.and_then(BpfProgram::try_from).expect("the filter is constant and valid")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_filter_compiles() {
+        assert!(super::program().len() > 40);
+    }
+}

@@ -1,0 +1,45 @@
+//! The instruction at which a loader is done: where a capture is taken and an output continues.
+
+use super::auxv::AT_ENTRY;
+use super::rearrange::Arranged;
+use super::run::RunError;
+use super::tracee::{Stop, Tracee};
+use crate::c_library::CLibrary;
+
+/// glibc's entry code is a handful of instructions up to its call.
+const MOST_STEPS: usize = 32;
+
+/// Finds it. The process may have gone some instructions further.
+pub fn find(
+    tracee: &mut Tracee,
+    arranged: &Arranged,
+    c_library: CLibrary,
+) -> Result<u64, RunError> {
+    match c_library {
+        CLibrary::Glibc => after_first_call(tracee, arranged.loader_entry, arranged.stack.sp),
+        // musl jumps to the program's entry point itself, with the stack as the kernel made it.
+        CLibrary::Musl => arranged.stack.value(AT_ENTRY).ok_or(RunError::Loader),
+    }
+}
+
+/// The return address of the first call in the loader's entry code (`_dl_start_user` in glibc).
+/// `sp` is the initial stack pointer.
+pub fn after_first_call(tracee: &mut Tracee, loader_entry: u64, sp: u64) -> Result<u64, RunError> {
+    let mut before = loader_entry;
+    for _ in 0..MOST_STEPS {
+        match tracee.step()? {
+            Stop::Trap => {}
+            Stop::Killed(signal) => return Err(RunError::Killed(signal)),
+            Stop::Exited(status) => return Err(RunError::Exited(status)),
+            Stop::Call(_) | Stop::Signal(_) | Stop::Event(_) => return Err(RunError::Loader),
+        }
+        let regs = tracee.registers()?;
+        if regs.rsp == sp - 8 {
+            let back = tracee.read_word(regs.rsp)?;
+            let is_call = (before + 2..=before + 7).contains(&back);
+            return if is_call { Ok(back) } else { Err(RunError::Loader) };
+        }
+        before = regs.rip;
+    }
+    Err(RunError::Loader)
+}

@@ -1,0 +1,122 @@
+//! The loader asked what a library needs: the program is run to its hand-off with libraries
+//! preloaded, and what it opens, maps and asks is seen. Nothing of the libraries runs but IFUNC
+//! resolvers, under the same filter as in a capture.
+
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use super::launch::Launched;
+use super::observe::{Observation, Observer};
+use super::run::{self, RunError};
+use super::variation::Variation;
+use super::{Subject, explain, handoff, start};
+use crate::arch;
+use crate::error::{Error, Result};
+
+/// A library that nobody has: the loader looks for it wherever it looks for libraries by name.
+pub const NOWHERE: &str = "libstatify-looks-for-this.so";
+
+/// What a run with libraries preloaded has shown.
+#[derive(Debug)]
+pub struct Preloaded {
+    /// What was opened and mapped.
+    pub observation: Observation,
+    /// What the loader said.
+    pub messages: String,
+    /// Why it did not come to the hand-off. What it has mapped before is of use all the same: a
+    /// symbol may come from a library that the program opens first, a resolver may need one.
+    pub failure: Option<Error>,
+}
+
+/// Runs `subject` with `libraries` (paths, or names to look for) preloaded.
+pub fn preload(subject: &Subject, variation: &Variation, libraries: &[&[u8]]) -> Result<Preloaded> {
+    let mut variable = b"LD_PRELOAD=".to_vec();
+    variable.extend(NOWHERE.as_bytes());
+    for library in libraries {
+        variable.push(b':');
+        variable.extend(*library);
+    }
+    let (mut launched, watchdog) = start(subject, variation, &[variable])?;
+    let mut observer = Observer::new(subject.files.clone());
+    let result = to_handoff(&mut launched, &mut observer);
+    if watchdog.fired() {
+        return Err(Error::Timeout(subject.program.clone(), subject.timeout.as_secs()));
+    }
+    let messages = launched.messages();
+    let failure = result.err().map(|error| explain::explain_run(subject, error, messages.clone()));
+    Ok(Preloaded { observation: observer.finish(), messages, failure })
+}
+
+fn to_handoff(launched: &mut Launched, observer: &mut Observer) -> Result<(), RunError> {
+    let tracee = &mut launched.tracee;
+    let pid = tracee.pid();
+    let regs = tracee.registers()?;
+    let handoff = handoff::after_first_call(tracee, regs.rip, regs.rsp)?;
+    tracee.set_breakpoint(handoff)?;
+    let options = Options::PTRACE_O_EXITKILL
+        | Options::PTRACE_O_TRACESYSGOOD
+        | Options::PTRACE_O_TRACESECCOMP
+        | Options::PTRACE_O_TRACEEXEC
+        | Options::PTRACE_O_TRACECLONE
+        | Options::PTRACE_O_TRACEFORK
+        | Options::PTRACE_O_TRACEVFORK;
+    ptrace::setoptions(pid, options)?;
+    let mut signal = None;
+    loop {
+        ptrace::syscall(pid, signal.take())?;
+        match waitpid(pid, Some(WaitPidFlag::__WALL))? {
+            WaitStatus::PtraceSyscall(_) => observer.call(pid, &tracee.registers()?),
+            WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_SECCOMP) => {
+                let mut regs = tracee.registers()?;
+                if let Some(answer) = answer(arch::call_of(&regs))? {
+                    arch::skip_call(&mut regs, answer);
+                    tracee.set_registers(&regs)?;
+                }
+            }
+            WaitStatus::PtraceEvent(..) => {
+                return Err(RunError::Behaviour("start another process or program".into()));
+            }
+            WaitStatus::Stopped(_, Signal::SIGTRAP) if tracee.registers()?.rip == handoff + 1 => {
+                return Ok(());
+            }
+            WaitStatus::Stopped(_, other) => signal = Some(other),
+            WaitStatus::Exited(_, status) => {
+                tracee.gone();
+                return Err(RunError::Exited(status));
+            }
+            WaitStatus::Signaled(_, signal, _) => {
+                tracee.gone();
+                return Err(RunError::Killed(signal));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a call that the filter does not simply allow gets: itself (`None`) or an answer.
+fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
+    let shared = |flags: u64| flags & libc::MAP_PRIVATE as u64 == 0;
+    match number {
+        libc::SYS_mmap if shared(args[3]) => Err(RunError::Behaviour("map shared memory".into())),
+        libc::SYS_mmap
+        | libc::SYS_access
+        | libc::SYS_faccessat
+        | libc::SYS_faccessat2
+        | libc::SYS_arch_prctl
+        | libc::SYS_set_tid_address
+        | libc::SYS_set_robust_list
+        | libc::SYS_rseq
+        | libc::SYS_brk
+        | libc::SYS_getrandom
+        | libc::SYS_readlink
+        | libc::SYS_readlinkat
+        | libc::SYS_getpid
+        | libc::SYS_gettid
+        | libc::SYS_getrlimit => Ok(None),
+        libc::SYS_prlimit64 if args[2] == 0 => Ok(None),
+        libc::SYS_write | libc::SYS_writev if args[0] == 2 => Ok(None),
+        run::NEWER.. => Ok(Some(-i64::from(libc::ENOSYS))),
+        _ => Err(RunError::Behaviour(format!("make system call {number}"))),
+    }
+}

@@ -1,0 +1,111 @@
+//! What the starter does on a CPU that it knows nothing of, done in a captured process at its
+//! hand-off: the loader's record of the CPU is made again, and every IFUNC chosen again.
+
+use libc::{PROT_READ, PROT_WRITE};
+
+use super::rearrange::Arranged;
+use super::run::{Record, Run, RunError};
+use super::snapshot::{self, Pages};
+use super::tracee::Tracee;
+use super::variation::Variation;
+use super::{Capture, Stage, Subject, memory};
+use crate::arch::{self, Cpu};
+
+/// What is to be done again. Addresses of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Resolution {
+    /// Words to write first.
+    pub resets: Vec<(u64, u64)>,
+    /// Functions to call, and the slots for what each returns.
+    pub resolvers: Vec<(u64, Vec<u64>)>,
+}
+
+/// A process at its hand-off, in which more can be run.
+pub struct Rehearsal<'a> {
+    pub(super) tracee: &'a mut Tracee,
+    pub(super) arranged: &'a mut Arranged,
+    pub(super) variation: &'a Variation,
+    pub(super) subject: &'a Subject,
+    pub(super) handoff: u64,
+}
+
+impl Rehearsal<'_> {
+    /// Does it all as on the CPU `cpu`. Returns what each resolver answered, and the pages as they
+    /// are then. `None` if something goes wrong: then the output cannot do it, either.
+    pub fn resolve(
+        &mut self,
+        capture: &Capture,
+        cpu: Cpu,
+        resolution: &Resolution,
+    ) -> Option<(Vec<u64>, Pages)> {
+        self.try_resolve(capture, cpu, resolution).ok()
+    }
+
+    fn try_resolve(
+        &mut self,
+        capture: &Capture,
+        cpu: Cpu,
+        resolution: &Resolution,
+    ) -> Result<(Vec<u64>, Pages), Stage> {
+        let system = |errno: nix::errno::Errno| Stage::Run(RunError::from(errno));
+        self.unlock(capture, resolution).map_err(system)?;
+        for &(at, value) in &resolution.resets {
+            self.tracee.poke(at, value as i64).map_err(system)?;
+        }
+        self.arranged.cpuids.replace_again(self.tracee).map_err(system)?;
+        let mut answers = Vec::with_capacity(resolution.resolvers.len());
+        for (function, slots) in &resolution.resolvers {
+            let answer = self.call(cpu, *function).map_err(Stage::Run)?;
+            for &slot in slots {
+                self.tracee.poke(slot, answer as i64).map_err(system)?;
+            }
+            answers.push(answer);
+        }
+        self.arranged.cpuids.put_back(self.tracee).map_err(system)?;
+        let wanted = memory(self.arranged, &capture.objects);
+        let taken = snapshot::take(self.tracee, &capture.objects, &wanted);
+        let (_, pages, _) = taken.map_err(Stage::Snapshot)?;
+        Ok((answers, pages))
+    }
+
+    /// Makes writable what was made read-only of the modules that have words to reset.
+    fn unlock(&mut self, capture: &Capture, resolution: &Resolution) -> nix::Result<()> {
+        let both = (PROT_READ | PROT_WRITE) as u64;
+        for region in capture.locked_regions(resolution.resets.iter().map(|reset| reset.0)) {
+            let range = &region.range;
+            let args = [range.start, range.end - range.start, both, 0, 0, 0];
+            self.tracee.call(self.arranged.syscall_at, libc::SYS_mprotect, args)?;
+        }
+        Ok(())
+    }
+
+    /// Calls a function without arguments.
+    fn call(&mut self, cpu: Cpu, function: u64) -> Result<u64, RunError> {
+        let saved = self.tracee.registers()?;
+        let word = self.tracee.set_breakpoint(self.handoff)?;
+        let mut regs = saved;
+        let back = arch::prepare_function(&mut regs, function);
+        self.tracee.write(back, &self.handoff.to_le_bytes())?;
+        self.tracee.set_registers(&regs)?;
+        let variation = Variation { cpu, ..self.variation.clone() };
+        let mut record = Record::default();
+        let (block, cpuids) = (&mut self.arranged.block, &mut self.arranged.cpuids);
+        let tracee = &mut *self.tracee;
+        let mut run = Run {
+            tracee,
+            variation: &variation,
+            block,
+            cpuids,
+            record: &mut record,
+            subject: self.subject,
+        };
+        run.run_to_breakpoint()?;
+        let regs = self.tracee.registers()?;
+        if arch::instruction(&regs) != self.handoff + 1 {
+            return Err(RunError::Loader);
+        }
+        self.tracee.poke(self.handoff, word)?;
+        self.tracee.set_registers(&saved)?;
+        Ok(arch::returned(&regs))
+    }
+}

@@ -1,0 +1,59 @@
+//! Ends a capture that takes too long.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+/// Kills a child: by a handle that cannot mean another process, or where the kernel has none
+/// (before Linux 5.3, or in some sandboxes) by its number, which it keeps until it is reaped.
+pub fn kill(pid: Pid, pidfd: Option<&OwnedFd>) {
+    let _ = match pidfd {
+        Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL)
+            .map_err(|errno| Errno::from_raw(errno.raw_os_error())),
+        None => nix::sys::signal::kill(pid, Signal::SIGKILL),
+    };
+}
+
+/// Kills a process when its time is over, unless it is dropped before.
+pub struct Watchdog {
+    fired: Arc<AtomicBool>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// Starts the clock.
+    pub fn start(pid: Pid, pidfd: Option<OwnedFd>, time: Duration) -> Self {
+        let fired = Arc::new(AtomicBool::new(false));
+        let (stop, stopped) = channel();
+        let flag = Arc::clone(&fired);
+        let thread = std::thread::spawn(move || {
+            if stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+                flag.store(true, Ordering::SeqCst);
+                kill(pid, pidfd.as_ref());
+            }
+        });
+        Self { fired, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Whether the time was over.
+    pub fn fired(&self) -> bool {
+        self.fired.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

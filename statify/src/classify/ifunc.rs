@@ -1,0 +1,117 @@
+//! Which words hold the answers of IFUNC resolvers: told by the modules' relocations, and by where
+//! the words point.
+
+use std::collections::HashMap;
+
+use super::Place;
+use super::frame::Frame;
+use super::words::Memory;
+use crate::arch::relocation;
+use crate::capture::Capture;
+use crate::elf::{ElfFile, Relocation};
+use crate::symbols::Symbols;
+
+/// The loader, as an object: the second of a capture.
+const LOADER: usize = 1;
+
+/// An IFUNC resolver, and the words that hold its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// The function.
+    pub function: Place,
+    /// The words: multiples of 8, ascending.
+    pub slots: Vec<Place>,
+}
+
+/// The resolvers in the order in which the loader first calls them: itself, then what depends on
+/// others before these.
+pub fn find(capture: &Capture, frame: &Frame) -> Vec<Resolver> {
+    let elfs: Vec<_> =
+        capture.objects.iter().map(|object| ElfFile::parse(&object.bytes).ok()).collect();
+    let modules: Vec<Option<Module<'_>>> = elfs
+        .iter()
+        .zip(&capture.objects)
+        .map(|(elf, object)| {
+            let elf = elf.as_ref()?;
+            let symbols = Symbols::read(elf.dynamic().ok()??)?;
+            Some(Module { symbols, bias: object.range.start.wrapping_sub(elf.span()?.start) })
+        })
+        .collect();
+    let others = (0..modules.len()).rev().filter(|&index| index != LOADER);
+    let mut found =
+        Found { memory: Memory { capture, frame }, resolvers: Vec::new(), known: HashMap::new() };
+    for module in
+        std::iter::once(LOADER).chain(others).filter_map(|index| modules.get(index)?.as_ref())
+    {
+        for relocation in module.symbols.relocations() {
+            found.look_at(module, &modules, &relocation);
+        }
+    }
+    for resolver in &mut found.resolvers {
+        resolver.slots.sort_unstable();
+        resolver.slots.dedup();
+    }
+    found.resolvers
+}
+
+struct Module<'a> {
+    symbols: Symbols<'a>,
+    bias: u64,
+}
+
+struct Found<'a> {
+    memory: Memory<'a>,
+    resolvers: Vec<Resolver>,
+    /// By function.
+    known: HashMap<Place, usize>,
+}
+
+impl Found<'_> {
+    fn look_at(
+        &mut self,
+        module: &Module<'_>,
+        all: &[Option<Module<'_>>],
+        relocation: &Relocation,
+    ) {
+        let at = module.bias.wrapping_add(relocation.at);
+        let function = match relocation.kind {
+            relocation::IRELATIVE => {
+                relocation.addend.map(|addend| module.bias.wrapping_add(addend as u64))
+            }
+            relocation::GLOB_DAT | relocation::JUMP_SLOT => {
+                self.chosen(at, module, all, relocation)
+            }
+            relocation::WORD if relocation.addend == Some(0) => {
+                self.chosen(at, module, all, relocation)
+            }
+            _ => None,
+        };
+        let Some(function) = function.filter(|_| at.is_multiple_of(8)) else { return };
+        let function = self.memory.frame.place(function);
+        let index = *self.known.entry(function).or_insert_with(|| {
+            self.resolvers.push(Resolver { function, slots: Vec::new() });
+            self.resolvers.len() - 1
+        });
+        self.resolvers[index].slots.push(self.memory.frame.place(at));
+    }
+
+    /// The resolver that chose what the word at `at` points to, if one did: an IFUNC of the symbol's
+    /// name in the module that it points into.
+    fn chosen(
+        &self,
+        at: u64,
+        module: &Module<'_>,
+        all: &[Option<Module<'_>>],
+        relocation: &Relocation,
+    ) -> Option<u64> {
+        if relocation.symbol == 0 {
+            return None;
+        }
+        let value = self.memory.word(self.memory.frame.place(at));
+        let objects = &self.memory.capture.objects;
+        let definer = objects.iter().position(|object| object.range.contains(&value))?;
+        let definer = all.get(definer)?.as_ref().filter(|module| module.symbols.has_ifuncs())?;
+        let resolver = definer.symbols.resolver(&module.symbols.reference(relocation.symbol)?)?;
+        Some(definer.bias.wrapping_add(resolver))
+    }
+}

@@ -1,0 +1,119 @@
+//! Values whose origin is known in both captures: a word that has the one value in the first and
+//! the other in the second is that value.
+
+use crate::capture::Capture;
+use crate::capture::auxv::AT_IGNORE;
+
+/// What a fix-up writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// An address this far above argc, or below it.
+    Stack(i32),
+    /// The address of the environment's array.
+    Envp,
+    /// The address of the auxiliary vector.
+    Auxv,
+    /// The number of arguments.
+    Argc,
+    /// The value of an auxv entry.
+    Aux(u16),
+    /// The stack protector's canary.
+    Canary,
+    /// AT_RANDOM's second word: glibc's pointer guard, the secret of musl's allocator.
+    PointerGuard,
+    /// The thread id.
+    ThreadId,
+    /// The program break.
+    Break,
+    /// The default size of thread stacks.
+    StackLimit,
+    /// 0 where the kernel refuses rseq(2); otherwise what the word holds already.
+    RseqSize,
+    /// Fresh random bytes.
+    Random,
+    /// The time-stamp counter.
+    Timestamp,
+    /// CPUID's word that contains the number of the CPU that the capture ran on; no fix-up, see
+    /// [`super::scrub`].
+    CpuNumber,
+    /// What the word holds, and under AT_SECURE this much more.
+    Secure(i32),
+    /// The address of a vDSO function; without it, what the word holds already.
+    Vdso(String),
+}
+
+/// The table of pairs.
+#[derive(Debug, Default)]
+pub struct Known {
+    pairs: Vec<(u64, u64, Value)>,
+    /// The stack pointers at process entry.
+    sp: (u64, u64),
+    /// The difference by which pointers differ.
+    pub slide: u64,
+}
+
+/// How far below argc a loader's frames reach, in bytes: what a stack may have by default.
+const MOST_STACK: u64 = 8 << 20;
+
+impl Known {
+    /// Collects what is known of two captures.
+    pub fn new(a: &Capture, b: &Capture) -> Self {
+        let slide = b.block.start.wrapping_sub(a.block.start);
+        let mut known = Self { pairs: Vec::new(), sp: (a.stack.sp, b.stack.sp), slide };
+        let mut add = |a, b, value| known.pairs.push((a, b, value));
+        add(a.stack.sp, b.stack.sp, Value::Stack(0));
+        add(a.stack.sp + 8, b.stack.sp + 8, Value::Stack(8));
+        add(a.stack.envp, b.stack.envp, Value::Envp);
+        add(a.stack.auxv, b.stack.auxv, Value::Auxv);
+        add(a.stack.argc, b.stack.argc, Value::Argc);
+        let (random_a, random_b) = (random(&a.random), random(&b.random));
+        add(random_a[0] & !0xff, random_b[0] & !0xff, Value::Canary);
+        add(random_a[1], random_b[1], Value::PointerGuard);
+        add(u64::from(a.thread_id), u64::from(b.thread_id), Value::ThreadId);
+        add(a.program_break, b.program_break, Value::Break);
+        add(a.timestamp, b.timestamp, Value::Timestamp);
+        add(a.stack_limit, b.stack_limit, Value::StackLimit);
+        if a.used_getrandom {
+            let word = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
+            add(word(a.getrandom), word(b.getrandom), Value::Random);
+        }
+        let cpu = |identity: [u8; 8]| u64::from_le_bytes(identity) >> 32;
+        add(cpu(a.cpu_identity), cpu(b.cpu_identity), Value::CpuNumber);
+        for &(kind, value) in &a.stack.entries {
+            let other = b.stack.value(kind).filter(|_| kind != AT_IGNORE);
+            if let (Some(other), Ok(kind)) = (other, u16::try_from(kind)) {
+                add(value, other, Value::Aux(kind));
+            }
+        }
+        // What is the same in both cannot be told apart from a constant; what slides is a pointer.
+        known.pairs.retain(|(a, b, _)| a != b && b.wrapping_sub(*a) != slide);
+        known
+    }
+
+    /// The value that is `a` in the first capture and `b` in the second.
+    pub fn find(&self, a: u64, b: u64) -> Option<Value> {
+        let known = self.pairs.iter().find(|pair| (pair.0, pair.1) == (a, b));
+        known.map(|pair| pair.2.clone()).or_else(|| self.frame(a, b))
+    }
+
+    /// An address in a frame of the loader's. Nobody uses it any more (musl leaves one behind), but
+    /// in the original it is an address of the stack, and no other.
+    fn frame(&self, a: u64, b: u64) -> Option<Value> {
+        let below = self.sp.0.checked_sub(a).filter(|&below| below <= MOST_STACK)?;
+        let same = self.sp.1.checked_sub(b) == Some(below) && self.sp.0 != self.sp.1;
+        same.then(|| Value::Stack(-(below as i32)))
+    }
+}
+
+fn random(bytes: &[u8; 16]) -> [u64; 2] {
+    let (words, _) = bytes.as_chunks::<8>();
+    [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
+}
+
+#[cfg(test)]
+impl Known {
+    /// A table made by hand.
+    pub fn for_test(slide: u64, pairs: &[(u64, u64, Value)]) -> Self {
+        Self { pairs: pairs.to_vec(), sp: (0x7fff_f000, 0x7eee_e000), slide }
+    }
+}

@@ -1,0 +1,317 @@
+//! From captures to an image: every word that differs between them is explained by *how* it
+//! differs, and becomes a fix-up; a word that is not explained is an error.
+//!
+//! [`frame`] turns addresses into places, [`known`] lists the values whose origin is known,
+//! [`words`] compares, [`cpu`] and [`ifunc`] tell what depends on the CPU, [`probes`] asks the
+//! captures that vary one thing, [`secure`] those that vary AT_SECURE, [`scrub`] removes what belongs
+//! to the machine of the conversion.
+
+pub mod cpu;
+mod frame;
+mod ifunc;
+mod known;
+mod probes;
+mod rseq;
+mod scrub;
+mod search_path;
+mod secure;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use starter::params::ABSOLUTE;
+
+use crate::c_library::CLibrary;
+use crate::capture::secure::Secure;
+use crate::capture::{Capture, KernelCall, Object};
+use crate::elf::{ElfFile, PAGE};
+use crate::error::{Error, Result};
+use cpu::CpuChoices;
+use frame::Frame;
+pub use ifunc::Resolver;
+pub use known::Value;
+use search_path::SearchPath;
+pub use secure::{SecureStart, expands_origin};
+
+/// The captures that classification needs.
+pub struct Captures {
+    /// The program's C library.
+    pub c_library: CLibrary,
+    /// What the output is made of.
+    pub first: Capture,
+    /// Everything varied.
+    pub second: Capture,
+    /// The vDSO visible.
+    pub vdso: Capture,
+    /// Nothing bound early; `None` if the first is so itself, or if that is not to be had.
+    pub lazy: Option<Capture>,
+    /// What depends on the CPU.
+    pub cpu: CpuChoices,
+    /// The loader's own data without and with AT_SECURE; `None` if it could not be had.
+    pub secure: Option<Secure>,
+}
+
+impl Captures {
+    /// Whether everything was bound before the hand-off.
+    pub fn are_bound(&self) -> bool {
+        self.lazy.is_some() || !self.c_library.binds_on_request()
+    }
+}
+
+/// An address as the output has it: with [`ABSOLUTE`] set an absolute one, else counted from the
+/// block's base.
+pub type Place = u64;
+
+/// One mapped ELF object, or the loader's anonymous memory.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// The object, by index; `None` for anonymous memory.
+    pub object: Option<usize>,
+    /// Where it lies.
+    pub range: Range<Place>,
+}
+
+/// A run of pages with the same permissions and origin.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// Where it lies.
+    pub range: Range<Place>,
+    /// PROT_* at the hand-off.
+    pub prot: u32,
+    /// The object (by index) and the offset in it of the first page.
+    pub file: Option<(usize, u64)>,
+    /// The module, by index.
+    pub module: usize,
+}
+
+/// A word that holds an address in a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slide {
+    /// The module it points into, by index.
+    pub target: usize,
+    /// Where the word is.
+    pub at: Place,
+}
+
+/// A word that gets a value known only at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixup {
+    /// Where.
+    pub at: Place,
+    /// Bytes: 4 or 8.
+    pub width: u8,
+    /// Which value.
+    pub value: Value,
+}
+
+/// A page of the output, by what is in it.
+pub type PageBytes = Box<[u8; PAGE as usize]>;
+
+/// Everything that the output holds, before it is laid out in a file.
+pub struct Image {
+    /// The program's C library.
+    pub c_library: CLibrary,
+    /// Mapped files.
+    pub objects: Vec<Object>,
+    /// Where they and the loader's memory lie; ascending.
+    pub modules: Vec<Module>,
+    /// The memory; ascending.
+    pub regions: Vec<Region>,
+    /// Pages that are not plain pages of their file (or zero, where there is no file).
+    pub pages: BTreeMap<Place, PageBytes>,
+    /// Pointers: ascending.
+    pub slides: Vec<Slide>,
+    /// Pointers at addresses that are no multiple of 8.
+    pub unaligned_slides: Vec<Slide>,
+    /// Everything else that is known only at start; ascending.
+    pub fixups: Vec<Fixup>,
+    /// System calls to repeat, and which of their arguments are places.
+    pub calls: Vec<(KernelCall, [bool; 4])>,
+    /// The size of thread stacks where RLIMIT_STACK is unlimited, and their least size.
+    pub thread_stack: (u64, u64),
+    /// What a start under AT_SECURE does.
+    pub secure: SecureStart,
+    /// Where to continue.
+    pub handoff: Place,
+    /// AT_ENTRY.
+    pub entry: Place,
+    /// AT_PHDR.
+    pub phdr: Place,
+    /// AT_PHNUM.
+    pub phnum: u64,
+    /// AT_BASE.
+    pub loader: Place,
+    /// Whether the stack is executable.
+    pub executable_stack: bool,
+    /// The alignment that the block's base needs.
+    pub alignment: u64,
+    /// Whether everything was bound before the hand-off.
+    pub bound: bool,
+    /// The modules lie at addresses of their own; nothing slides.
+    pub fixed: bool,
+    /// What depends on the CPU.
+    pub cpu: CpuChoices,
+    /// Objects that the loader knows by [`starter::agent::FILE_DEVICE`] and their index plus 1.
+    pub identified: BTreeSet<usize>,
+    /// Objects that are embedded but not loaded.
+    pub plugins: Range<usize>,
+    /// Where the agent lies that serves them.
+    pub agent: Option<Place>,
+    /// Where its index lies.
+    pub index: Range<Place>,
+}
+
+/// Explains every difference. `program` is for messages.
+pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> Result<Image> {
+    let unexpected = |what: &str| Error::Unexpected(program.to_owned(), what.to_owned());
+    let bound = captures.are_bound();
+    let Captures { c_library, first, second, vdso, lazy, mut cpu, secure } = captures;
+    let frame = Frame::new(&first, fixed);
+    let frame_of_second = Frame::new(&second, fixed);
+    if !frame::same_shape(&first, &frame, &second, &frame_of_second) {
+        return Err(unexpected("two runs mapped different memory"));
+    }
+    let modules = frame.modules(&first);
+    let regions = frame.regions(&first, &modules);
+    let both = (libc::PROT_WRITE | libc::PROT_EXEC) as u32;
+    if let Some(region) = regions.iter().find(|region| region.prot & both == both) {
+        let object = modules[region.module].object.unwrap_or(0);
+        let module = first.objects[object].path.clone();
+        return Err(Error::WritableCode(program.to_owned(), module));
+    }
+    let mut pages =
+        words::Memory { capture: &first, frame: &frame }.copy_pages(&second, &frame_of_second);
+    let known = known::Known::new(&first, &second);
+    let mut compared = words::compare(
+        &words::Memory { capture: &first, frame: &frame },
+        &words::Memory { capture: &second, frame: &frame_of_second },
+        &known,
+    );
+    if let Some(&(at, a, b)) = compared.unexplained.first() {
+        let module = frame::module_at(&modules, at).map(|module| &modules[module]);
+        let name = module.and_then(|module| module.object).map_or_else(
+            || "the loader's memory".to_owned(),
+            |object| first.objects[object].path.display().to_string(),
+        );
+        return Err(Error::Unexplained {
+            program: program.to_owned(),
+            count: compared.unexplained.len(),
+            module: name,
+            offset: at - module.map_or(0, |module| module.range.start),
+            first: a,
+            second: b,
+        });
+    }
+
+    if c_library == CLibrary::Musl
+        && let Some(SearchPath { pointer, text }) = search_path::find(&first, &frame)
+    {
+        compared.slid.retain(|&(at, _)| at != pointer);
+        words::write(&mut pages, pointer, &[0; 8]);
+        if let Some((at, len)) = text {
+            words::write(&mut pages, at, &vec![0; len]);
+        }
+    }
+    let mut slides = Vec::new();
+    let mut unaligned_slides = Vec::new();
+    for &(at, value) in &compared.slid {
+        let target = frame::attribute(&modules, at, frame.place(value));
+        let stored = value.wrapping_sub(frame.address(modules[target].range.start));
+        words::write(&mut pages, at, &stored.to_le_bytes());
+        let list = if at % 8 == 0 { &mut slides } else { &mut unaligned_slides };
+        list.push(Slide { target, at });
+    }
+    let mut fixups = compared.fixups;
+    fixups.retain(|fixup| fixup.value != Value::CpuNumber);
+    for fixup in &fixups {
+        words::write(&mut pages, fixup.at, &[0; 8][..usize::from(fixup.width)]);
+    }
+    let is_module =
+        |at| frame::module_at(&modules, at).is_some_and(|m| modules[m].object.is_some());
+    fixups.extend(
+        probes::vdso_functions(&vdso, &Frame::new(&vdso, fixed)).filter(|f| is_module(f.at)),
+    );
+    for (at, default) in probes::auxv_defaults(&fixups, &frame, &vdso).filter(|d| is_module(d.0)) {
+        words::write(&mut pages, at, &default);
+    }
+    fixups.extend(rseq::sizes(&first, &frame));
+    let thread_stack = probes::thread_stack(&fixups, &frame, &vdso, lazy.as_ref());
+    if let Some(lazy) = &lazy {
+        let loader = modules.iter().find(|module| module.object == Some(1));
+        let loader = loader.ok_or_else(|| unexpected("its loader is in no module"))?;
+        let flag = probes::lazy_flag(&first, lazy, &frame, loader).map_err(|count| {
+            unexpected(&format!("the loader keeps lazy binding in {count} places"))
+        })?;
+        words::write(&mut pages, flag, &1u32.to_le_bytes());
+    }
+    let (secure, differences) =
+        secure::decide(c_library, &first, secure.as_ref(), |difference, a, b| {
+            let at = frame.place(difference.address);
+            let end = at + u64::from(difference.width);
+            let apart = |fixup: &Fixup| fixup.at + u64::from(fixup.width) <= at || end <= fixup.at;
+            let slid = compared.slid.iter().any(|&(slid, _)| slid < end && at < slid + 8);
+            let loader = &first.objects[1].range;
+            let pointers = difference.width == 8 && loader.contains(&a) && loader.contains(&b);
+            fixups.iter().all(apart) && (fixed || slid == pointers)
+        });
+    fixups.extend(differences.into_iter().map(|difference| Fixup {
+        at: frame.place(difference.address),
+        width: difference.width,
+        value: Value::Secure(difference.larger),
+    }));
+    let identified = scrub::file_ids(&first, &frame, &mut pages);
+    scrub::apic_ids(&first, &mut pages);
+    let plain = |at: &Place, page: &PageBytes| {
+        let region = first.region_at(frame.address(*at));
+        region.is_some_and(|region| match first.file_page(region, frame.address(*at)) {
+            Some(file) => page[..file.len()] == *file && page[file.len()..].iter().all(|&b| b == 0),
+            None => page.iter().all(|&byte| byte == 0),
+        })
+    };
+    pages.retain(|at, page| !plain(at, page));
+    slides.sort_unstable();
+    unaligned_slides.sort_unstable();
+    fixups.sort_by_key(|fixup| fixup.at);
+
+    cpu.spare(&fixups.iter().map(|fixup| fixup.at & !7).collect());
+    let calls = frame::calls(&first, &second, &frame)
+        .ok_or_else(|| unexpected("two runs made different system calls"))?;
+    let aux = |kind| first.stack.value(kind).unwrap_or(0);
+    let alignment = first
+        .objects
+        .iter()
+        .filter_map(|object| Some(ElfFile::parse(&object.bytes).ok()?.alignment()));
+    Ok(Image {
+        c_library,
+        alignment: alignment.max().unwrap_or(PAGE),
+        modules,
+        regions,
+        pages,
+        slides,
+        unaligned_slides,
+        fixups,
+        calls,
+        thread_stack,
+        secure,
+        handoff: frame.place(first.handoff),
+        entry: frame.place(aux(crate::capture::auxv::AT_ENTRY)),
+        phdr: frame.place(aux(crate::capture::auxv::AT_PHDR)),
+        phnum: aux(crate::capture::auxv::AT_PHNUM),
+        loader: frame.place(aux(crate::capture::auxv::AT_BASE)),
+        executable_stack: first.executable_stack,
+        bound,
+        plugins: first.objects.len()..first.objects.len(),
+        objects: first.objects,
+        fixed,
+        cpu,
+        identified,
+        agent: None,
+        index: 0..0,
+    })
+}
+
+/// Whether a place is an absolute address.
+pub fn is_absolute(place: Place) -> bool {
+    place & ABSOLUTE != 0
+}

@@ -1,0 +1,204 @@
+//! The comparison itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::frame::Frame;
+use super::known::{Known, Value};
+use super::{Fixup, PageBytes, Place};
+use crate::capture::Capture;
+use crate::elf::{PAGE, page_down};
+
+/// A capture's memory by place.
+pub struct Memory<'a> {
+    /// The capture.
+    pub capture: &'a Capture,
+    /// Its frame.
+    pub frame: &'a Frame,
+}
+
+/// What the differences mean.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// Pointers, with their values in the first capture.
+    pub slid: Vec<(Place, u64)>,
+    /// Other words that are known.
+    pub fixups: Vec<Fixup>,
+    /// Words that are not, with their two values.
+    pub unexplained: Vec<(Place, u64, u64)>,
+}
+
+impl Memory<'_> {
+    /// The page at a place: as it was kept, as the file has it, or zero.
+    pub fn page(&self, place: Place) -> PageBytes {
+        let address = self.frame.address(place);
+        let mut page = Box::new([0; PAGE as usize]);
+        if let Some(kept) = self.capture.pages.get(address) {
+            page.copy_from_slice(kept);
+        } else if let Some(region) = self.capture.region_at(address)
+            && let Some(file) = self.capture.file_page(region, address)
+        {
+            page[..file.len()].copy_from_slice(file);
+        }
+        page
+    }
+
+    fn places(&self) -> impl Iterator<Item = Place> {
+        self.capture.pages.addresses().iter().map(|&address| self.frame.place(address))
+    }
+
+    /// Copies of all pages that are kept in this capture or the other.
+    pub fn copy_pages(&self, other: &Capture, frame: &Frame) -> BTreeMap<Place, PageBytes> {
+        let other = Memory { capture: other, frame };
+        let places: BTreeSet<Place> = self.places().chain(other.places()).collect();
+        places.into_iter().map(|place| (place, self.page(place))).collect()
+    }
+
+    /// The word at a place, of whatever alignment.
+    pub fn word(&self, place: Place) -> u64 {
+        let mut bytes = [0; 8];
+        let first = self.page(page_down(place));
+        let at = (place % PAGE) as usize;
+        let here = 8.min(PAGE as usize - at);
+        bytes[..here].copy_from_slice(&first[at..at + here]);
+        if here < 8 {
+            let second = self.page(page_down(place) + PAGE);
+            bytes[here..].copy_from_slice(&second[..8 - here]);
+        }
+        u64::from_le_bytes(bytes)
+    }
+}
+
+/// The words that two captures have differently, with both values.
+pub fn differences(a: &Memory<'_>, b: &Memory<'_>) -> Vec<(Place, u64, u64)> {
+    let places: BTreeSet<Place> = a.places().chain(b.places()).collect();
+    let mut differences = Vec::new();
+    for place in places {
+        let (page_a, page_b) = (a.page(place), b.page(place));
+        let words = page_a.as_chunks::<8>().0.iter().zip(page_b.as_chunks::<8>().0);
+        for (index, (word_a, word_b)) in words.enumerate() {
+            if word_a != word_b {
+                let at = place + 8 * index as u64;
+                differences.push((at, u64::from_le_bytes(*word_a), u64::from_le_bytes(*word_b)));
+            }
+        }
+    }
+    differences
+}
+
+/// Compares two captures word by word.
+pub fn compare(a: &Memory<'_>, b: &Memory<'_>, known: &Known) -> Compared {
+    let mut compared = Compared::default();
+    let mut open = Vec::new();
+    for (at, word_a, word_b) in differences(a, b) {
+        match explain(word_a, word_b, known) {
+            Some(Meaning::Slid) => compared.slid.push((at, word_a)),
+            Some(Meaning::Known(values)) => {
+                compared.fixups.extend(values.into_iter().map(|(offset, width, value)| Fixup {
+                    at: at + offset,
+                    width,
+                    value,
+                }));
+            }
+            None => open.push((at, word_a, word_b)),
+        }
+    }
+    explain_unaligned(a, b, known, open, &mut compared);
+    compared
+}
+
+/// Why a word has these two values.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Slid,
+    /// Offset in the word, width and value of what is in it.
+    Known(Vec<(u64, u8, Value)>),
+}
+
+fn explain(a: u64, b: u64, known: &Known) -> Option<Meaning> {
+    if known.slide != 0 && b.wrapping_sub(a) == known.slide {
+        return Some(Meaning::Slid);
+    }
+    if let Some(value) = known.find(a, b) {
+        return Some(Meaning::Known(vec![(0, 8, value)]));
+    }
+    // Fields of four bytes, one or both of them varying.
+    let mut values = Vec::new();
+    for (offset, shift) in [(0, 0), (4, 32)] {
+        let (a, b) = (a >> shift & 0xffff_ffff, b >> shift & 0xffff_ffff);
+        if a != b {
+            values.push((offset, 4, known.find(a, b)?));
+        }
+    }
+    Some(Meaning::Known(values))
+}
+
+/// Relocations may lie at any address (packed structures, code with text relocations).
+fn explain_unaligned(
+    a: &Memory<'_>,
+    b: &Memory<'_>,
+    known: &Known,
+    open: Vec<(Place, u64, u64)>,
+    compared: &mut Compared,
+) {
+    let mut covered = 0;
+    for (at, word_a, word_b) in open {
+        let differing = (word_a ^ word_b).to_le_bytes();
+        let mut byte = 0;
+        while let Some(next) = (byte..8).find(|&i| differing[i] != 0 && at + i as u64 >= covered) {
+            // A pointer's lowest byte never differs, the block being aligned to pages.
+            let first = at + next as u64;
+            let window = (first.saturating_sub(7)..=first)
+                .filter(|&start| start % 8 != 0 && start >= covered)
+                .find(|&start| {
+                    known.slide != 0 && b.word(start).wrapping_sub(a.word(start)) == known.slide
+                });
+            let Some(start) = window else {
+                compared.unexplained.push((at, word_a, word_b));
+                break;
+            };
+            compared.slid.push((start, a.word(start)));
+            covered = start + 8;
+            byte = next + 1;
+        }
+    }
+}
+
+/// Overwrites bytes of the output's pages, across page boundaries.
+pub fn write(pages: &mut BTreeMap<Place, PageBytes>, at: Place, bytes: &[u8]) {
+    let start = (at % PAGE) as usize;
+    let here = bytes.len().min(PAGE as usize - start);
+    if let Some(page) = pages.get_mut(&page_down(at)) {
+        page[start..start + here].copy_from_slice(&bytes[..here]);
+    }
+    if here < bytes.len() {
+        write(pages, at + here as u64, &bytes[here..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_explained_by_how_they_differ() {
+        let slide = 0x2a5_c000_0000;
+        let known = Known::for_test(slide, &[(0x7ff0, 0x7ee0, Value::Envp), (1, 4, Value::Argc)]);
+        let fix = |values: &[(u64, u8, Value)]| Some(Meaning::Known(values.to_vec()));
+        for (a, b, meaning) in [
+            (0x5000, 0x5000 + slide, Some(Meaning::Slid)),
+            // Biased below zero, as l_gnu_chain_zero is.
+            (u64::MAX - 5, slide - 6, Some(Meaning::Slid)),
+            (0x7ff0, 0x7ee0, fix(&[(0, 8, Value::Envp)])),
+            (0x9_0000_0001, 0x9_0000_0004, fix(&[(0, 4, Value::Argc)])),
+            (0x1_0000_0009, 0x4_0000_0009, fix(&[(4, 4, Value::Argc)])),
+            (0x1_0000_0001, 0x4_0000_0004, fix(&[(0, 4, Value::Argc), (4, 4, Value::Argc)])),
+            // In a frame of the loader's.
+            (0x7fff_ef00, 0x7eee_df00, fix(&[(0, 8, Value::Stack(-0x100))])),
+            (0x7fff_ef00, 0x7eee_df08, None),
+            (0x5000, 0x5008, None),
+            (0x7ee0, 0x7ff0, None),
+        ] {
+            assert_eq!(explain(a, b, &known), meaning, "{a:#x} {b:#x}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! A conversion, as its phases.
+
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
+use crate::arch::{Cpu, Level};
+use crate::capture::variation::{self, Mode, Variation};
+use crate::capture::{self, Capture, Cause, Failure, Subject, secure};
+use crate::classify::{self, Captures};
+use crate::error::{Error, Result};
+use crate::layout::{self, LayoutOptions};
+use crate::report::{Phase, Report};
+use crate::root::Root;
+use crate::sandbox::{self, Sandbox};
+use crate::subject::{self, Program};
+use crate::write::PendingFile;
+use crate::{check, cpus, manifest, plugins, provenance, verify, write};
+
+/// The CPUs that an output is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpus {
+    /// Every one that the original runs on.
+    Any,
+    /// Those that have all that this machine's has.
+    Native,
+}
+
+/// What is asked of a conversion.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Addresses are chosen now, not at each start.
+    pub fixed: bool,
+    /// Replace an existing output.
+    pub force: bool,
+    /// The output gets owner, set-ID bits and capabilities of a program that has such.
+    pub preserve_privileges: bool,
+    /// File offsets of modules are multiples of this power of two.
+    pub align: u64,
+    /// What it has to run on.
+    pub cpus: Cpus,
+    /// How long one capture may take.
+    pub timeout: Duration,
+    /// How much address space the traced code may have, in bytes; none: as much as this process.
+    pub memory: Option<u64>,
+    /// Run original and converted with these arguments before the output gets its name, and fail if
+    /// they differ.
+    pub verify: Option<Vec<OsString>>,
+    /// Where program, loader and libraries are, and where they run.
+    pub root: Root,
+    /// What is embedded for dlopen.
+    pub plugins: plugins::Request,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            fixed: false,
+            force: false,
+            preserve_privileges: false,
+            align: crate::elf::PAGE,
+            cpus: Cpus::Any,
+            timeout: Duration::from_secs(60),
+            memory: None,
+            verify: None,
+            root: Root::machine(),
+            plugins: plugins::Request::default(),
+        }
+    }
+}
+
+/// Converts `program`, a path in the root, into the self-contained file `output` of this machine.
+/// `progress` hears of every phase.
+pub fn convert(
+    program: &Path,
+    output: &Path,
+    options: &Options,
+    progress: impl FnMut(Phase),
+) -> Result<Report> {
+    in_phases(program, output, options, progress).map_err(|error| options.root.explain(error))
+}
+
+fn in_phases(
+    program: &Path,
+    output: &Path,
+    options: &Options,
+    mut progress: impl FnMut(Phase),
+) -> Result<Report> {
+    let mut report = Report::new(program, output);
+    let mut enter = |report: &mut Report, phase| {
+        report.enter(phase);
+        progress(phase);
+    };
+    enter(&mut report, Phase::Examine);
+    let program = subject::open(&options.root, program)?;
+    if options.plugins.is_any()
+        && (!program.c_library.can_be_served() || options.root.directory().is_some())
+    {
+        return Err(Error::NoPlugins(program.path));
+    }
+    check_output(&program, output, options)?;
+    program.check_privileges(options.preserve_privileges)?;
+    let privileges = program.privileges.as_ref();
+    enter(&mut report, Phase::Capture);
+    let cpus = usable_cpus();
+    let captures = capture_all(&program, options, &cpus)?;
+    report.notice_captures(&captures);
+    enter(&mut report, Phase::Classify);
+    let mut image = match classify::classify(&program.path, captures, options.fixed) {
+        // Two CPUs of a machine may differ by more than their number: once more on one of them.
+        Err(Error::Unexplained { .. }) if cpus.len() > 1 => {
+            let captures = capture_all(&program, options, &cpus[..1])?;
+            classify::classify(&program.path, captures, options.fixed)?
+        }
+        image => image?,
+    };
+    if options.plugins.is_any() {
+        enter(&mut report, Phase::Plugins);
+        let subject = subject(&program, options)?;
+        let found = plugins::find(&subject, &image.objects, &options.plugins)?;
+        report.notice_plugins(&found);
+        plugins::embed(&program.path, &mut image, found, options.plugins.host_libs, options.align)?;
+    }
+    enter(&mut report, Phase::LayOut);
+    if let Some(privileges) = privileges {
+        provenance::check(&options.root, &program, privileges, &image)?;
+    }
+    let plan = layout::lay_out(&image, LayoutOptions { align: options.align });
+    plugins::locate(&mut image, &plan);
+    let manifest = manifest::describe(&image, &plan, options);
+    enter(&mut report, Phase::Write);
+    // Nobody else may as much as open what will be privileged before it is complete.
+    let mode = if privileges.is_some() { 0o700 } else { program.mode };
+    let cannot_write = |source| Error::Output(output.to_owned(), source);
+    let pending = PendingFile::create(output, mode).map_err(cannot_write)?;
+    report.size = write::write(pending.file(), &image, &plan, &manifest).map_err(cannot_write)?;
+    write::seal(pending.file(), &manifest).map_err(cannot_write)?;
+    enter(&mut report, Phase::Check);
+    check::check(pending.file(), &image, &plan, &manifest)
+        .map_err(|what| Error::Check(output.to_owned(), what))?;
+    report.describe(&image, &plan, manifest);
+    let complete = pending.complete().map_err(cannot_write)?;
+    if let Some(arguments) = &options.verify {
+        enter(&mut report, Phase::Verify);
+        let privileged = privileges.is_some();
+        verify::verify(&options.root, &program.path, complete.path(), arguments, privileged)
+            .map_err(|what| Error::Verify(program.path.clone(), what))?;
+    }
+    enter(&mut report, Phase::Finish);
+    if let Some(privileges) = privileges {
+        privileges
+            .give_to(complete.file())
+            .map_err(|source| Error::CannotPreserve(output.to_owned(), source))?;
+        report.notice_privileges(complete.file(), options.fixed);
+    }
+    complete.publish(output, options.force).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => Error::OutputExists(output.to_owned()),
+        _ => cannot_write(source),
+    })?;
+    report.finish();
+    Ok(report)
+}
+
+/// Before anything runs: whether there is a place for the output.
+fn check_output(program: &Program, output: &Path, options: &Options) -> Result<()> {
+    let path = || output.to_owned();
+    if let Ok(metadata) = output.metadata() {
+        if (metadata.dev(), metadata.ino()) == program.id {
+            return Err(Error::OutputIsProgram(path()));
+        }
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(Error::OutputIsNoFile(path()));
+        }
+        if metadata.is_dir() {
+            return Err(Error::Output(path(), std::io::Error::from_raw_os_error(libc::EISDIR)));
+        }
+    }
+    if output.symlink_metadata().is_ok() && !options.force {
+        return Err(Error::OutputExists(path()));
+    }
+    Ok(())
+}
+
+fn subject(program: &Program, options: &Options) -> Result<Subject> {
+    let sandbox = Sandbox::of(&options.root).map_err(sandbox::refused)?;
+    Ok(Subject {
+        program: program.path.clone(),
+        interpreter: program.interpreter.clone(),
+        c_library: program.c_library,
+        timeout: options.timeout,
+        memory: options.memory,
+        files: capture::Files::of(&options.root),
+        sandbox: sandbox.map(Arc::new),
+    })
+}
+
+/// Every capture that classification needs, two at a time.
+fn capture_all(program: &Program, options: &Options, cpus: &[usize]) -> Result<Captures> {
+    let subject = subject(program, options)?;
+    let agent = options.plugins.is_any();
+    let floors = match options.cpus {
+        Cpus::Any => Level::ALL.map(Cpu::Of).to_vec(),
+        Cpus::Native => vec![Cpu::This],
+    };
+    let mut refusal = None;
+    for cpu in floors {
+        let mode = |bind_now| Mode { fixed: options.fixed, bind_now, cpu, agent };
+        let captured = match capture_bound(&subject, mode(true), cpus) {
+            // A function that nothing defines and that is never called: the program runs without
+            // early binding only.
+            Err(failure) if failure.cause == Cause::SymbolMissing => {
+                capture_bound(&subject, mode(false), cpus).map_err(|_| failure)
+            }
+            other => other,
+        };
+        match captured {
+            // A program or library that says it needs a newer CPU: the least that it takes.
+            Err(failure) if failure.cause == Cause::Level => refusal = Some(failure.error),
+            other => return other.map_err(|failure| failure.error),
+        }
+    }
+    Err(refusal.expect("there is a level"))
+}
+
+fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Captures, Failure> {
+    let run = |variations: Vec<Variation>, cpu: usize| -> Result<Vec<Capture>, Failure> {
+        variations.iter().map(|variation| capture::capture(subject, variation, cpu)).collect()
+    };
+    let mut other = vec![variation::second(mode), variation::with_vdso(mode)];
+    let lazy = mode.bind_now && subject.c_library.binds_on_request();
+    other.extend(lazy.then(|| variation::lazy(mode)));
+    // Each thread runs its captures one after the other, on a CPU of its own.
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let number = numbers[numbers.len() - 1];
+            (run(other, number), secure::capture(subject, mode, number))
+        });
+        let one = scope.spawn(|| cpus::capture(subject, mode, numbers[0]));
+        (joined(one.join()), joined(other.join()))
+    });
+    let ((first, cpu), (other, secure)) = (one?, other);
+    let mut other = other?.into_iter();
+    let mut next = || other.next().expect("as many captures as variations");
+    let (second, vdso) = (next(), next());
+    let (c_library, lazy, secure) = (subject.c_library, other.next(), secure?);
+    Ok(Captures { c_library, first, second, vdso, lazy, cpu, secure })
+}
+
+fn usable_cpus() -> Vec<usize> {
+    let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    let usable: Vec<usize> =
+        (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect();
+    if usable.is_empty() { vec![0] } else { usable }
+}
+
+fn joined<T>(result: std::thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

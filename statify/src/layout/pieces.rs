@@ -1,0 +1,146 @@
+//! The memory cut by what happens to it: permissions while the starter works and afterwards.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::constants::Constants;
+use crate::classify::{Image, Place};
+use crate::elf::{ElfFile, page_down, page_up};
+
+/// PROT_READ.
+pub const READ: u32 = libc::PROT_READ as u32;
+/// PROT_EXEC.
+pub const EXECUTE: u32 = libc::PROT_EXEC as u32;
+/// PROT_WRITE.
+pub const WRITE: u32 = libc::PROT_WRITE as u32;
+
+/// The most constants that are mapped writable for a moment, in bytes.
+const MOST_CONSTANTS: u64 = 1 << 20;
+
+/// A run of pages of one module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it lies.
+    pub range: Range<Place>,
+    /// PROT_* as the kernel maps it.
+    pub map_prot: u32,
+    /// PROT_* while the starter patches: writable where it does.
+    pub load_prot: u32,
+    /// PROT_* when the program runs.
+    pub prot: u32,
+    /// The module, by index.
+    pub module: usize,
+    /// Never changes again: to be sealed.
+    pub seal: bool,
+}
+
+/// Cuts the image's regions; `patched` are the pages that the starter writes to.
+pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
+    let bound = bound_slots(image);
+    let mut pieces = Vec::new();
+    for region in &image.regions {
+        let mut prots = vec![(region.range.clone(), region.prot)];
+        for slots in &bound {
+            prots = prots.into_iter().flat_map(|(range, prot)| split(range, prot, slots)).collect();
+        }
+        let is_loader = image.modules[region.module].object == Some(1);
+        for (range, prot) in prots {
+            let is_patched = patched.range(range.clone()).next().is_some();
+            let load_prot = if is_patched { READ | WRITE } else { prot };
+            // If the loader itself makes a page of its RELRO writable again, that one page cannot
+            // be told from the others.
+            let is_rewritten = is_loader && is_patched && image.c_library.rewrites_constants();
+            let seal = prot & WRITE == 0 && prot != 0 && !is_rewritten;
+            let (map_prot, module) = (load_prot, region.module);
+            pieces.push(Piece { range, map_prot, load_prot, prot, module, seal });
+        }
+    }
+    join_constants(&mut pieces);
+    pieces
+}
+
+/// Constants in front of patched ones (.rodata, then RELRO) are mapped with them, and made
+/// read-only with them: one mapping fewer for each module, about 2.5 us at each start. Only small
+/// ones: the pages count as private memory, and fork copies the page tables of such.
+fn join_constants(pieces: &mut [Piece]) {
+    for i in 1..pieces.len() {
+        let (before, after) = pieces.split_at_mut(i);
+        let (constants, patched) = (&mut before[i - 1], &after[0]);
+        let joins = constants.prot == READ
+            && constants.load_prot == READ
+            && (patched.prot, patched.load_prot) == (READ, READ | WRITE)
+            && constants.module == patched.module
+            && constants.range.end == patched.range.start
+            && constants.range.end - constants.range.start <= MOST_CONSTANTS;
+        if joins {
+            constants.load_prot = READ | WRITE;
+            constants.map_prot = READ | WRITE;
+        }
+    }
+}
+
+/// The pages that the starter writes to.
+pub fn patched_pages(image: &Image, constants: &Constants) -> BTreeSet<Place> {
+    let words = image.slides.iter().map(|slide| slide.at);
+    let unaligned = image.unaligned_slides.iter().flat_map(|slide| [slide.at, slide.at + 7]);
+    let fixups = image.fixups.iter().map(|fixup| fixup.at);
+    let cpu = image.cpu.words().chain(image.cpu.written.iter().copied());
+    let mut pages: Vec<Place> =
+        words.chain(unaligned).chain(fixups).chain(cpu).map(page_down).collect();
+    // Most neighbours are in the same page.
+    pages.dedup();
+    pages.extend(constants.keys());
+    pages.into_iter().collect()
+}
+
+/// Pages that hold nothing but slots that lazy binding would write to.
+fn bound_slots(image: &Image) -> Vec<Range<Place>> {
+    if !image.bound {
+        return Vec::new();
+    }
+    let slots = image.modules.iter().filter_map(|module| {
+        let object = module.object.filter(|object| !image.plugins.contains(object))?;
+        let elf = ElfFile::parse(&image.objects[object].bytes).ok()?;
+        let slots = elf.dynamic().ok()??.jump_slots()?;
+        let bias = module.range.start.wrapping_sub(elf.span()?.start);
+        let range = page_up(slots.start)..page_down(slots.end);
+        (range.start < range.end)
+            .then(|| range.start.wrapping_add(bias)..range.end.wrapping_add(bias))
+    });
+    slots.collect()
+}
+
+/// Cuts `range` at `slots`, which become read-only where they were writable.
+fn split(range: Range<Place>, prot: u32, slots: &Range<Place>) -> Vec<(Range<Place>, u32)> {
+    let start = slots.start.clamp(range.start, range.end);
+    let end = slots.end.clamp(start, range.end);
+    if start == end || prot & WRITE == 0 {
+        return vec![(range, prot)];
+    }
+    [(range.start..start, prot), (start..end, prot & !WRITE), (end..range.end, prot)]
+        .into_iter()
+        .filter(|(range, _)| !range.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::PAGE;
+
+    #[test]
+    fn slots_become_read_only_where_they_were_writable() {
+        let page = |n: u64| n * PAGE;
+        let both = READ | WRITE;
+        assert_eq!(
+            split(page(0)..page(4), both, &(page(1)..page(3))),
+            [(page(0)..page(1), both), (page(1)..page(3), READ), (page(3)..page(4), both)]
+        );
+        assert_eq!(
+            split(page(2)..page(4), both, &(page(1)..page(3))),
+            [(page(2)..page(3), READ), (page(3)..page(4), both)]
+        );
+        assert_eq!(split(page(0)..page(1), both, &(page(1)..page(3))), [(page(0)..page(1), both)]);
+        assert_eq!(split(page(1)..page(2), READ, &(page(1)..page(3))), [(page(1)..page(2), READ)]);
+    }
+}

@@ -1,0 +1,161 @@
+//! Which pages take file space: runs of pieces that the kernel can map alike, cut where enough
+//! zero pages lie between.
+
+use std::ops::Range;
+
+use super::constants::Constants;
+use super::pieces::{Piece, READ, WRITE};
+use crate::classify::{Image, Place, is_absolute};
+use crate::elf::PAGE;
+
+/// Zero pages in a row that are worth a mapping of their own (about 1.75 us at each start) rather
+/// than space in the file.
+const ZERO_RUN: u64 = 16;
+
+/// A run of memory: pages from the file, then zero pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it lies.
+    pub range: Range<Place>,
+    /// How many bytes of it are in the file.
+    pub file_len: u64,
+    /// Where they are there.
+    pub offset: u64,
+    /// PROT_* as it is mapped.
+    pub prot: u32,
+    /// The module that it begins in, by index.
+    pub module: usize,
+}
+
+impl Segment {
+    /// Has it mapped writable, for the starter to give its pieces their permissions. Loaders disagree
+    /// on zero pages that nobody may write to or reach; and a gap, mapped by the starter only, may
+    /// have been given to the vDSO by then.
+    pub fn make_writable(&mut self, pieces: &mut [Piece]) {
+        self.prot = READ | WRITE;
+        for piece in pieces.iter_mut().filter(|piece| self.range.contains(&piece.range.start)) {
+            piece.load_prot = READ | WRITE;
+            piece.map_prot = READ | WRITE;
+        }
+    }
+
+    /// The part that is in the file.
+    pub fn file_range(&self) -> Range<Place> {
+        self.range.start..self.range.start + self.file_len
+    }
+}
+
+/// Joins pieces and separates what is zero.
+pub fn choose(image: &Image, pieces: &mut [Piece], constants: &Constants) -> Vec<Segment> {
+    let mut runs: Vec<(Range<Place>, u32, usize)> = Vec::new();
+    for piece in pieces.iter() {
+        let same_file_run = |last: &(Range<Place>, u32, usize)| {
+            last.2 == piece.module || image.modules[piece.module].object.is_none()
+        };
+        match runs.last_mut() {
+            Some(last)
+                if last.0.end == piece.range.start
+                    && last.1 == piece.load_prot
+                    && same_file_run(last) =>
+            {
+                last.0.end = piece.range.end;
+            }
+            _ => runs.push((piece.range.clone(), piece.load_prot, piece.module)),
+        }
+    }
+    let mut segments: Vec<Segment> = runs
+        .into_iter()
+        .flat_map(|(range, prot, module)| cut_zeros(image, constants, range, prot, module))
+        .collect();
+    for segment in &mut segments {
+        let has_zeros = segment.file_range().end < segment.range.end;
+        if segment.prot & WRITE == 0 && has_zeros {
+            segment.make_writable(pieces);
+        }
+    }
+    segments
+}
+
+fn cut_zeros(
+    image: &Image,
+    constants: &Constants,
+    range: Range<Place>,
+    prot: u32,
+    module: usize,
+) -> Vec<Segment> {
+    let segment =
+        |range: Range<Place>, file_len| Segment { range, file_len, offset: 0, prot, module };
+    if prot & READ == 0 {
+        return vec![segment(range, 0)];
+    }
+    let mut segments: Vec<Segment> = Vec::new();
+    for data in data_runs(image, constants, &range) {
+        let len = data.end - data.start;
+        match segments.last_mut() {
+            Some(last) if data.start - last.file_range().end < ZERO_RUN * PAGE => {
+                last.range.end = data.end;
+                last.file_len = data.end - last.range.start;
+            }
+            Some(last) => {
+                last.range.end = data.start;
+                segments.push(segment(data, len));
+            }
+            None if data.start - range.start < ZERO_RUN * PAGE => {
+                segments.push(segment(range.start..data.end, data.end - range.start));
+            }
+            None => {
+                segments.push(segment(range.start..data.start, 0));
+                segments.push(segment(data, len));
+            }
+        }
+    }
+    match segments.last_mut() {
+        Some(last) => last.range.end = range.end,
+        None => segments.push(segment(range, 0)),
+    }
+    segments
+}
+
+/// The maximal runs of pages that have to be in the file.
+fn data_runs(image: &Image, constants: &Constants, range: &Range<Place>) -> Vec<Range<Place>> {
+    let mut runs: Vec<Range<Place>> = Vec::new();
+    let mut add = |data: Range<Place>| match runs.last_mut() {
+        Some(last) if data.start <= last.end => last.end = last.end.max(data.end),
+        _ => runs.push(data),
+    };
+    for region in
+        image.regions.iter().filter(|r| r.range.start < range.end && range.start < r.range.end)
+    {
+        let within = region.range.start.max(range.start)..region.range.end.min(range.end);
+        if region.file.is_some() {
+            add(within);
+        } else {
+            let pages = image.pages.range(within).map(|(&place, _)| place);
+            for place in pages.filter(|place| !constants.contains_key(place)) {
+                add(place..place + PAGE);
+            }
+        }
+    }
+    runs
+}
+
+/// Gives every segment its place in the file, from `start` on. Returns the end.
+pub fn assign_offsets(image: &Image, segments: &mut [Segment], start: u64, align: u64) -> u64 {
+    let mut offset = start;
+    let mut module = usize::MAX;
+    for segment in segments.iter_mut().filter(|segment| segment.file_len > 0) {
+        if segment.module != module && image.modules[segment.module].object.is_some() {
+            offset = offset.next_multiple_of(align);
+        }
+        module = segment.module;
+        segment.offset = offset;
+        offset += segment.file_len;
+    }
+    offset
+}
+
+/// Whether a segment must be moved to an absolute address, which a position-independent output
+/// has no program header for.
+pub fn must_move(image: &Image, segment: &Segment) -> bool {
+    !image.fixed && is_absolute(segment.range.start)
+}

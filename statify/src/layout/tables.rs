@@ -1,0 +1,435 @@
+//! The parameter block and its tables, as bytes (the format is in `starter::params`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use starter::params::{self, ABSOLUTE, Table};
+
+use super::constants::Constants;
+use super::pieces::Piece;
+use super::placement::{Placement, shifted};
+use super::stream;
+use crate::classify::{Fixup, Image, Place, Resolver, Slide, Value};
+use crate::elf::{ElfFile, PAGE};
+
+/// The most bytes of tables that stay mapped (read-only): unmapping takes about 7 us.
+const MOST_KEPT: u64 = 64 << 10;
+
+/// What the tables are made from.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The image.
+    pub image: &'a Image,
+    /// Its memory by permissions.
+    pub pieces: &'a [Piece],
+    /// Who maps what.
+    pub placement: &'a Placement,
+    /// The pages that the starter writes to.
+    pub patched: &'a BTreeSet<Place>,
+    /// Words to write.
+    pub constants: &'a Constants,
+    /// The image's pointers.
+    pub slides: &'a SlideGroups,
+    /// Where the block's first byte lies in the output.
+    pub shift: u64,
+}
+
+/// Bytes of the tables and of `Params`.
+pub fn size(input: &Input<'_>) -> usize {
+    Builder::new(input).finish(0, 0).len()
+}
+
+/// The front of the output behind the headers: tables, padding, `Params`, the starter's code.
+/// `base` is the address of the headers, `code` the address that the starter goes to.
+pub fn build(input: &Input<'_>, base: u64, code: u64, headers: u64) -> Vec<u8> {
+    let unmap = if code - base > MOST_KEPT { code - base } else { 0 };
+    let tables = Builder::new(input).finish(code, unmap);
+    let room = (code - base - headers) as usize;
+    let mut front = vec![0; room - tables.len()];
+    front.extend(tables);
+    front.extend(starter::IMAGE);
+    front
+}
+
+struct Builder<'a> {
+    input: &'a Input<'a>,
+    bytes: Vec<u8>,
+    /// Where each table starts in `bytes`.
+    starts: Vec<(usize, usize)>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(input: &'a Input<'a>) -> Self {
+        Self { input, bytes: Vec::new(), starts: Vec::new() }
+    }
+
+    fn at(&self, place: Place) -> Place {
+        shifted(place, self.input.shift)
+    }
+
+    fn words(&mut self, words: &[u64]) {
+        self.bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+
+    /// A table of records of 8-byte words.
+    fn table<const N: usize>(&mut self, records: impl IntoIterator<Item = [u64; N]>) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+        let start = self.bytes.len();
+        let mut count = 0;
+        for record in records {
+            self.words(&record);
+            count += 1;
+        }
+        self.starts.push((start, count));
+    }
+
+    fn finish(mut self, code: u64, unmap: u64) -> Vec<u8> {
+        let Input { image, pieces, placement, patched, constants, slides: groups, shift } =
+            *self.input;
+        let stream_start = self.bytes.len();
+        self.bytes.extend(&groups.stream);
+
+        let range = |range: &std::ops::Range<Place>, prot: u32| {
+            [range.start, range.end - range.start, u64::from(prot)]
+        };
+        self.table(placement.moves.iter().map(|piece| [piece.from, piece.to, piece.len]));
+        self.table(placement.zeros.iter().map(|(zeros, prot)| range(zeros, *prot)));
+        self.table(placement.unmaps.iter().map(|unmap| range(unmap, 0)));
+        self.table(
+            unlocks(pieces).map(|(start, len, prot)| [shifted(start, shift), len, u64::from(prot)]),
+        );
+        self.table(populates(patched).map(|(start, len)| [shifted(start, shift), len, 0]));
+        self.table(image.calls.iter().map(|(call, is_place)| {
+            let mut args = call.args;
+            let mut places = 0;
+            for i in (0..4).filter(|&i| is_place[i]) {
+                args[i] = shifted(args[i], shift);
+                places |= 1 << i;
+            }
+            let result = match call.number {
+                libc::SYS_arch_prctl => params::CALL_REQUIRED,
+                libc::SYS_set_tid_address => params::CALL_THREAD_ID,
+                libc::SYS_rseq => params::CALL_RSEQ,
+                _ => params::CALL_OPTIONAL,
+            };
+            [call.number as u64, result, args[0], args[1], args[2], args[3], places]
+        }));
+        let words = constants.values().flatten();
+        self.table(words.map(|&(at, value)| [shifted(at, shift), value]));
+        let slides_index = self.starts.len();
+        self.table(groups.groups.iter().map(|group| {
+            let target = shifted(image.modules[group.target].range.start, shift);
+            // The stream's offset is known when `Params` has its place.
+            [target, shifted(group.first, shift), group.stream as u64 | (group.count as u64) << 32]
+        }));
+        let names = vdso_names(&image.fixups);
+        let unaligned = image.unaligned_slides.iter().map(|slide| {
+            let module = shifted(image.modules[slide.target].range.start, shift) / PAGE;
+            fixup_record(self.at(slide.at), params::FIXUP_UNALIGNED_SLIDE, 8, 0, module as u32)
+        });
+        let fixups: Vec<[u64; 2]> =
+            image.fixups.iter().map(|fixup| self.fixup(fixup, &names)).chain(unaligned).collect();
+        self.table(fixups);
+        self.table(
+            protects(pieces)
+                .map(|(start, len, prot)| [shifted(start, shift), len, u64::from(prot)]),
+        );
+        self.table(seals(pieces).map(|(start, len)| [shifted(start, shift), len, 0]));
+        let choices = &image.cpu;
+        self.table(choices.resets.iter().map(|&(at, value)| [shifted(at, shift), value]));
+        let resolvers_index = self.starts.len();
+        self.table(groups.resolvers.iter().map(|group| {
+            let function = shifted(choices.resolvers[group.target].function, shift);
+            [
+                function,
+                shifted(group.first, shift),
+                group.stream as u64 | (group.count as u64) << 32,
+            ]
+        }));
+        let variants_index = self.starts.len();
+        self.table(choices.variants.iter().map(|variant| {
+            let mut record = [0; size_of::<params::Variant>() / 8];
+            record[..4].copy_from_slice(&cpu_words(&variant.cpu));
+            record[4] = u64::from(variant.exact);
+            record
+        }));
+        let nested_index = self.starts.len();
+        for variant in &choices.variants {
+            self.table(variant.literals.iter().map(|&(at, value)| [shifted(at, shift), value]));
+            self.table(
+                variant.pointers.iter().map(|&(at, to)| [shifted(at, shift), shifted(to, shift)]),
+            );
+            let results = groups.resolvers.iter().map(|group| variant.results[group.target]);
+            self.table(results.map(|result| [shifted(result, shift)]));
+        }
+        let nested = self.starts.split_off(nested_index);
+        let names_start = self.bytes.len();
+        for name in names.keys() {
+            self.bytes.extend(name.as_bytes());
+            self.bytes.push(0);
+        }
+        let names_len = self.bytes.len() - names_start;
+        self.starts.push((names_start, names_len));
+        self.bytes.resize(self.bytes.len().next_multiple_of(16), 0);
+        if !(self.bytes.len() + size_of::<params::Params>()).is_multiple_of(16) {
+            self.bytes.resize(self.bytes.len() + 8, 0);
+        }
+
+        // What counts from `Params` is known when that has its place.
+        let end = self.bytes.len();
+        for index in [slides_index, resolvers_index] {
+            let (start, count) = self.starts[index];
+            for record in self.bytes[start..start + 24 * count].chunks_exact_mut(24) {
+                let stream = u32::from_le_bytes(record[16..20].try_into().unwrap_or_default());
+                let offset = (end - stream_start) as u32 - stream;
+                record[16..20].copy_from_slice(&offset.to_le_bytes());
+            }
+        }
+        let table = |&(start, count): &(usize, usize)| {
+            let table = Table { offset: (end - start) as u32, count: count as u32 };
+            u64::from(table.offset) | u64::from(table.count) << 32
+        };
+        let (variants, size) = (self.starts[variants_index].0, size_of::<params::Variant>());
+        for (index, tables) in nested.chunks_exact(3).enumerate() {
+            let at = variants + index * size + size_of::<params::CpuFeatures>() + 8;
+            let words: Vec<u8> =
+                tables.iter().flat_map(|nested| table(nested).to_le_bytes()).collect();
+            self.bytes[at..at + words.len()].copy_from_slice(&words);
+        }
+        let tables: Vec<u64> = self.starts.iter().map(table).collect();
+        let [
+            moves,
+            zeros,
+            unmaps,
+            unlocks,
+            populates,
+            calls,
+            constants,
+            slides,
+            fixups,
+            protects,
+            seals,
+            resets,
+            resolvers,
+            variants,
+            vdso_names,
+        ] = tables[..].try_into().expect("there are fifteen tables");
+        let vaddr = code.wrapping_sub(size_of::<params::Params>() as u64);
+        // In the order of the fields of `Params`.
+        let floor = cpu_words(&choices.floor);
+        let fields = [
+            params::MAGIC,
+            vaddr,
+            unmap,
+            shifted(image.handoff, shift),
+            shifted(image.entry, shift),
+            shifted(image.phdr, shift),
+            image.phnum,
+            shifted(image.loader, shift),
+            PAGE,
+            image.thread_stack.0,
+            image.thread_stack.1,
+            image.secure.code(),
+            image.alignment,
+            least_kernel(image),
+            moves,
+            zeros,
+            unmaps,
+            unlocks,
+            populates,
+            calls,
+            constants,
+            slides,
+            fixups,
+            vdso_names,
+            protects,
+            seals,
+            floor[0],
+            floor[1],
+            floor[2],
+            floor[3],
+            variants,
+            resets,
+            resolvers,
+            u64::from(choices.can_resolve),
+        ];
+        const { assert!(size_of::<params::Params>() == 34 * 8) };
+        self.words(&fields);
+        self.bytes
+    }
+
+    fn fixup(&self, fixup: &Fixup, names: &BTreeMap<&str, u16>) -> [u64; 2] {
+        let (kind, arg, extra) = match &fixup.value {
+            Value::Stack(above) => (params::FIXUP_STACK, 0, *above as u32),
+            Value::Envp => (params::FIXUP_ENVP, 0, 0),
+            Value::Auxv => (params::FIXUP_AUXV, 0, 0),
+            Value::Argc => (params::FIXUP_ARGC, 0, 0),
+            Value::Aux(kind) => (params::FIXUP_AUX_VALUE, *kind, 0),
+            Value::Canary => (params::FIXUP_CANARY, 0, 0),
+            Value::PointerGuard => (params::FIXUP_POINTER_GUARD, 0, 0),
+            Value::ThreadId => (params::FIXUP_THREAD_ID, 0, 0),
+            Value::Break => (params::FIXUP_BREAK, 0, 0),
+            Value::StackLimit => (params::FIXUP_STACK_LIMIT, 0, 0),
+            Value::RseqSize => (params::FIXUP_RSEQ_SIZE, 0, 0),
+            Value::Random => (params::FIXUP_RANDOM, 0, 0),
+            Value::Timestamp => (params::FIXUP_TIMESTAMP, 0, 0),
+            Value::Secure(difference) => (params::FIXUP_SECURE, 0, *difference as u32),
+            Value::CpuNumber => unreachable_kind(),
+            Value::Vdso(name) => (params::FIXUP_VDSO, names.get(&**name).copied().unwrap_or(0), 0),
+        };
+        fixup_record(self.at(fixup.at), kind, fixup.width, arg, extra)
+    }
+}
+
+/// Classification keeps this value to itself; the starter ignores kind 0.
+const fn unreachable_kind() -> (u8, u16, u32) {
+    (0, 0, 0)
+}
+
+fn fixup_record(at: Place, kind: u8, width: u8, arg: u16, extra: u32) -> [u64; 2] {
+    [at, u64::from(kind) | u64::from(width) << 8 | u64::from(arg) << 16 | u64::from(extra) << 32]
+}
+
+/// The names of the vDSO functions used, and where each starts.
+fn vdso_names(fixups: &[Fixup]) -> BTreeMap<&str, u16> {
+    let mut names: BTreeMap<&str, u16> = BTreeMap::new();
+    for fixup in fixups {
+        if let Value::Vdso(name) = &fixup.value {
+            names.insert(name, 0);
+        }
+    }
+    let mut start = 0;
+    for (name, offset) in &mut names {
+        *offset = start;
+        start += name.len() as u16 + 1;
+    }
+    names
+}
+
+/// The newest of the kernels that the image's files demand, as [`params::Params::least_kernel`] has it.
+fn least_kernel(image: &Image) -> u64 {
+    let of = |object: &crate::capture::Object| ElfFile::parse(&object.bytes).ok()?.least_kernel();
+    let versions = image.objects.iter().filter_map(of);
+    let packed = |[major, minor, patch]: [u32; 3]| {
+        u64::from(major.min(255) << 16 | minor.min(255) << 8 | patch.min(255))
+    };
+    versions.map(packed).max().unwrap_or(0)
+}
+
+struct SlideGroup {
+    /// The module or resolver, by index.
+    target: usize,
+    first: Place,
+    stream: usize,
+    count: usize,
+}
+
+/// Slides by the module they point into, and slots by the resolver that fills them; each group's
+/// words ascending.
+pub struct SlideGroups {
+    groups: Vec<SlideGroup>,
+    resolvers: Vec<SlideGroup>,
+    stream: Vec<u8>,
+}
+
+impl SlideGroups {
+    /// Groups and codes them.
+    pub fn new(slides: &[Slide], resolvers: &[Resolver]) -> Self {
+        let mut stream = Vec::new();
+        let groups = group(slides.iter().map(|slide| (slide.target, slide.at)), &mut stream);
+        let slots = resolvers
+            .iter()
+            .enumerate()
+            .flat_map(|(index, resolver)| resolver.slots.iter().map(move |&slot| (index, slot)));
+        let resolvers = group(slots, &mut stream);
+        Self { groups, resolvers, stream }
+    }
+}
+
+/// Words that follow one another and have the same target, as groups.
+fn group(words: impl Iterator<Item = (usize, Place)>, stream: &mut Vec<u8>) -> Vec<SlideGroup> {
+    let mut groups: Vec<SlideGroup> = Vec::new();
+    let mut last = 0;
+    for (target, at) in words {
+        let start = stream.len();
+        // Absolute places cannot be reached from the block by a distance.
+        let same =
+            |group: &&mut SlideGroup| group.target == target && (group.first ^ at) & ABSOLUTE == 0;
+        match groups.last_mut().filter(same) {
+            Some(group) => {
+                stream::push(stream, (at - last) / 8);
+                group.count += 1;
+            }
+            None => {
+                stream::push(stream, 0);
+                groups.push(SlideGroup { target, first: at, stream: start, count: 1 });
+            }
+        }
+        last = at;
+    }
+    groups
+}
+
+/// As [`params::CpuFeatures`] lies in memory.
+fn cpu_words(cpu: &params::CpuFeatures) -> [u64; 4] {
+    let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    [
+        pair(cpu.signature, cpu.basic[0]),
+        pair(cpu.basic[1], cpu.structured[0]),
+        pair(cpu.structured[1], cpu.structured[2]),
+        pair(cpu.xcr0, cpu.more),
+    ]
+}
+
+/// Runs of pages that will be written.
+fn populates(patched: &BTreeSet<Place>) -> impl Iterator<Item = (Place, u64)> {
+    let mut runs: Vec<(Place, u64)> = Vec::new();
+    for &page in patched {
+        match runs.last_mut() {
+            Some((start, len)) if *start + *len == page => *len += PAGE,
+            _ => runs.push((page, PAGE)),
+        }
+    }
+    runs.into_iter().filter(|(_, len)| *len > PAGE)
+}
+
+/// What was mapped without write permission and is to be patched.
+fn unlocks(pieces: &[Piece]) -> impl Iterator<Item = (Place, u64, u32)> {
+    let changed = pieces.iter().filter(|piece| piece.load_prot != piece.map_prot);
+    runs(changed.map(|piece| (piece, piece.load_prot)))
+}
+
+/// Where the final permissions differ from those while patching.
+fn protects(pieces: &[Piece]) -> impl Iterator<Item = (Place, u64, u32)> {
+    let changed = pieces.iter().filter(|piece| piece.prot != piece.load_prot);
+    runs(changed.map(|piece| (piece, piece.prot)))
+}
+
+/// Neighbours with the same permissions as one.
+fn runs<'a>(
+    pieces: impl Iterator<Item = (&'a Piece, u32)>,
+) -> impl Iterator<Item = (Place, u64, u32)> {
+    let mut runs: Vec<(Place, u64, u32)> = Vec::new();
+    for (piece, prot) in pieces {
+        let len = piece.range.end - piece.range.start;
+        match runs.last_mut() {
+            Some((start, run, last)) if *start + *run == piece.range.start && *last == prot => {
+                *run += len;
+            }
+            _ => runs.push((piece.range.start, len, prot)),
+        }
+    }
+    runs.into_iter()
+}
+
+/// What is sealed: runs without gaps, whatever their permissions.
+fn seals(pieces: &[Piece]) -> impl Iterator<Item = (Place, u64)> {
+    let mut runs: Vec<(Place, u64)> = Vec::new();
+    for piece in pieces.iter().filter(|piece| piece.seal) {
+        let len = piece.range.end - piece.range.start;
+        match runs.last_mut() {
+            Some((start, run)) if *start + *run == piece.range.start => *run += len,
+            _ => runs.push((piece.range.start, len)),
+        }
+    }
+    runs.into_iter()
+}

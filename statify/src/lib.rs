@@ -1,0 +1,41 @@
+//! Turns any dynamic executable into one self-contained file.
+//!
+//! [`convert`] does it, and reads as its phases; DESIGN.md maps each phase to the file that holds
+//! it. Everything else is public for the tools that look into converted files.
+
+pub mod arch;
+pub mod c_library;
+pub mod capture;
+mod check;
+pub mod classify;
+pub mod command_line;
+mod contents;
+mod convert;
+mod cpus;
+pub mod elf;
+mod error;
+#[cfg(test)]
+mod fuzz;
+pub mod interrupt;
+pub mod layout;
+pub mod manifest;
+pub mod names;
+pub mod parameters;
+pub mod plugins;
+pub mod privileges;
+pub mod procfs;
+mod provenance;
+mod report;
+pub mod root;
+mod sandbox;
+pub mod seal;
+pub mod subject;
+mod symbols;
+mod verify;
+mod write;
+
+pub use convert::{Cpus, Options, convert};
+pub use error::{Error, Result};
+pub use report::{Phase, Report};
+pub use root::Root;
+pub use sandbox::mounts;

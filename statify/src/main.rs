@@ -1,0 +1,97 @@
+//! The command.
+
+mod cli;
+mod progress;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use progress::Progress;
+use statify::Report;
+use statify::command_line;
+use statify::manifest::FileKind;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse().and_then(Cli::complete) {
+        Ok(cli) => cli,
+        Err(error) => return command_line::usage(&error),
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => command_line::failed("statify", &message),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), String> {
+    if let Some(generated) = cli.generate {
+        let text = generated.text(cli::command()).map_err(|error| error.to_string())?;
+        return print(text);
+    }
+    let (Some(program), Some(output)) = (&cli.program, &cli.output) else {
+        return Err("PROG and -o OUT are required".into());
+    };
+    let interrupted = || {
+        let _ = writeln!(std::io::stderr(), "statify: {}", statify::Error::Interrupted);
+        std::process::exit(1);
+    };
+    statify::interrupt::clean_up_on_signals(interrupted).map_err(|error| error.to_string())?;
+    let root = cli.root().map_err(|error| error.to_string())?;
+    let program = statify::subject::find(&root, program, std::env::var_os("PATH").as_deref())
+        .map_err(|error| error.to_string())?;
+    // A program that is traced has the terminal for itself.
+    let progress = Progress::new(cli.quiet || cli.json || cli.trace);
+    let report =
+        statify::convert(&program, output, &cli.options(root), |phase| progress.enter(phase));
+    drop(progress);
+    let report = report.map_err(|error| error.to_string())?;
+    if !cli.quiet {
+        for notice in &report.notices {
+            let _ = writeln!(std::io::stderr(), "statify: note: {notice}");
+        }
+    }
+    if cli.json {
+        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+        print(format!("{json}\n"))?;
+    } else if cli.verbose {
+        print(describe(&report))?;
+    }
+    if cli.verify && !cli.quiet && !cli.json {
+        let _ = writeln!(std::io::stderr(), "statify: original and converted agree");
+    }
+    Ok(())
+}
+
+fn print(text: impl AsRef<[u8]>) -> Result<(), String> {
+    command_line::print(text).map_err(|error| error.to_string())
+}
+
+/// What `-v` prints.
+fn describe(report: &Report) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{} -> {}: {} bytes",
+        report.program.display(),
+        report.output.display(),
+        report.size
+    );
+    for file in report.manifest.iter().flat_map(|manifest| &manifest.files) {
+        let plugin = if file.kind == FileKind::Plugin { ", plugin" } else { "" };
+        let _ = writeln!(text, "  {} ({} bytes{plugin})", file.path.display(), file.size);
+    }
+    let fixups: Vec<String> = report.fixups.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let _ = writeln!(text, "  fix-ups: {}", fixups.join(", "));
+    let _ = writeln!(
+        text,
+        "  {} program headers, {} mappings moved, {} bytes of starter",
+        report.loads, report.moved, report.starter
+    );
+    let times: Vec<String> =
+        report.milliseconds.iter().map(|(p, ms)| format!("{} {ms:.1} ms", p.name())).collect();
+    let _ = writeln!(text, "  {}", times.join(", "));
+    text
+}

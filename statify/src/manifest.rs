@@ -1,0 +1,249 @@
+//! The manifest: a note in the output that names every embedded file (JSON in a PT_NOTE; gABI,
+//! "Note Section"). It holds nothing of the machine but the embedded files' own paths.
+
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use starter::params::ABSOLUTE;
+
+use crate::capture::Object;
+use crate::classify::Image;
+use crate::classify::cpu::CpuChoices;
+use crate::contents;
+use crate::convert;
+use crate::elf::{ElfFile, PAGE};
+use crate::layout::Plan;
+use crate::plugins::HostLibs;
+
+/// The note's name, with its NUL.
+pub const NOTE_NAME: &[u8] = b"statify\0";
+/// The note's type.
+pub const NOTE_TYPE: u32 = 1;
+
+/// What an output says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Manifest {
+    /// The version of statify.
+    pub version: String,
+    /// The options that shape the output.
+    pub options: Options,
+    /// Embedded files: the program, its loader, its libraries in the order of their loading.
+    pub files: Vec<EmbeddedFile>,
+    /// Memory that the loader allocated, and what serves plugins.
+    pub memory: Vec<Memory>,
+}
+
+/// Options of a conversion that show in its output.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Options {
+    /// `--fixed`.
+    pub fixed: bool,
+    /// `--align`, in bytes.
+    pub align: u64,
+    /// Every symbol was bound at conversion; false where one is missing that is never called.
+    pub bound: bool,
+    /// The CPUs it is for.
+    pub cpu: CpuManifest,
+    /// `--host-libs`.
+    pub host_libs: HostLibs,
+}
+
+/// The CPUs that an output is for.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct CpuManifest {
+    /// The least: a level of the x86-64 psABI, or `native` for what the conversion's own has.
+    pub least: String,
+    /// What is prepared: levels, or one CPU's family, model and stepping (CPUID leaf 1, eax).
+    pub prepared: Vec<String>,
+    /// On a CPU that nothing is prepared for, everything is chosen at start, as the loader would;
+    /// else the next lower level that is prepared is taken.
+    pub chosen_at_start: bool,
+}
+
+/// What an embedded file is for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// The program itself.
+    Program,
+    /// The loader that resolves what is opened at run time.
+    Loader,
+    /// Loaded from the start.
+    Library,
+    /// There for the program to open: a library, or data that the C library reads.
+    Plugin,
+}
+
+/// An embedded file.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct EmbeddedFile {
+    /// What it is for.
+    pub kind: FileKind,
+    /// Where it was.
+    pub path: PathBuf,
+    /// DT_SONAME.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soname: Option<String>,
+    /// The build-id note, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// SHA-256 of the whole file, in hexadecimal.
+    pub sha256: String,
+    /// Where its first page lies in the output: a virtual address. What the file has at the virtual
+    /// address `a` is found at `address + a - page_down(its first PT_LOAD's)`.
+    pub address: u64,
+    /// The address is absolute, in a position-independent output too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed: bool,
+    /// Its memory; ascending.
+    pub memory: Vec<Memory>,
+    /// BLAKE3 of what the output holds of its memory (the stored bytes of `memory` one after the
+    /// other, as they are before the starter writes its fix-ups), in hexadecimal.
+    pub stored_blake3: String,
+}
+
+/// A run of pages of the output, alike in origin and permissions.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Memory {
+    /// Its virtual address in the output.
+    pub address: u64,
+    /// In bytes.
+    pub size: u64,
+    /// PROT_READ, PROT_WRITE and PROT_EXEC at the hand-off, as in /proc/PID/maps: `r-x`.
+    pub prot: String,
+    /// The offset in the embedded file that its first byte was mapped from; none for memory that no
+    /// file backs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_offset: Option<u64>,
+    /// The offset in the output of its first byte; none if it is zero but for what the starter writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_at: Option<u64>,
+}
+
+/// Describes an image that was made with `options` and is laid out as planned.
+pub fn describe(image: &Image, plan: &Plan, options: &convert::Options) -> Manifest {
+    let kind = |index: usize| match index {
+        _ if image.plugins.contains(&index) => FileKind::Plugin,
+        0 => FileKind::Program,
+        1 => FileKind::Loader,
+        _ => FileKind::Library,
+    };
+    let describe = |index: usize| describe_file(kind(index), image, plan, index);
+    Manifest {
+        version: env!("CARGO_PKG_VERSION").into(),
+        options: Options {
+            fixed: options.fixed,
+            align: options.align,
+            bound: image.bound,
+            cpu: describe_cpu(&image.cpu),
+            host_libs: options.plugins.host_libs,
+        },
+        files: contents::in_parallel(image.objects.len(), describe),
+        memory: contents::memory(image, plan, None),
+    }
+}
+
+fn describe_cpu(choices: &CpuChoices) -> CpuManifest {
+    CpuManifest {
+        least: choices.least.into(),
+        prepared: choices.variants.iter().map(|variant| variant.name.clone()).collect(),
+        chosen_at_start: choices.can_resolve,
+    }
+}
+
+fn describe_file(kind: FileKind, image: &Image, plan: &Plan, index: usize) -> EmbeddedFile {
+    let object: &Object = &image.objects[index];
+    let elf = ElfFile::parse(&object.bytes).ok();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let dynamic = elf.as_ref().and_then(|elf| elf.dynamic().ok().flatten());
+    // Paths that are no text cannot stand in JSON as they are.
+    let path = PathBuf::from(text(object.path.as_os_str().as_bytes()));
+    let module = image.modules.iter().position(|module| module.object == Some(index));
+    let memory = contents::memory(image, plan, Some(index));
+    let start = match kind {
+        // It may share a module with others.
+        FileKind::Plugin => memory.first().map_or(0, |memory| memory.address),
+        _ => module.map_or(0, |module| plan.modules[module].start),
+    };
+    EmbeddedFile {
+        kind,
+        path,
+        soname: dynamic.and_then(|dynamic| dynamic.soname().map(text)),
+        build_id: elf.and_then(|elf| elf.build_id()).map(|id| hex(&id)),
+        size: object.bytes.len() as u64,
+        sha256: hex(&Sha256::digest(&object.bytes[..])),
+        address: start & !ABSOLUTE,
+        fixed: start & ABSOLUTE != 0,
+        memory,
+        stored_blake3: hex(&contents::digest(image, plan, index)),
+    }
+}
+
+/// In hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A note of statify's, whole.
+pub fn note(kind: u32, contents: &[u8]) -> Vec<u8> {
+    let mut note = Vec::with_capacity(contents.len() + 24);
+    note.extend((NOTE_NAME.len() as u32).to_le_bytes());
+    note.extend((contents.len() as u32).to_le_bytes());
+    note.extend(kind.to_le_bytes());
+    note.extend(NOTE_NAME);
+    note.extend(contents);
+    note.resize(note.len().next_multiple_of(4), 0);
+    note
+}
+
+/// The length of such a note whose contents have `len` bytes.
+pub fn note_len(len: usize) -> usize {
+    12 + NOTE_NAME.len() + len.next_multiple_of(4)
+}
+
+impl Manifest {
+    /// As JSON, as the note holds it.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers only")
+    }
+
+    /// Reads what [`Manifest::to_json`] wrote; `None` if it is nothing of the kind.
+    pub fn from_json(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    /// The whole note.
+    pub fn to_note(&self) -> Vec<u8> {
+        note(NOTE_TYPE, &self.to_json())
+    }
+
+    /// All memory: of the embedded files, then of none.
+    pub fn all_memory(&self) -> impl Iterator<Item = &Memory> {
+        self.files.iter().flat_map(|file| &file.memory).chain(&self.memory)
+    }
+
+    /// The file offsets of what the output holds of its memory; ascending. `None` if they are not
+    /// whole pages, or some are two memories'.
+    pub fn stored(&self) -> Option<Vec<Range<u64>>> {
+        let range = |memory: &Memory| {
+            memory.stored_at.map(|start| {
+                let end = start.checked_add(memory.size)?;
+                ((start | end) % PAGE == 0).then_some(start..end)
+            })
+        };
+        let mut ranges = self.all_memory().filter_map(range).collect::<Option<Vec<_>>>()?;
+        ranges.sort_unstable_by_key(|range| (range.start, range.end));
+        let apart = |pair: &[Range<u64>]| pair[0].end <= pair[1].start;
+        ranges.windows(2).all(apart).then_some(ranges)
+    }
+
+    /// The manifest of an output; `None` if it has none that can be read.
+    pub fn read(elf: &ElfFile<'_>) -> Option<Self> {
+        Self::from_json(elf.note(NOTE_NAME, NOTE_TYPE)?)
+    }
+}

@@ -1,0 +1,84 @@
+//! Every variant of every fixture where all that is newer than Linux 3.2 is refused: there a
+//! converted program does what its original does there, whatever that is.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use libtest_mimic::Arguments;
+use statify_tests::builder;
+use statify_tests::compare::{against_directives, against_each_other};
+use statify_tests::convert::Statify;
+use statify_tests::old_kernel::{Refusal, only_old_calls};
+use statify_tests::process::Outcome;
+use statify_tests::report::{Done, Suite};
+use statify_tests::scratch::Scratch;
+use statify_tests::suite::{self, Variant};
+
+const REFUSALS: [Refusal; 2] = [Refusal::Unknown, Refusal::NotPermitted];
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::from_args();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fixtures");
+    let scratch = Arc::new(Scratch::new()?);
+    let statify = Statify::for_run(arguments.list, scratch.path())?;
+    let mut suite = Suite::default();
+    // Those that cannot be read fail among the fixtures themselves.
+    for variant in suite::variants(&sources)?.into_iter().flatten() {
+        if variant.fixture.refuses.is_some() {
+            continue;
+        }
+        let (scratch, statify) = (scratch.clone(), statify.clone());
+        suite.add(format!("old-kernel/{}", variant.name), move || {
+            let statify = statify.ok_or_else(|| anyhow!("only listing"))?;
+            let dir = scratch.dir(&variant.name)?;
+            let done = check(&variant, &statify, &dir);
+            fs::remove_dir_all(dir)?;
+            done
+        });
+    }
+    Ok(suite.run(&arguments))
+}
+
+fn check(variant: &Variant, statify: &Statify, dir: &Path) -> Result<Done> {
+    let fixture = &variant.fixture;
+    if let Some(reason) = variant.lacking()? {
+        return Done::not_here(reason);
+    }
+    let built = builder::build(&variant.source, fixture, &variant.flags, variant.toolchain, dir)?;
+    statify.convert(&built.original, &built.converted, &builder::expand(&fixture.statify, dir))?;
+    let runs = || {
+        REFUSALS.into_iter().flat_map(|refusal| fixture.runs.iter().map(move |run| (refusal, run)))
+    };
+    let run = |program: &Path, refusal, arguments: &[String]| -> Result<Outcome> {
+        let mut command = variant.command(&built, program, arguments);
+        only_old_calls(&mut command, refusal)?;
+        variant.run_command(&built, program, &mut command)
+    };
+    let mut originals = Vec::new();
+    for (refusal, arguments) in runs() {
+        originals.push(run(&built.original, refusal, arguments)?);
+    }
+    built.take_libraries_away()?;
+    for ((refusal, arguments), original) in runs().zip(&originals) {
+        let converted = run(&built.converted, refusal, arguments)
+            .with_context(|| format!("{refusal:?} {arguments:?}"))?;
+        // What the original itself cannot do there is not asked for.
+        let mut wrong = if against_directives(original, fixture).is_empty() {
+            against_directives(&converted, fixture)
+        } else {
+            Vec::new()
+        };
+        if fixture.varies.is_none() {
+            wrong.extend(against_each_other(original, &converted));
+        }
+        ensure!(
+            wrong.is_empty(),
+            "{refusal:?}, called with {arguments:?}:\n    {}",
+            wrong.join("\n    ")
+        );
+    }
+    Ok(Done::Passed)
+}

@@ -1,0 +1,163 @@
+//! `c-libraries`: every fixture, built, run, converted with `--root` and compared in systems with other C libraries, and
+//! the systems' own programs.
+//!
+//! Each system is a tree made by mmdebstrap, in which nothing is changed afterwards: it is read-only, in namespaces of
+//! their own, with the fixtures' scratch directory mounted in its /tmp.
+
+mod check;
+mod programs;
+mod room;
+mod table;
+mod trees;
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
+use nix::sys::signal::Signal;
+use regex::Regex;
+use statify_tests::convert::Statify;
+use statify_tests::scratch::Scratch;
+
+use crate::check::Checked;
+
+/// Convert every fixture in systems with other C libraries, and compare it with its original.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Where the systems are kept for the next time [default: a directory that goes away]
+    #[arg(long, value_name = "DIR")]
+    trees: Option<PathBuf>,
+    /// Only these systems, by their names (bookworm, jammy) [default: all that can be had]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    systems: Vec<String>,
+    #[command(flatten)]
+    how: How,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// How the fixtures are checked.
+#[derive(clap::Args, Clone)]
+struct How {
+    /// Only fixtures whose name matches
+    #[arg(long, value_name = "REGEX")]
+    only: Option<Regex>,
+    /// Convert the systems' own programs, too, and run them with --version
+    #[arg(long)]
+    programs: bool,
+    /// Fixtures or programs checked at a time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    jobs: u8,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// In namespaces of its own: check the fixtures in one system, and print the results as JSON
+    #[command(hide = true)]
+    Check {
+        tree: PathBuf,
+        scratch: PathBuf,
+        statify: PathBuf,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.part {
+        Some(Part::Check { tree, scratch, statify, how }) => {
+            check_inside(tree, scratch, statify, how).map(|()| true)
+        }
+        None => check_all(&cli),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("c-libraries: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether everything agreed.
+fn check_all(cli: &Cli) -> Result<bool> {
+    ensure!(nix::unistd::geteuid().is_root(), "needs root, to make systems and to enter them");
+    let systems = trees::select(&cli.systems)?;
+    let scratch = Scratch::new()?;
+    let statify = Statify::locate()?.copied_to(scratch.path())?;
+    let trees = cli.trees.clone().unwrap_or_else(|| scratch.path().join("trees"));
+    let mut results = Vec::new();
+    for system in systems {
+        let name = format!("{} {}", system.distribution.name, system.suite);
+        match trees::make(system, &trees)? {
+            Ok(tree) => {
+                let checked = check_in_namespaces(cli, &tree, system.suite, &statify, &scratch)?;
+                table::print_reasons(&name, &checked);
+                results.push((name, checked));
+            }
+            Err(reason) => eprintln!("{name}: not checked here: {reason}"),
+        }
+    }
+    ensure!(!results.is_empty(), "no system can be had here");
+    print!("{}", table::markdown(&results));
+    if let Some(file) = &cli.json {
+        let text = serde_json::to_string_pretty(&results)? + "\n";
+        std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
+    }
+    Ok(results.iter().all(|(_, checked)| checked.holds()))
+}
+
+/// Runs this command once more in namespaces of its own, with which everything ends that it starts.
+fn check_in_namespaces(
+    cli: &Cli,
+    tree: &Path,
+    name: &str,
+    statify: &Statify,
+    scratch: &Scratch,
+) -> Result<Checked> {
+    let scratch = scratch.dir(name)?;
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "--propagation=private",
+        "--pid",
+        "--net",
+        "--ipc",
+        "--uts",
+        "--fork",
+    ]);
+    command.arg("--kill-child").arg("--mount-proc").arg("--").arg(std::env::current_exe()?);
+    command.arg("check").arg(tree).arg(&scratch).arg(statify.path());
+    command.arg("--jobs").arg(cli.how.jobs.to_string());
+    if cli.how.programs {
+        command.arg("--programs");
+    }
+    if let Some(only) = &cli.how.only {
+        command.arg("--only").arg(only.as_str());
+    }
+    // SAFETY: one system call between fork and exec.
+    unsafe { command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)) };
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.context("starting unshare (util-linux)")?;
+    ensure!(output.status.success(), "{name}: {}", output.status);
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{name}: the results"))
+}
+
+fn check_inside(tree: &Path, scratch: &Path, statify: &Path, how: &How) -> Result<()> {
+    room::enter(tree, scratch)?;
+    let (statify, jobs) = (Statify::at(statify.to_owned()), usize::from(how.jobs));
+    let mut checked = check::check(scratch, &statify, how.only.as_ref(), jobs)?;
+    if how.programs {
+        checked.programs = Some(programs::check(scratch, &statify, jobs)?);
+    }
+    println!("{}", serde_json::to_string(&checked)?);
+    Ok(())
+}

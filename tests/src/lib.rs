@@ -1,0 +1,21 @@
+//! What statify's tests are made of: fixtures and their directives, building and running them, conversion, comparison.
+
+pub mod builder;
+pub mod case;
+pub mod compare;
+pub mod convert;
+pub mod directives;
+pub mod guest;
+pub mod machine;
+pub mod maps;
+pub mod old_kernel;
+pub mod process;
+pub mod processes;
+pub mod report;
+pub mod sandbox;
+pub mod scratch;
+pub mod small_root;
+pub mod suite;
+pub mod tool;
+pub mod toolchain;
+pub mod tracer;
