@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use elfscan::audit::{self, Options, ProcessReport, Refusal, shown};
+use elfscan::audit::{self, Options, ProcessReport, Refusal};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{Failure, Verdict};
 use statify::command_line;
+use statify::names::printable;
 
 /// A live process against its files: code, constants, RELRO and every relocated word
 #[derive(Debug, clap::Args)]
@@ -68,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             ) if arguments.all => {}
             Err(refusal) => {
                 is_incomplete |= !arguments.all;
-                answer.refused.push(Refused { pid, reason: shown(&refusal.to_string()) });
+                answer.refused.push(Refused { pid, reason: printable(&refusal.to_string()) });
             }
         }
     }
@@ -115,7 +116,7 @@ fn summary(report: &ProcessReport) -> String {
     format!(
         "{} ({}){}: {}; {} modules, {} pages compared ({} private), {} entries checked, {:.3} s",
         report.pid,
-        shown(&report.name),
+        printable(&report.name),
         if report.converted { ", converted" } else { "" },
         alarms(report.alarms.len()),
         counts.modules,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use elfscan::converted::check::{self, Findings};
 use elfscan::converted::open::{self, MappedFile};
-use elfscan::names;
 use serde_json::json;
 
 use crate::{Failure, Verdict};

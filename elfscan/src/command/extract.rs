@@ -226,7 +226,7 @@ fn modules(
 
 fn show(arguments: &Arguments, answer: &Answer) -> Result<(), Failure> {
     if arguments.json {
-        return command_line::print_json(answer);
+        return Ok(command_line::print_json(answer)?);
     }
     let mut text = String::new();
     for file in &answer.files {
@@ -241,5 +241,5 @@ fn show(arguments: &Arguments, answer: &Answer) -> Result<(), Failure> {
     if let Some(gdb) = &answer.gdb {
         text += &format!("gdb {} CORE -x {}\n", quoted(&arguments.file), quoted(gdb));
     }
-    command_line::print(text)
+    Ok(command_line::print(text)?)
 }

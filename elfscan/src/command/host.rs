@@ -10,6 +10,7 @@ use statify::Root;
 
 use crate::Failure;
 use statify::command_line;
+use statify::names::printable;
 
 /// What may still come from the host at run time
 ///

@@ -7,13 +7,13 @@ use comfy_table::{CellAlignment, Table};
 use elfscan::converted::open::{self, MappedFile};
 use elfscan::converted::pages::Pages;
 use elfscan::converted::show::{self, Shown};
-use elfscan::names::{self, printable};
 use serde::Serialize;
 use statify::Root;
 use statify::manifest::{EmbeddedFile, Memory};
 
 use crate::{Failure, Verdict};
-use statify::{command_line, names};
+use statify::command_line;
+use statify::names::{self, printable};
 
 /// What is in a converted file
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,12 @@ use std::fmt::Write;
 use elfscan::deps::{
     self, Closure, Conflict, ConflictKind, Kind, Module, Outcome, Request, Rule, Slot,
 };
+use statify::names;
+
+/// A name out of a file.
+pub fn printable(bytes: &[u8]) -> String {
+    names::printable(&String::from_utf8_lossy(bytes))
+}
 
 /// The rule by which a module was found.
 pub fn rule(closure: &Closure, module: &Module) -> String {

@@ -14,6 +14,7 @@ use elfscan::deps::{self, Environment, Options};
 use elfscan::scan::{Counts, Totals, scan};
 use statify::Root;
 use statify::elf::ElfFile;
+use statify::names::printable;
 use statify::subject::Program;
 
 use crate::{Failure, Verdict};

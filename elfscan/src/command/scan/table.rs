@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use elfscan::scan::{Counts, Privilege, Relro, Row, Totals, Verdict};
 use indicatif::{HumanBytes, HumanCount};
+use statify::names::printable;
 
 const COLUMNS: [&str; 9] =
     ["path", "kind", "machine", "interpreter", "libs", "size", "hardening", "glibc", "verdict"];
@@ -52,7 +53,7 @@ fn cells(row: &Row) -> [String; 9] {
         printable(&row.path.to_string_lossy()),
         row.kind().name().into(),
         or_none(facts.machine.map(|machine| machine.to_string())),
-        or_none(facts.interpreter.as_deref().map(plain)),
+        or_none(facts.interpreter.as_deref().map(printable)),
         or_none(facts.libraries.map(|count| count.to_string())),
         HumanBytes(row.size).to_string(),
         hardening(row),
