@@ -1,6 +1,9 @@
-//! What a loader loads for a file, in which order: breadth first, no file twice, known by the name
-//! it is asked for, by its DT_SONAME or by its inode (glibc's elf/dl-deps.c and elf/dl-load.c;
-//! musl's ldso/dynlink.c).
+//! What a loader loads for a file: breadth first, no file twice, known by the name it is asked for, by
+//! its DT_SONAME or by its inode (glibc's elf/dl-deps.c and elf/dl-load.c; musl's ldso/dynlink.c). In
+//! which order stands in a file for each C library.
+
+mod glibc;
+mod musl;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,10 +15,9 @@ use std::sync::{Arc, OnceLock};
 use statify::c_library::CLibrary;
 
 use super::environment::{Environment, Interpreter, Subject, directory_of};
-use super::expand;
 use super::library::{Kind, Library, Name};
 use super::search::{self, Directory, Found, NotFound, Rule};
-use super::{musl, versions};
+use super::versions;
 use crate::Result;
 
 /// A file and what is loaded for it.
@@ -226,125 +228,7 @@ struct State<'a> {
     requests: Vec<Request>,
 }
 
-/// An element of the list that glibc processes while it grows at its end and, for auxiliary
-/// libraries, before the element at hand.
-struct Node {
-    slot: Slot,
-    done: bool,
-    next: Option<usize>,
-}
-
 impl State<'_> {
-    fn glibc(&mut self) -> Vec<Slot> {
-        let interpreter = self.interpreter;
-        let search = search::Search::new(self.environment, interpreter, &self.objects[0]);
-        // The program's own DT_SONAME counts, but not its file: the kernel has mapped it.
-        if let Some(soname) = self.objects[0].library.soname.clone() {
-            self.known.insert(soname, Known::Module(0));
-        }
-        if let Some(library) = &interpreter.library {
-            let path = interpreter.loader.path.as_os_str().as_bytes();
-            for name in library.soname.as_deref().into_iter().chain([path]) {
-                self.known.entry(name.into()).or_insert(Known::Loader);
-            }
-        }
-        let mut list = vec![Node { slot: Slot::Module(0), done: false, next: None }];
-        let mut listed = vec![true];
-        let mut tail = 0;
-        for name in self.environment.preload() {
-            let before = self.objects.len();
-            let slot = self.ask(&search, 0, Kind::Preload, name.clone());
-            if let Some(Slot::Module(index)) = slot
-                && index == before
-            {
-                tail = append(&mut list, tail, Slot::Module(index));
-                listed.resize(self.objects.len(), false);
-                listed[index] = true;
-            }
-        }
-        let mut at = Some(0);
-        while let Some(node) = at {
-            list[node].done = true;
-            let Slot::Module(by) = list[node].slot else {
-                at = list[node].next;
-                continue;
-            };
-            let library = self.objects[by].library.clone();
-            // What is preloaded, the program has asked for.
-            let start = if by == 0 { 0 } else { self.requests.len() };
-            let mut here = node;
-            for (kind, name) in &library.dependencies {
-                let Some(slot) = self.ask_expanded(&search, by, *kind, name) else { continue };
-                listed.resize(self.objects.len(), false);
-                let known = matches!(slot, Slot::Module(index) if listed[index]);
-                if *kind == Kind::Needed {
-                    if !known {
-                        tail = append(&mut list, tail, slot);
-                    }
-                } else if known {
-                    tail = move_before(&mut list, here, slot, tail, &mut here);
-                } else {
-                    tail = insert_before(&mut list, here, slot, tail, &mut here);
-                }
-                if let Slot::Module(index) = slot {
-                    listed[index] = true;
-                }
-            }
-            self.objects[by].requests = start..self.requests.len();
-            // What was inserted before an element stands in its place now, and is next.
-            at = Some(node);
-            while let Some(next) = at.filter(|&next| list[next].done) {
-                at = list[next].next;
-            }
-        }
-        let nodes = std::iter::successors(Some(0), |&node| list[node].next);
-        let slots = nodes.map(|node| list[node].slot);
-        let slots = slots.filter(|slot| *slot != Slot::Module(0)).collect();
-        self.loader_before_missing(slots)
-    }
-
-    /// The loader is in its list from the start, and goes behind the last before it that is there.
-    fn loader_before_missing(&self, mut slots: Vec<Slot>) -> Vec<Slot> {
-        let is_loader = |slot: &Slot| match slot {
-            Slot::Module(index) => self.objects[*index].rule == Rule::Loader,
-            Slot::Missing(_) => false,
-        };
-        if let Some(at) = slots.iter().position(is_loader) {
-            let before = slots[..at].iter().rposition(|slot| matches!(slot, Slot::Module(_)));
-            let to = before.map_or(0, |before| before + 1);
-            slots[to..=at].rotate_right(1);
-        }
-        slots
-    }
-
-    /// Asks for a name in which tokens are to be replaced first.
-    fn ask_expanded(
-        &mut self,
-        search: &search::Search<'_>,
-        by: usize,
-        kind: Kind,
-        name: &Name,
-    ) -> Option<Slot> {
-        if !expand::has_token(name) {
-            return self.ask(search, by, kind, name.clone());
-        }
-        let refused = |why: &str| {
-            let (path, why) = (name.to_vec(), Some(why.to_owned()));
-            Outcome::Refused { path, why }
-        };
-        let outcome = if search.secure {
-            refused("DST not allowed in SUID/SGID programs")
-        } else {
-            match expand::expand(name, &search.tokens(&self.objects[by])) {
-                Some(expanded) if !expanded.is_empty() => {
-                    return self.ask(search, by, kind, expanded.into());
-                }
-                _ => refused("empty dynamic string token substitution"),
-            }
-        };
-        self.note(by, kind, name.clone(), outcome)
-    }
-
     fn ask(
         &mut self,
         search: &search::Search<'_>,
@@ -432,72 +316,6 @@ impl State<'_> {
         self.push(Found { path, library, rule: Rule::Loader, subdirectory: None }, by);
         Outcome::Loaded(index)
     }
-
-    fn musl(&mut self) -> Vec<Slot> {
-        let (environment, interpreter) = (self.environment, self.interpreter);
-        let secure = self.objects[0].secure;
-        let search =
-            musl::Search { environment, interpreter, secure, attempts: Default::default() };
-        let own = interpreter.loader.path.as_os_str().as_bytes();
-        self.files.insert(self.objects[0].library.id, 0);
-        let mut order = Vec::new();
-        let mut at = 0;
-        while at < self.objects.len() {
-            let library = self.objects[at].library.clone();
-            let start = self.requests.len();
-            for (kind, name) in &library.dependencies {
-                if *kind != Kind::Needed {
-                    continue;
-                }
-                let before = self.objects.len();
-                let outcome = if musl::is_own(name) || **name == *own {
-                    match self.known.get(own) {
-                        Some(Known::Module(index)) => Outcome::Known(*index, By::Name),
-                        _ => {
-                            self.known.insert(own.into(), Known::Loader);
-                            self.add_loader(at)
-                        }
-                    }
-                } else if let Some(Known::Module(index)) = self.known.get(name) {
-                    Outcome::Known(*index, By::Name)
-                } else {
-                    match search.find(&self.objects, at, name) {
-                        Ok(found) => self.add_for_musl(found, at, name),
-                        Err(error) => error.into(),
-                    }
-                };
-                let slot = self.note(at, *kind, name.clone(), outcome);
-                let is_new = match slot {
-                    Some(Slot::Module(index)) => index == before,
-                    Some(Slot::Missing(_)) => true,
-                    None => false,
-                };
-                order.extend(slot.filter(|_| is_new));
-            }
-            self.objects[at].requests = start..self.requests.len();
-            at += 1;
-        }
-        order
-    }
-
-    /// Libraries found by searching are known by their last component afterwards, all by their file.
-    fn add_for_musl(&mut self, found: Found, by: usize, name: &Name) -> Outcome {
-        let index = self.objects.len();
-        let was_searched = !name.contains(&b'/');
-        let (id, path) = (found.library.id, found.path.clone());
-        let known = self.files.get(&id).copied();
-        if was_searched {
-            let path = known.map_or(&path, |known| &self.objects[known].path);
-            let short = musl::short_name(path).into();
-            self.known.entry(short).or_insert(Known::Module(known.unwrap_or(index)));
-        }
-        if let Some(known) = known {
-            return Outcome::Known(known, By::Inode);
-        }
-        self.files.insert(id, index);
-        self.push(found, by);
-        Outcome::Loaded(index)
-    }
 }
 
 impl From<NotFound> for Outcome {
@@ -507,46 +325,4 @@ impl From<NotFound> for Outcome {
             NotFound::Refused { path, why } => Self::Refused { path, why },
         }
     }
-}
-
-/// Adds an element at the end; answers where it is.
-fn append(list: &mut Vec<Node>, tail: usize, slot: Slot) -> usize {
-    let new = list.len();
-    list.push(Node { slot, done: false, next: None });
-    list[tail].next = Some(new);
-    new
-}
-
-/// Puts what is new before the element `at`: into its place, and its contents into a new one, which
-/// becomes `here`. Answers the last element.
-fn insert_before(
-    list: &mut Vec<Node>,
-    at: usize,
-    slot: Slot,
-    tail: usize,
-    here: &mut usize,
-) -> usize {
-    let new = list.len();
-    let moved = Node { slot: list[at].slot, done: list[at].done, next: list[at].next };
-    list.push(moved);
-    list[at] = Node { slot, done: false, next: Some(new) };
-    *here = new;
-    if at == tail { new } else { tail }
-}
-
-/// The same for what is in the list already, if it stands behind.
-fn move_before(
-    list: &mut Vec<Node>,
-    at: usize,
-    slot: Slot,
-    tail: usize,
-    here: &mut usize,
-) -> usize {
-    let mut behind = std::iter::successors(Some(at), |&node| list[node].next);
-    let is_before = |node: &usize| list[*node].next.is_some_and(|next| list[next].slot == slot);
-    let Some(before) = behind.find(is_before) else { return tail };
-    let removed = list[before].next.expect("it was found there");
-    list[before].next = list[removed].next;
-    let tail = if tail == removed { before } else { tail };
-    insert_before(list, at, slot, tail, here)
 }
