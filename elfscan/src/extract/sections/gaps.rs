@@ -1,0 +1,106 @@
+//! What no header leads to: the room between the sections that are known, named by its permissions.
+
+use std::collections::HashMap;
+
+use goblin::elf::program_header::{PF_W, PF_X};
+use goblin::elf::section_header::SHT_PROGBITS;
+use goblin::elf::sym::STT_TLS;
+use statify::elf::{DynamicFacts, ElfFile, Symbol};
+
+use super::super::table::Section;
+use super::section;
+
+/// What lies between them: code, constants, data, cut where the symbols' sections change.
+pub(super) fn gaps(
+    elf: &ElfFile<'_>,
+    facts: Option<&DynamicFacts<'_>>,
+    known: &[Section],
+    symbols: &[Symbol],
+) -> Vec<Section> {
+    let mut gaps = Vec::new();
+    let table = elf.header_table_address();
+    let headers = table.map(|at| at.saturating_add((elf.segments().len() * 56) as u64));
+    let is_got = |address: u64| {
+        known.iter().any(|section| section.name == ".dynamic" && section.end() == address)
+    };
+    for load in elf.loads() {
+        let end = load.p_vaddr.saturating_add(load.p_filesz);
+        let mut at = load.p_vaddr;
+        // The ELF header and the program headers are in no section.
+        if let Some(headers) = headers.filter(|headers| (load.p_vaddr..end).contains(headers)) {
+            at = headers;
+        }
+        let within = known.iter().filter(|section| (load.p_vaddr..end).contains(&section.address));
+        let stops = within.map(|section| (section.address, section.end()));
+        for (stop, next) in stops.chain([(end, end)]) {
+            if stop > at {
+                let name = match (load.p_flags & PF_X != 0, load.p_flags & PF_W != 0) {
+                    (true, _) => ".text",
+                    (_, true) if is_got(at) && facts.is_some() => ".got",
+                    (_, true)
+                        if stop < end
+                            && !known.iter().any(|s| s.name == ".dynamic" && s.end() <= at) =>
+                    {
+                        ".data.rel.ro"
+                    }
+                    (_, true) => ".data",
+                    _ => ".rodata",
+                };
+                gaps.extend(cut(elf, name, at, stop, symbols));
+            }
+            at = at.max(next);
+        }
+    }
+    name_apart(gaps)
+}
+
+/// One gap: without the padding in front, and in as many parts as its symbols tell of.
+fn cut(elf: &ElfFile<'_>, name: &str, start: u64, end: u64, symbols: &[Symbol]) -> Vec<Section> {
+    let Some(bytes) = elf.at(start, end - start) else { return Vec::new() };
+    let align = if name == ".text" { 16 } else { 8 };
+    // Zeros may be data, in sections that are written to.
+    let is_padding = matches!(name, ".text" | ".rodata");
+    let first = bytes.iter().position(|&byte| byte != 0 || !is_padding);
+    let Some(first) = first else { return Vec::new() };
+    let unpadded = (start + first as u64) & !(align - 1);
+    let start = if is_padding { unpadded.max(start) } else { start };
+    let from = symbols.partition_point(|symbol| symbol.value < start);
+    let within = symbols[from..].iter().take_while(|symbol| symbol.value < end);
+    let mut cuts = vec![start];
+    let mut last: Option<&Symbol> = None;
+    for symbol in within.filter(|symbol| symbol.size > 0 && symbol.kind() != STT_TLS) {
+        if last.is_some_and(|last| last.section < symbol.section) {
+            cuts.push(symbol.value);
+        }
+        if last.is_none_or(|last| last.section <= symbol.section) {
+            last = Some(symbol);
+        }
+    }
+    cuts.push(end);
+    let parts = cuts.windows(2).filter(|pair| pair[0] < pair[1]);
+    parts
+        .filter_map(|pair| section(elf, name, SHT_PROGBITS, pair[0], pair[1] - pair[0], align))
+        .collect()
+}
+
+/// The largest of a name keeps it, the others get numbers.
+fn name_apart(mut sections: Vec<Section>) -> Vec<Section> {
+    let mut largest: HashMap<String, u64> = HashMap::new();
+    for section in &sections {
+        let size = largest.entry(section.name.clone()).or_default();
+        *size = section.size.max(*size);
+    }
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    for section in &mut sections {
+        let largest = largest.get_mut(&section.name);
+        if largest.as_deref() == Some(&section.size) {
+            // Once only.
+            largest.into_iter().for_each(|size| *size = u64::MAX);
+        } else {
+            let number = numbers.entry(section.name.clone()).or_default();
+            *number += 1;
+            section.name = format!("{}.{number}", section.name);
+        }
+    }
+    sections
+}
