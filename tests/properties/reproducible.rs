@@ -46,7 +46,8 @@ pub fn add(cases: &mut Cases) {
     });
     cases.check("reproducible/each-cpu", each_cpu);
     cases.check("reproducible/cpuid-does-not-trap", |case| {
-        with(case, &[], old_kernel::without_cpuid_faulting)
+        with(case, &[], old_kernel::without_cpuid_faulting)?;
+        of(case, &chooses_by_cpuid(case)?, &[], old_kernel::without_cpuid_faulting)
     });
     cases.check("reproducible/other-inodes", other_inodes);
     cases.add("reproducible/other-user", |case| {
@@ -76,21 +77,38 @@ fn program(case: &Case) -> Result<PathBuf> {
     case.build("threads", "program", &["-O2", "-pthread", "-lm"])
 }
 
+/// A program with a library whose IFUNC resolver executes CPUID by itself.
+fn chooses_by_cpuid(case: &Case) -> Result<PathBuf> {
+    case.library("libchoice.so", include_str!("../../fixtures/lib/ifunc-cpu.c"), &[])?;
+    let link = case.link(&["libchoice.so"]);
+    let flags: Vec<_> = link.iter().map(String::as_str).collect();
+    case.build("choice", "choice", &flags)
+}
+
 /// Converts once plainly and once by a command that `change` has changed.
 pub fn with(
     case: &Case,
     flags: &[&str],
     change: impl FnOnce(&mut Command) -> Result<()>,
 ) -> Result<()> {
-    let program = program(case)?;
-    let plain = case.convert(&program, flags)?;
+    of(case, &program(case)?, flags, change)
+}
+
+/// The same of a program.
+fn of(
+    case: &Case,
+    program: &Path,
+    flags: &[&str],
+    change: impl FnOnce(&mut Command) -> Result<()>,
+) -> Result<()> {
+    let plain = case.convert(program, flags)?;
     // Whoever converts must be able to write here.
-    let dir = case.dir.join("changed");
+    let dir = plain.with_extension("changed");
     fs::create_dir(&dir)?;
     sandbox::give_to_unprivileged(&dir)?;
     let changed = dir.join("out");
     let mut command = case.statify.command(flags);
-    command.arg(&program).arg("-o").arg(&changed);
+    command.arg(program).arg("-o").arg(&changed);
     change(&mut command)?;
     output(&mut command)?;
     same(&plain, &changed)

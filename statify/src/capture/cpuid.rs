@@ -3,7 +3,6 @@
 //! invalid everywhere. Before anything of the process is read, the instructions are put back.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use super::block::{Files, Object};
 use super::tracee::Tracee;
@@ -17,7 +16,7 @@ pub struct Cpuids {
     replacing: bool,
     /// Addresses whose instruction is, or is to be, another.
     sites: BTreeSet<u64>,
-    /// Of these the ones that are yet to be replaced: their memory was about to be mapped.
+    /// The ones that are yet to be replaced: their memory was about to be mapped.
     pending: Vec<u64>,
 }
 
@@ -27,7 +26,7 @@ impl Cpuids {
     pub fn replace(tracee: &Tracee, files: &Files, objects: &[Object]) -> Option<Self> {
         let mut cpuids = Self { replacing: true, ..Self::default() };
         for (index, object) in objects.iter().enumerate() {
-            let is_complete = cpuids.expect(files, object, object.range.clone());
+            let is_complete = cpuids.expect(files, object);
             if index == 1 && !is_complete {
                 return None;
             }
@@ -36,8 +35,8 @@ impl Cpuids {
         Some(cpuids)
     }
 
-    /// A part of an object is about to be mapped executable. Returns whether all CPUIDs in it are known.
-    pub fn expect(&mut self, files: &Files, object: &Object, range: Range<u64>) -> bool {
+    /// An object is about to be mapped. Returns whether all CPUIDs in it are known.
+    pub fn expect(&mut self, files: &Files, object: &Object) -> bool {
         if !self.replacing {
             return true;
         }
@@ -45,20 +44,22 @@ impl Cpuids {
         let Some(span) = elf.span() else { return false };
         let bias = object.range.start.wrapping_sub(span.start);
         let sites = files.cpuid_sites(object, &elf);
-        let addresses = sites.addresses.iter().map(|address| bias.wrapping_add(*address));
-        let addresses = addresses.filter(|address| range.contains(address));
-        self.pending.extend(addresses);
+        self.pending.extend(sites.addresses.iter().map(|address| bias.wrapping_add(*address)));
         sites.complete
     }
 
-    /// Replaces those whose memory has been mapped meanwhile.
+    /// Replaces those whose memory has been mapped meanwhile. The loader maps the later segments of a
+    /// file without being stopped, and runs nothing of it before its next stop.
     pub fn replace_pending(&mut self, tracee: &Tracee) {
-        for address in std::mem::take(&mut self.pending) {
-            // What the kernel has refused to map has none.
-            if write(tracee, address, UNDEFINED).is_ok() {
-                self.sites.insert(address);
+        let Self { sites, pending, .. } = self;
+        pending.retain(|&address| {
+            let is_there = holds(tracee, address, CPUID);
+            let replaced = is_there && write(tracee, address, UNDEFINED).is_ok();
+            if replaced {
+                sites.insert(address);
             }
-        }
+            !replaced
+        });
     }
 
     /// Puts all back.
@@ -75,6 +76,11 @@ impl Cpuids {
     pub fn has(&self, address: u64) -> bool {
         self.sites.contains(&address)
     }
+}
+
+fn holds(tracee: &Tracee, address: u64, instruction: [u8; 2]) -> bool {
+    let mut found = [0; 2];
+    tracee.read(address, &mut found).is_ok() && found == instruction
 }
 
 /// Writes an instruction, by a word that lies in the same page if the instruction does.

@@ -1,7 +1,6 @@
 //! From the loader's first instruction to the hand-off: addresses dictated, calls recorded or
 //! answered, everything a loader does not do refused.
 
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -333,9 +332,6 @@ impl Run<'_> {
             if flags & libc::MAP_ANONYMOUS as u64 == 0 && !known {
                 self.record_file(fd, address).map_err(RunError::Io)?;
             }
-            if prot & libc::PROT_EXEC as u64 != 0 {
-                self.expect_cpuids(range);
-            }
             return Ok(());
         }
         let anonymous = flags & libc::MAP_ANONYMOUS as u64 != 0;
@@ -346,20 +342,9 @@ impl Run<'_> {
         } else {
             self.place_file(fd, len).map_err(RunError::Io)?
         };
-        if !anonymous && prot & libc::PROT_EXEC as u64 != 0 {
-            self.expect_cpuids(args[0]..args[0].saturating_add(len));
-        }
         args[3] = flags | MAP_FIXED_NOREPLACE;
         arch::set_arguments(&mut regs, args);
         Ok(self.tracee.set_registers(&regs)?)
-    }
-
-    /// Code is about to be mapped.
-    fn expect_cpuids(&mut self, range: Range<u64>) {
-        let mut objects = self.record.objects.iter();
-        if let Some(object) = objects.find(|object| object.range.contains(&range.start)) {
-            self.cpuids.expect(&self.subject.files, object, range);
-        }
     }
 
     /// Room for a file that is mapped for the first time: an ELF file is a new module, any other
@@ -375,7 +360,7 @@ impl Run<'_> {
         let bias = bias.ok_or(std::io::ErrorKind::OutOfMemory)?;
         object.range = bias.wrapping_add(span.start)..bias.wrapping_add(span.end);
         let start = object.range.start;
-        self.record.objects.push(object);
+        self.note(object);
         Ok(start)
     }
 
@@ -384,9 +369,15 @@ impl Run<'_> {
         let mut object = self.open(fd)?;
         if let Some(span) = ElfFile::parse(&object.bytes).ok().and_then(|elf| elf.span()) {
             object.range = at..at + (span.end - span.start);
-            self.record.objects.push(object);
+            self.note(object);
         }
         Ok(())
+    }
+
+    /// A module is about to be mapped, all of it before the next call that the tracer sees.
+    fn note(&mut self, object: Object) {
+        self.cpuids.expect(&self.subject.files, &object);
+        self.record.objects.push(object);
     }
 
     /// The file behind a descriptor of the process.
