@@ -72,6 +72,8 @@ impl Furniture {
         let _ = mount(Some(c"proc"), c"/proc", Some(c"proc"), flags | libc::MS_NOEXEC, None);
         // The first to go when memory is short.
         let _ = write(c"/proc/self/oom_score_adj", b"1000");
+        // Who is root in a user namespace owns what is below /proc/sys, without any capability.
+        let _ = make_read_only(c"/proc", true);
         let size = Some(c"size=64m,nr_inodes=4k,mode=1777");
         let _ = mount(Some(c"none"), c"/tmp", Some(c"tmpfs"), flags, size);
         // Sockets of a running system, which no namespace confines, would be there.
