@@ -3,7 +3,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::command::{convert, generate, report, restore};
+use crate::command::{check, convert, generate, report, restore};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +15,8 @@ Examples:
       Every original again, with all that belonged to it.
   rootfs-tools report /srv/guest --json
       What it cost: growth of programs and image, libraries, failures.
+  rootfs-tools check /srv/guest
+      Whether every converted program is as it was written and does what its original does.
 
 Exit status: 0 done; 1 not all of it, with sentences on stderr; 2 wrong usage.";
 
@@ -32,6 +34,7 @@ pub enum Verb {
     Convert(convert::Arguments),
     Restore(restore::Arguments),
     Report(report::Arguments),
+    Check(check::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
 }

@@ -57,9 +57,15 @@ pub enum Error {
     /// Some originals could not be put back.
     #[error("{path}: {count} program(s) were not restored, see above; repair what is said there and run it again", path = .0.display(), count = .1)]
     NotRestored(PathBuf, usize),
-    /// A pattern of `--exclude`.
-    #[error("--exclude: {0}")]
-    Pattern(#[from] globset::Error),
+    /// A pattern of an option.
+    #[error("{option}: {source}", option = .0, source = .1)]
+    Pattern(&'static str, #[source] globset::Error),
+    /// There is no converted program, or none that is asked for.
+    #[error("{path}: {what}, so there is nothing to check", path = .0.display(), what = .1)]
+    NothingToCheck(PathBuf, String),
+    /// Programs run as nobody, who cannot enter the tree.
+    #[error("{path}: programs run as nobody here, who may not enter it; allow it (chmod o+x), or check without running them (--no-run)", path = .0.display())]
+    NotOpen(PathBuf),
     /// The places for what is not finished cannot be written to any more.
     #[error("{path}: it cannot be written: {source}; every program is either the original or the complete converted one: repair this and run the same command again, which goes on where this one ended", path = .path.display())]
     Stopped {

@@ -98,7 +98,7 @@ pub fn find(tree: &Tree, dirs: &[PathBuf], exclude: &GlobSet) -> Result<Found> {
 }
 
 /// The directories, each once: in a merged /usr, /bin is /usr/bin.
-fn directories(tree: &Tree, dirs: &[PathBuf]) -> Result<Vec<Arc<Directory>>> {
+pub(crate) fn directories(tree: &Tree, dirs: &[PathBuf]) -> Result<Vec<Arc<Directory>>> {
     let mut directories = Vec::new();
     let mut ids = Vec::new();
     for path in dirs {
@@ -127,7 +127,8 @@ fn strip(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }
 
-fn names(tree: &Tree, directory: &Arc<Directory>) -> Result<Vec<Name>> {
+/// The names in a directory, sorted.
+pub(crate) fn names(tree: &Tree, directory: &Arc<Directory>) -> Result<Vec<Name>> {
     let unreadable = |error| Error::file("read", &tree.path.join(strip(&directory.path)))(error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory.at(".")).map_err(unreadable)? {

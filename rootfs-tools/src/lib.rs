@@ -2,9 +2,11 @@
 //! what it cost.
 //!
 //! [`convert::convert`] is a run, and reads as its phases; [`restore::restore`] undoes it.
+//! [`check::check`] holds the converted programs against their originals.
 
 pub mod backup;
 pub mod cache;
+pub mod check;
 pub mod contents;
 pub mod convert;
 pub mod copy_tree;
@@ -16,6 +18,7 @@ pub mod lock;
 pub mod measure;
 pub mod metadata;
 pub mod path_text;
+pub mod patterns;
 pub mod plan;
 pub mod recover;
 pub mod replace;

@@ -39,6 +39,7 @@ fn run(verb: &Verb) -> Result<Verdict, Failure> {
         Verb::Convert(arguments) => command::convert::run(arguments),
         Verb::Restore(arguments) => command::restore::run(arguments),
         Verb::Report(arguments) => command::report::run(arguments),
+        Verb::Check(arguments) => command::check::run(arguments),
         Verb::Generate(arguments) => command::generate::run(arguments),
     }
 }

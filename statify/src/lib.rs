@@ -27,7 +27,7 @@ pub mod procfs;
 mod provenance;
 mod report;
 pub mod root;
-mod sandbox;
+pub mod sandbox;
 pub mod seal;
 pub mod subject;
 mod symbols;

@@ -52,7 +52,7 @@ fn command(root: &Root, program: &Path, name: &Path, privileged: bool) -> io::Re
         let mut command = Command::new(name);
         // What this machine has in its environment is none of their business.
         command.env_clear().env("PATH", root::SEARCH_PATH).env("HOME", "/");
-        sandbox::run_inside(&mut command, sandbox);
+        sandbox::run_inside(&mut command, sandbox)?;
         return Ok(command);
     }
     let mut command = Command::new(std::path::absolute(program)?);

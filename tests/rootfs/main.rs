@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod caches;
+mod checks;
 mod converts;
 mod guest;
 mod killed;
@@ -27,5 +28,6 @@ fn main() -> Result<ExitCode> {
     caches::add(&mut cases);
     malicious::add(&mut cases);
     reports::add(&mut cases);
+    checks::add(&mut cases);
     Ok(cases.run(&arguments))
 }

@@ -36,7 +36,12 @@ impl MappedFile {
         }
         // It may have been exchanged since.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let open = |more| OpenOptions::new().read(true).custom_flags(flags | more).open(path);
+        let file = match open(libc::O_NOATIME) {
+            // It is somebody else's.
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => open(0),
+            other => other,
+        };
         let file = file.map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() {

@@ -5,9 +5,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rootfs_tools::convert::{self, Event, Options, Target};
-use rootfs_tools::{find, path_text};
+use rootfs_tools::{find, path_text, patterns};
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict};
@@ -97,7 +96,7 @@ impl Arguments {
                 None => Target::InPlace(self.backup.clone()),
             },
             dirs: self.dirs.clone(),
-            exclude: self.patterns().map_err(rootfs_tools::Error::from)?,
+            exclude: patterns::set("--exclude", &self.exclude)?,
             jobs: self.jobs.map_or(cpus, usize::from),
             align: self.align,
             fixed: self.fixed,
@@ -107,18 +106,6 @@ impl Arguments {
             cache: self.cache.clone(),
             i_know: self.i_know,
         })
-    }
-
-    fn patterns(&self) -> Result<GlobSet, globset::Error> {
-        let mut set = GlobSetBuilder::new();
-        for pattern in &self.exclude {
-            let whole = match pattern.contains('/') {
-                true => pattern.clone(),
-                false => format!("/**/{pattern}"),
-            };
-            set.add(GlobBuilder::new(&whole).literal_separator(true).build()?);
-        }
-        set.build()
     }
 }
 

@@ -32,7 +32,7 @@ pub fn text(report: &Report) -> String {
 }
 
 /// Text to the left in the first column, numbers to the right in the others.
-fn grid<const N: usize>(head: [&str; N]) -> Grid {
+pub(crate) fn grid<const N: usize>(head: [&str; N]) -> Grid {
     let mut grid = Grid::new();
     grid.load_preset(presets::NOTHING).set_header(head);
     for column in grid.column_iter_mut() {

@@ -1,5 +1,5 @@
 //! What a program needs that is run to its end, beyond files: /proc, /dev, /tmp; and the converted
-//! file in the original's place.
+//! file in the original's place, or the other way round.
 
 use std::ffi::{CStr, CString, NulError};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -8,7 +8,9 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::{change_directory, make_read_only, mount, open, open_directory};
+use crate::root::SEARCH_PATH;
+
+use super::{change_directory, make_read_only, mount, open, open_directory, write};
 
 /// The machine's, since a user namespace may not make any.
 const DEVICES: [(&CStr, &CStr); 5] = [
@@ -17,6 +19,19 @@ const DEVICES: [(&CStr, &CStr); 5] = [
     (c"full", c"/dev/full"),
     (c"random", c"/dev/random"),
     (c"urandom", c"/dev/urandom"),
+];
+
+/// What a program finds in its environment: the same on every machine.
+pub const ENVIRONMENT: [(&str, &str); 9] = [
+    ("PATH", SEARCH_PATH),
+    ("HOME", "/tmp"),
+    ("TMPDIR", "/tmp"),
+    ("USER", "nobody"),
+    ("LOGNAME", "nobody"),
+    ("SHELL", "/bin/sh"),
+    ("LANG", "C.UTF-8"),
+    ("TZ", "UTC"),
+    ("TERM", "dumb"),
 ];
 
 /// What is placed in a room; see there.
@@ -55,8 +70,15 @@ impl Furniture {
     ) -> Result<(), Errno> {
         let flags = libc::MS_NOSUID | libc::MS_NODEV;
         let _ = mount(Some(c"proc"), c"/proc", Some(c"proc"), flags | libc::MS_NOEXEC, None);
-        let size = Some(c"size=64m,mode=1777");
+        // The first to go when memory is short.
+        let _ = write(c"/proc/self/oom_score_adj", b"1000");
+        // Who is root in a user namespace owns what is below /proc/sys, without any capability.
+        let _ = make_read_only(c"/proc", true);
+        let size = Some(c"size=64m,nr_inodes=4k,mode=1777");
         let _ = mount(Some(c"none"), c"/tmp", Some(c"tmpfs"), flags, size);
+        // Sockets of a running system, which no namespace confines, would be there.
+        let none = Some(c"size=64k,mode=755");
+        let _ = mount(Some(c"none"), c"/run", Some(c"tmpfs"), flags | libc::MS_NOEXEC, none);
         let size = Some(c"size=64k,mode=755");
         let made = mount(Some(c"none"), c"/dev", Some(c"tmpfs"), flags | libc::MS_NOEXEC, size);
         if let (Ok(()), Some(devices)) = (made, devices) {
@@ -73,7 +95,8 @@ impl Furniture {
         }
         change_directory(directory)?;
         mount(Some(&self.file[1]), &self.at, None, libc::MS_BIND, None)?;
-        // It is the user's own, and not to be changed by itself.
-        make_read_only(&self.at, false)
+        // It is the user's own, and not to be changed by itself. A user namespace may not allow
+        // execution where it was forbidden.
+        make_read_only(&self.at, false).or_else(|_| make_read_only(&self.at, true))
     }
 }

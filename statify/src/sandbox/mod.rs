@@ -6,14 +6,16 @@
 //! | its files | the directory becomes the root of a private mount namespace, the old one is detached |
 //! | what is mounted in the directory of the machine's own: /proc, /sys, /dev, sockets | covered ([`mounts`]) |
 //! | writing | every mount read-only and without devices; the capture's own filter besides |
-//! | processes | a process id namespace; the tracer, outside of it, sees into it |
+//! | processes | a process id namespace; the tracer, outside of it, sees into it; a session of its own |
 //! | network, abstract sockets, System V IPC, host name | a namespace each |
-//! | root's rights | all capabilities but those to read are given up |
+//! | root's rights | all capabilities but those to read are given up; all of them by what is run to its end |
+//! | keyrings, vsock, modules loaded for a socket family, time and memory | [`Limits`] |
 //!
 //! Without the right to make namespaces (CAP_SYS_ADMIN) they are made in a user namespace, in which
 //! the user remains the same.
 
 mod furniture;
+mod limits;
 pub mod mounts;
 mod process;
 
@@ -24,8 +26,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-pub use furniture::Furniture;
-pub use process::run_inside;
+pub use furniture::{ENVIRONMENT, Furniture};
+pub use limits::Limits;
+pub use process::{Course, Teller, run_inside};
 
 use crate::error::Error;
 use crate::root::Root;
@@ -57,6 +60,7 @@ pub struct Sandbox {
     /// This process, to see in the child that it is still there.
     parent: Option<OwnedFd>,
     furniture: Option<Furniture>,
+    limits: Option<Limits>,
 }
 
 /// What [`Sandbox::fork`] returns.
@@ -99,12 +103,18 @@ impl Sandbox {
             mounts,
             parent: this.ok(),
             furniture: None,
+            limits: None,
         }))
     }
 
     /// With what a program needs that is run to its end.
     pub fn furnished(self, furniture: Furniture) -> Self {
         Self { furniture: Some(furniture), ..self }
+    }
+
+    /// For a program that may consume so much.
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits: Some(limits), ..self }
     }
 
     /// fork(2), the child being process 1 of new namespaces.
@@ -126,6 +136,17 @@ impl Sandbox {
             }
         }
         Err(Errno::EPERM)
+    }
+
+    /// Whether the process that made this has ended; getppid(2) does not tell across process id
+    /// namespaces.
+    fn is_orphan(&self) -> bool {
+        let Some(parent) = &self.parent else {
+            return false;
+        };
+        let mut poll = libc::pollfd { fd: parent.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one structure, of this frame.
+        unsafe { libc::poll(&mut poll, 1, 0) > 0 }
     }
 }
 
@@ -189,15 +210,9 @@ impl Entrance<'_> {
         Ok(())
     }
 
-    /// Whether the process that made this one has ended; getppid(2) does not tell across process id
-    /// namespaces.
+    /// Whether the process that made the room has ended.
     pub fn is_orphan(&self) -> bool {
-        let Some(parent) = &self.sandbox.parent else {
-            return false;
-        };
-        let mut poll = libc::pollfd { fd: parent.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one structure, of this frame.
-        unsafe { libc::poll(&mut poll, 1, 0) > 0 }
+        self.sandbox.is_orphan()
     }
 
     /// Whether the user's rights end at the room.

@@ -1,10 +1,13 @@
 //! Makes std's `Command` run its program in the room.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid};
@@ -13,82 +16,183 @@ use super::{Entrance, Forked, Sandbox};
 
 /// A user and group id that owns nothing.
 const NOBODY: libc::uid_t = 65534;
+/// How long other processes inside may outlive the program, so that what they still print is seen.
+const GRACE: Duration = Duration::from_millis(300);
+/// With this status process 1 ends when the time is up.
+const TIME_IS_UP: i32 = 3;
+
+/// What the processes inside tell, in this order.
+const ENTERED: u8 = b'e';
+const ENDED: u8 = b's';
+const STOPPED: u8 = b't';
+
+/// How far a command has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// There is no room for it, for the reason with which its start failed.
+    NoRoom,
+    /// It was in the room. If its start failed, the kernel refused to execute the program; else
+    /// process 1 was killed.
+    Entered,
+    /// The program ended.
+    Ended(ExitStatus),
+    /// It was stopped when its time was up.
+    Stopped,
+}
+
+/// Tells how far a command has come, which its exit status alone does not.
+#[derive(Debug)]
+pub struct Teller(OwnedFd);
+
+impl Teller {
+    /// After its start failed, or after its end.
+    pub fn course(&self) -> Course {
+        let mut told = [0; 16];
+        let len = nix::unistd::read(&self.0, &mut told).unwrap_or(0);
+        match told[..len] {
+            [] => Course::NoRoom,
+            [.., STOPPED] => Course::Stopped,
+            [.., ENDED, a, b, c, d] => {
+                Course::Ended(ExitStatus::from_raw(i32::from_le_bytes([a, b, c, d])))
+            }
+            _ => Course::Entered,
+        }
+    }
+}
 
 /// The program of `command`, a path inside, will run in `sandbox`; as nobody where this process is
-/// root's. Nothing of it is left when the command has ended.
-pub fn run_inside(command: &mut Command, sandbox: Sandbox) {
+/// root's. Nothing of it is left when the command has ended. To be started once.
+pub fn run_inside(command: &mut Command, sandbox: Sandbox) -> io::Result<Teller> {
+    let (told, teller) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
     // SAFETY: every process that comes out of it makes system calls only.
-    unsafe { command.pre_exec(move || Ok(become_program(&sandbox)?)) };
+    unsafe { command.pre_exec(move || Ok(become_program(&sandbox, teller.as_fd())?)) };
+    Ok(Teller(told))
 }
 
 /// Three processes: the command's own, which waits outside; process 1 inside, with which all others
 /// end, and to which signals do not do what they do to others; and the program. Returns in the
 /// program's only.
-fn become_program(sandbox: &Sandbox) -> Result<(), Errno> {
+fn become_program(sandbox: &Sandbox, teller: BorrowedFd<'_>) -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if sandbox.is_orphan() {
+        return Err(Errno::ESRCH);
+    }
     // Of 1, not 0: a core_pattern that is a pipe ignores 0 and takes 1 for "none" (core(5)).
     let (_, most) = getrlimit(Resource::RLIMIT_CORE)?;
     setrlimit(Resource::RLIMIT_CORE, most.min(1), most.min(1))?;
-    let (report, reporter) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let (report, reporter) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     // SAFETY: the child makes system calls only.
     match unsafe { sandbox.fork()? } {
         Forked::Parent(first) => {
             drop(reporter);
-            wait_outside(first, report)
+            wait_outside(first, report, teller)
         }
         Forked::Child(entrance) => {
             drop(report);
-            supervise(&entrance, reporter)
+            supervise(&entrance, reporter, teller)
         }
     }
 }
 
 /// Ends as the program did.
-fn wait_outside(first: Pid, report: OwnedFd) -> ! {
-    close_all_but(report.as_fd());
+fn wait_outside(first: Pid, report: OwnedFd, teller: BorrowedFd<'_>) -> ! {
+    close_all_but([report.as_fd(), teller]);
     let mut status = [0; 4];
-    let told = nix::unistd::read(&report, &mut status);
-    let _ = nix::sys::wait::waitpid(first, None);
+    let told = nix::unistd::read(&report, &mut status) == Ok(4);
+    let mut end = 0;
+    // SAFETY: one number, of this frame.
+    while unsafe { libc::waitpid(first.as_raw(), &mut end, 0) } < 0 && Errno::last() == Errno::EINTR
+    {
+    }
+    if told {
+        let [a, b, c, d] = status;
+        let _ = nix::unistd::write(teller, &[ENDED, a, b, c, d]);
+    } else if libc::WIFEXITED(end) && libc::WEXITSTATUS(end) == TIME_IS_UP {
+        let _ = nix::unistd::write(teller, &[STOPPED]);
+    }
     let status = i32::from_le_bytes(status);
-    if told == Ok(4) && libc::WIFSIGNALED(status) {
+    if told && libc::WIFSIGNALED(status) {
         // SAFETY: restores what the kernel does by itself, and ends this process.
         unsafe {
             libc::signal(libc::WTERMSIG(status), libc::SIG_DFL);
             libc::raise(libc::WTERMSIG(status));
         }
     }
-    let code = if told == Ok(4) { libc::WEXITSTATUS(status) } else { 1 };
+    let code = if told { libc::WEXITSTATUS(status) } else { 1 };
     // SAFETY: ends the process without running anything of this program's.
     unsafe { libc::_exit(code) }
 }
 
-fn supervise(entrance: &Entrance<'_>, reporter: OwnedFd) -> Result<(), Errno> {
+fn supervise(
+    entrance: &Entrance<'_>,
+    reporter: OwnedFd,
+    teller: BorrowedFd<'_>,
+) -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if nobody_reads(reporter.as_fd()) {
+        return Err(Errno::ESRCH);
+    }
     entrance.enter()?;
+    // Away from a terminal; and a signal to the process group, which namespaces do not confine,
+    // reaches none outside.
+    nix::unistd::setsid()?;
     // SAFETY: the child makes system calls only.
     let program = match unsafe { nix::unistd::fork()? } {
         ForkResult::Child => {
             drop(reporter);
-            return give_up_rights(entrance);
+            give_up_rights(entrance)?;
+            let _ = nix::unistd::write(teller, &[ENTERED]);
+            return Ok(());
         }
         ForkResult::Parent { child } => child,
     };
-    close_all_but(reporter.as_fd());
+    close_all_but([reporter.as_fd(), teller]);
+    if let Some(limits) = &entrance.sandbox.limits {
+        end_after(limits.time);
+    }
     loop {
         let mut status = 0;
         // SAFETY: one number, of this frame.
         let pid = unsafe { libc::wait(&mut status) };
         if pid == program.as_raw() {
             let _ = nix::unistd::write(&reporter, &status.to_le_bytes());
-        } else if pid > 0 || Errno::last() == Errno::EINTR {
-            continue;
+            end_after(GRACE);
+        } else if pid < 0 && Errno::last() != Errno::EINTR {
+            // There are no others.
+            break;
         }
-        // SAFETY: ends this process, and with it all others inside.
-        unsafe { libc::_exit(0) }
+    }
+    // SAFETY: ends this process, and with it all others inside.
+    unsafe { libc::_exit(0) }
+}
+
+/// Ends this process, and with it all others inside, when this time is up.
+fn end_after(time: Duration) {
+    extern "C" fn end(_: i32) {
+        // SAFETY: may be called in a signal's handler (signal-safety(7)).
+        unsafe { libc::_exit(TIME_IS_UP) }
+    }
+    let handler: extern "C" fn(i32) = end;
+    let value = libc::timeval {
+        tv_sec: time.as_secs() as libc::time_t,
+        // A timer of nothing would be none.
+        tv_usec: libc::suseconds_t::from(time.subsec_micros().max(1)),
+    };
+    let timer =
+        libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: value };
+    // SAFETY: a handler that ends the process, a set of this frame, a timer of this frame.
+    unsafe {
+        libc::signal(libc::SIGALRM, handler as libc::sighandler_t);
+        let mut alarm = std::mem::zeroed();
+        libc::sigemptyset(&mut alarm);
+        libc::sigaddset(&mut alarm, libc::SIGALRM);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &alarm, std::ptr::null_mut());
+        libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
     }
 }
 
 fn give_up_rights(entrance: &Entrance<'_>) -> Result<(), Errno> {
+    close_on_execution();
     if !entrance.in_user_namespace() {
         // SAFETY: an empty list, and numbers.
         unsafe {
@@ -97,12 +201,40 @@ fn give_up_rights(entrance: &Entrance<'_>) -> Result<(), Errno> {
             Errno::result(libc::setresuid(NOBODY, NOBODY, NOBODY))?;
         }
     }
-    nix::sys::prctl::set_no_new_privs()
+    nix::sys::prctl::set_no_new_privs()?;
+    // Who is root in a user namespace would keep what it has there over an execve(2).
+    let (version_3, this, none) = (0x2008_0522_u32, 0_u32, [0_u32; 6]);
+    let header = [version_3, this];
+    // SAFETY: header and sets as capset(2) wants them.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) })?;
+    match &entrance.sandbox.limits {
+        Some(limits) => limits.apply(),
+        None => Ok(()),
+    }
+}
+
+/// Whether the process that would read what is written here has ended.
+fn nobody_reads(pipe: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd { fd: pipe.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: one structure, of this frame.
+    unsafe { libc::poll(&mut poll, 1, 0) > 0 && poll.revents & libc::POLLERR != 0 }
+}
+
+/// What this process was given that is not closed by execve(2) is not for the program.
+fn close_on_execution() {
+    let flag = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: sets a flag of descriptors.
+    let set = unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, flag) };
+    if set != 0 {
+        for fd in 3..4096 {
+            // SAFETY: as above.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
 }
 
 /// Closes what the caller of the command, or the program inside, waits for the end of.
-fn close_all_but(kept: BorrowedFd<'_>) {
-    let kept = kept.as_raw_fd();
+fn close_all_but(kept: [BorrowedFd<'_>; 2]) {
     let close = |first: i32, last: u32| {
         // SAFETY: closes descriptors that this process uses no more.
         let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
@@ -113,8 +245,13 @@ fn close_all_but(kept: BorrowedFd<'_>) {
             }
         }
     };
-    if kept > 0 {
-        close(0, kept as u32 - 1);
+    let [a, b] = kept.map(|fd| fd.as_raw_fd());
+    let mut first = 0;
+    for kept in [a.min(b), a.max(b)] {
+        if kept > first {
+            close(first, kept as u32 - 1);
+        }
+        first = kept + 1;
     }
-    close(kept + 1, u32::MAX);
+    close(first, u32::MAX);
 }

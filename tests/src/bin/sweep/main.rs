@@ -3,10 +3,8 @@
 //! Each program of `/usr/bin` and `/usr/sbin` is converted with `statify` and run with `--version`,
 //! `--help` and without arguments, original and converted in equal sandboxes.
 
-mod compare;
 mod convert;
 mod exceptions;
-mod normalise;
 mod programs;
 mod report;
 mod run;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use rootfs_tools::check::compare::Verdict;
+use rootfs_tools::check::outcome::End;
 use serde_json::{Value, json};
 
-use crate::compare::Verdict;
 use crate::convert::Conversion;
 use crate::exceptions::EXCEPTIONS;
-use crate::sandbox::End;
 use crate::scan::Verdicts;
 use crate::sweep::{Compared, Examined};
 
@@ -42,10 +42,7 @@ impl<'a> Report<'a> {
     fn differing(&self, excepted: bool) -> Vec<(&Examined, &Compared, &str)> {
         self.runs()
             .filter(|(_, run)| run.exception.is_some() == excepted)
-            .filter_map(|(program, run)| match &run.verdict {
-                Verdict::Differs(difference) => Some((program, run, difference.as_str())),
-                _ => None,
-            })
+            .filter_map(|(program, run)| Some((program, run, run.verdict.difference()?)))
             .collect()
     }
 
@@ -179,7 +176,7 @@ fn describe_run(run: &Compared) -> Value {
     let (verdict, difference) = match &run.verdict {
         Verdict::Agrees => ("agrees", None),
         Verdict::AgreesNormalised => ("agrees normalised", None),
-        Verdict::Differs(difference) => ("differs", Some(difference)),
+        Verdict::Varies(difference) | Verdict::Differs(difference) => ("differs", Some(difference)),
     };
     json!({
         "arguments": run.arguments,

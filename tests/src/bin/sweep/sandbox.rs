@@ -30,6 +30,7 @@ pub use proof::prove;
 
 use std::path::PathBuf;
 
+use rootfs_tools::check::outcome::End;
 use serde::{Deserialize, Serialize};
 
 /// The name of the host that programs see, whatever the machine is called.
@@ -50,29 +51,11 @@ pub struct Order {
     pub time_limit: f64,
 }
 
-/// How a run ended, as the launcher writes it to its stdin's socket.
+/// What the launcher writes to its stdin's socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum End {
-    /// Exit status of the program.
-    Exit(i32),
-    /// Name of the signal that killed the program.
-    Signal(String),
-    /// It still ran when it was stopped: at the time limit, or since it only waited.
-    Stopped,
-    /// The kernel refused to execute the file.
-    NotExecuted(String),
+pub enum Reply {
+    /// How the run ended.
+    Ended(End),
     /// The sandbox could not be built: says nothing about the program.
     NoSandbox(String),
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exit(status) => write!(f, "exit {status}"),
-            Self::Signal(name) => f.write_str(name),
-            Self::Stopped => f.write_str("still running"),
-            Self::NotExecuted(why) => write!(f, "not executed: {why}"),
-            Self::NoSandbox(why) => write!(f, "no sandbox: {why}"),
-        }
-    }
 }

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
+use rootfs_tools::check::compare::{Verdict, judge, same};
+use rootfs_tools::check::outcome::{End, Outcome};
 use serde::Serialize;
 
-use crate::compare::{Verdict, judge, same};
 use crate::convert::{Conversion, convert, copy};
 use crate::exceptions;
 use crate::programs::Program;
-use crate::run::{Outcome, run};
-use crate::sandbox::{End, Order};
+use crate::run::run;
+use crate::sandbox::Order;
 
 /// How often an original is run again whose converted program did something else.
 const REPEATS: usize = 3;
@@ -150,7 +151,7 @@ impl Sweep {
 
     fn compare(&self, program: &Program, files: &Files, arguments: Arguments) -> Result<Compared> {
         let mut outcome = self.attempt(program, files, arguments, self.time_limit)?;
-        if matches!(outcome, Attempt { verdict: Verdict::Differs(_), stopped: true, .. }) {
+        if outcome.stopped && outcome.verdict.difference().is_some() {
             outcome = self.attempt(program, files, arguments, PATIENCE * self.time_limit)?;
         }
         let exception = exceptions::find(&program.name(), arguments)
@@ -176,7 +177,7 @@ impl Sweep {
             }
         }
         let mut verdict = judge(&originals, &converted, exceptions::is_unordered(&program.name()));
-        if matches!(verdict, Verdict::Differs(_)) && originals[0].end == converted.end {
+        if verdict.difference().is_some() && originals[0].end == converted.end {
             // What a program tells of the machine may have changed between two runs and stayed so
             // for the repeats: it agrees if all further pairs do.
             let mut pairs = (0..REPEATS)

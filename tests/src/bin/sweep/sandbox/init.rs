@@ -14,9 +14,11 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, setsid};
+use rootfs_tools::check::outcome::End;
+use statify::sandbox::ENVIRONMENT;
 
 use super::activity::Activity;
-use super::{End, Order, limits, root};
+use super::{Order, limits, root};
 
 /// User and group `nobody` (`nogroup`); the number is the kernel's own overflow id.
 const NOBODY: u32 = 65534;
@@ -34,9 +36,8 @@ pub fn supervise(order: &Order) -> Result<End> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     root::seal()?;
     setsid().context("leave the terminal")?;
-    limits::consume_little(order.time_limit)?;
     prctl::set_no_new_privs()?;
-    limits::refuse_calls()?;
+    limits::apply(order.time_limit)?;
 
     // A handler, unlike a blocked signal, is not inherited by the program.
     let (deaths, handler) = UnixStream::pair()?;
@@ -59,15 +60,7 @@ fn command(order: &Order) -> Command {
         .args(&order.args)
         .current_dir("/tmp")
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", "/tmp")
-        .env("TMPDIR", "/tmp")
-        .env("USER", "nobody")
-        .env("LOGNAME", "nobody")
-        .env("SHELL", "/bin/sh")
-        .env("LANG", "C.UTF-8")
-        .env("TZ", "UTC")
-        .env("TERM", "dumb")
+        .envs(ENVIRONMENT)
         .uid(NOBODY)
         .gid(NOBODY)
         .process_group(0);

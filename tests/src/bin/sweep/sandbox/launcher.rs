@@ -12,9 +12,9 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, dup2_stdin, fork, sethostname};
 
-use super::{End, HOST_NAME, Order, init, root};
+use super::{HOST_NAME, Order, Reply, init, root};
 
-/// Reads an [`Order`] from the socket that is stdin, carries it out, and writes the [`End`] back.
+/// Reads an [`Order`] from the socket that is stdin, carries it out, and writes a [`Reply`] back.
 ///
 /// stdout and stderr are the program's.
 pub fn launch() -> Result<()> {
@@ -25,7 +25,7 @@ pub fn launch() -> Result<()> {
     socket.read_to_string(&mut order).context("read the order")?;
     let order: Order = serde_json::from_str(&order).context("parse the order")?;
     if let Err(error) = enter(&order, &socket) {
-        reply(&socket, &End::NoSandbox(format!("{error:#}")))?;
+        reply(&socket, &Reply::NoSandbox(format!("{error:#}")))?;
     }
     Ok(())
 }
@@ -45,9 +45,11 @@ fn enter(order: &Order, socket: &UnixStream) -> Result<()> {
             waitpid(child, None).context("wait for process 1")?;
         }
         ForkResult::Child => {
-            let end =
-                init::supervise(order).unwrap_or_else(|error| End::NoSandbox(format!("{error:#}")));
-            let sent = reply(socket, &end);
+            let ended = match init::supervise(order) {
+                Ok(end) => Reply::Ended(end),
+                Err(error) => Reply::NoSandbox(format!("{error:#}")),
+            };
+            let sent = reply(socket, &ended);
             // Ends the namespace, and with it whatever the program left running.
             std::process::exit(i32::from(sent.is_err()));
         }
@@ -55,7 +57,7 @@ fn enter(order: &Order, socket: &UnixStream) -> Result<()> {
     Ok(())
 }
 
-fn reply(mut socket: &UnixStream, end: &End) -> Result<()> {
-    socket.write_all(&serde_json::to_vec(end)?).context("report the end")?;
+fn reply(mut socket: &UnixStream, reply: &Reply) -> Result<()> {
+    socket.write_all(&serde_json::to_vec(reply)?).context("report the end")?;
     socket.shutdown(Shutdown::Write).context("report the end")
 }

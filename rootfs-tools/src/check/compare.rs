@@ -1,8 +1,9 @@
 //! Whether two outcomes agree, and where they first differ.
 
-use crate::normalise::normalise;
-use crate::run::{Outcome, Stream};
-use crate::sandbox::End;
+use std::borrow::Cow;
+
+use super::normalise::normalise;
+use super::outcome::{End, Outcome};
 
 /// Result of comparing the converted program's run with the original's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,42 +12,76 @@ pub enum Verdict {
     Agrees,
     /// The original differs from itself; equal once that is normalised, or in every further pair.
     AgreesNormalised,
+    /// The original differs from itself even when normalised, and from this: where, in a few lines.
+    Varies(String),
     /// Different: what, in a few lines.
     Differs(String),
 }
 
+impl Verdict {
+    /// Where both differ, if they do.
+    pub fn difference(&self) -> Option<&str> {
+        match self {
+            Self::Agrees | Self::AgreesNormalised => None,
+            Self::Varies(what) | Self::Differs(what) => Some(what),
+        }
+    }
+}
+
 /// Equal byte for byte. Of runs that were stopped, one stream may be the start of the other.
 pub fn same(a: &Outcome, b: &Outcome) -> bool {
-    difference(a, b, |stream| stream.bytes.clone()).is_none()
+    difference(a, b, View::Exact).is_none()
+}
+
+/// How two outcomes differ, byte for byte.
+pub fn exact_difference(a: &Outcome, b: &Outcome) -> Option<String> {
+    difference(a, b, View::Exact)
 }
 
 /// Judges `converted` among several runs of the original. Where the original agrees with itself the
 /// comparison is exact, unless it is `unordered`.
 pub fn judge(originals: &[Outcome], converted: &Outcome, unordered: bool) -> Verdict {
-    let exact = |stream: &Stream| stream.bytes.clone();
-    let loose = |stream: &Stream| normalise(&stream.bytes);
     let Some((first, others)) = originals.split_first() else {
         return Verdict::Agrees;
     };
-    let Some(found) = difference(first, converted, exact) else {
+    let Some(found) = difference(first, converted, View::Exact) else {
         return Verdict::Agrees;
     };
     if !unordered && others.iter().all(|other| same(first, other)) {
         return Verdict::Differs(found);
     }
-    let differences: Vec<_> =
-        originals.iter().map(|original| difference(original, converted, loose)).collect();
-    match differences.into_iter().collect::<Option<Vec<_>>>() {
-        None => Verdict::AgreesNormalised,
-        Some(found) => {
-            let varies = others.iter().any(|other| difference(first, other, loose).is_some());
-            let note = if varies { "(the original differs from itself, too)\n" } else { "" };
-            Verdict::Differs(format!("{note}{}", found.first().map_or("", String::as_str)))
+    let differences: Option<Vec<_>> = originals
+        .iter()
+        .map(|original| difference(original, converted, View::Normalised))
+        .collect();
+    let Some(found) =
+        differences.and_then(|mut found| (!found.is_empty()).then(|| found.remove(0)))
+    else {
+        return Verdict::AgreesNormalised;
+    };
+    if others.iter().any(|other| difference(first, other, View::Normalised).is_some()) {
+        return Verdict::Varies(format!("(the original differs from itself, too)\n{found}"));
+    }
+    Verdict::Differs(found)
+}
+
+/// What of the streams is compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    Exact,
+    Normalised,
+}
+
+impl View {
+    fn of(self, bytes: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::Exact => Cow::Borrowed(bytes),
+            Self::Normalised => Cow::Owned(normalise(bytes)),
         }
     }
 }
 
-fn difference(a: &Outcome, b: &Outcome, view: impl Fn(&Stream) -> Vec<u8>) -> Option<String> {
+fn difference(a: &Outcome, b: &Outcome, view: View) -> Option<String> {
     if a.end != b.end {
         let shown = |outcome: &Outcome| {
             let text = [&outcome.stderr.bytes[..], &outcome.stdout.bytes].concat();
@@ -56,10 +91,17 @@ fn difference(a: &Outcome, b: &Outcome, view: impl Fn(&Stream) -> Vec<u8>) -> Op
     }
     let partial = a.end == End::Stopped;
     for (name, a, b) in [("stdout", &a.stdout, &b.stdout), ("stderr", &a.stderr, &b.stderr)] {
-        let (a, b) = (view(a), view(b));
-        let equal = if partial { a.starts_with(&b) || b.starts_with(&a) } else { a == b };
+        let (seen_a, seen_b) = (view.of(&a.bytes), view.of(&b.bytes));
+        let equal = if partial {
+            seen_a.starts_with(&seen_b) || seen_b.starts_with(&seen_a)
+        } else {
+            seen_a == seen_b
+        };
         if !equal {
-            return Some(format!("{name} {}", first_difference(&a, &b)));
+            return Some(format!("{name} {}", first_difference(&seen_a, &seen_b)));
+        }
+        if !partial && view == View::Exact && !a.has_same_rest(b) {
+            return Some(format!("{name}, behind its first {} bytes", a.bytes.len()));
         }
     }
     None
@@ -94,10 +136,12 @@ fn excerpt(line: Option<&[u8]>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::outcome::Stream;
 
     fn outcome(end: End, stdout: &str) -> Outcome {
-        let stdout = Stream { bytes: stdout.into(), cut: false };
-        Outcome { end, stdout, stderr: Stream::default() }
+        let mut stream = Stream::default();
+        stream.add(stdout.as_bytes());
+        Outcome { end, stdout: stream, stderr: Stream::default() }
     }
 
     #[test]
@@ -116,6 +160,8 @@ mod tests {
             ["pid 1\n", "pid 2\n", "pid 3\n", "pid x\n"].map(|text| outcome(End::Exit(0), text));
         assert_eq!(judge(&runs[..2], &runs[2], false), Verdict::AgreesNormalised);
         assert!(matches!(judge(&runs[..2], &runs[3], false), Verdict::Differs(_)));
+        let runs = ["red\n", "green\n", "blue\n"].map(|text| outcome(End::Exit(0), text));
+        assert!(matches!(judge(&runs[..2], &runs[2], false), Verdict::Varies(_)));
     }
 
     #[test]

@@ -1,0 +1,131 @@
+//! Whether the converted programs of a tree are as they were written, and do what their originals do.
+//!
+//! [`check`] reads as its phases. Nothing in the tree changes; what runs, runs in a room in which the
+//! tree is all there is, and read-only ([`statify::sandbox`]).
+
+pub mod compare;
+pub mod examine;
+pub mod integrity;
+pub mod normalise;
+pub mod outcome;
+pub mod report;
+pub mod run;
+pub mod subjects;
+pub mod text;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use globset::GlobSet;
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::lock::Lock;
+use crate::tree::Tree;
+use examine::Examiner;
+use report::{Checked, Report};
+
+/// What is asked of it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The tree.
+    pub root: PathBuf,
+    /// The tree, or the backup directory, that has the originals now, if not what the journal says.
+    pub original: Option<PathBuf>,
+    /// Where converted programs are, in a tree without a journal.
+    pub dirs: Vec<PathBuf>,
+    /// Programs that are checked; all where there is none.
+    pub only: GlobSet,
+    /// Programs that are not.
+    pub exclude: GlobSet,
+    /// How many at a time.
+    pub jobs: usize,
+    /// Whether they are run and compared.
+    pub runs: bool,
+    /// How long one run may take.
+    pub timeout: Duration,
+    /// How much address space a process may have, in bytes.
+    pub memory: u64,
+}
+
+/// What a check tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// So many programs will be checked.
+    Found(usize),
+    /// This one has been.
+    Checked(&'a Checked),
+}
+
+/// Checks the converted programs of a tree.
+pub fn check(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
+    let tree = Tree::open(&options.root)?;
+    let _lock = Lock::shared(&tree.path)?;
+    let found = subjects::find(&tree, options)?;
+    if options.runs {
+        can_be_entered(&tree)?;
+    }
+    tell(Event::Found(found.subjects.len()));
+    let examiner = Examiner { tree: &tree, runs: options.runs, limits: options.into() };
+    let mut programs = examine_all(&examiner, found.subjects, options.jobs, tell)?;
+    programs.sort_by(|a, b| a.names.cmp(&b.names));
+    Ok(Report::of(&tree.path, found.journal, found.originals, programs))
+}
+
+impl From<&Options> for run::Limits {
+    fn from(options: &Options) -> Self {
+        Self { time: options.timeout, memory: options.memory }
+    }
+}
+
+/// Programs run as nobody where this process is root's.
+fn can_be_entered(tree: &Tree) -> Result<()> {
+    let mode = tree.path.metadata().map_err(Error::file("read", &tree.path))?.mode();
+    if rustix::process::geteuid().is_root() && mode & 0o001 == 0 {
+        return Err(Error::NotOpen(tree.path.clone()));
+    }
+    Ok(())
+}
+
+fn examine_all(
+    examiner: &Examiner<'_>,
+    subjects: Vec<subjects::Subject>,
+    jobs: usize,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Vec<Checked>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
+    let pool = pool.expect("threads can be made");
+    let stop = AtomicBool::new(false);
+    let (sender, receiver) = sync_channel(jobs);
+    std::thread::scope(|scope| {
+        let stop = &stop;
+        scope.spawn(move || {
+            pool.install(|| {
+                // One after the other: neighbours by name are alike, and so is what they take.
+                subjects.into_par_iter().with_max_len(1).for_each(|subject| {
+                    if !stop.load(Ordering::Relaxed) {
+                        // Nobody waits for it where the check is being ended.
+                        let _ = sender.send(examiner.examine(&subject));
+                    }
+                });
+            });
+        });
+        let mut programs = Vec::new();
+        for checked in receiver {
+            match checked {
+                Ok(checked) => {
+                    tell(Event::Checked(&checked));
+                    programs.push(checked);
+                }
+                Err(error) => {
+                    stop.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(programs)
+    })
+}
