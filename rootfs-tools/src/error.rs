@@ -57,6 +57,17 @@ pub enum Error {
     /// Some originals could not be put back.
     #[error("{path}: {count} program(s) were not restored, see above; repair what is said there and run it again", path = .0.display(), count = .1)]
     NotRestored(PathBuf, usize),
+    /// The file is not fit to be a cache's key.
+    #[error("{path}: it cannot be the cache's key: {why}", path = .0.display(), why = .1)]
+    CacheKey(PathBuf, &'static str),
+    /// A cache that others may write to has no key.
+    #[error(
+        "{0}: give --cache-key FILE, a secret that all builders share: without it, whoever can write to the bucket could put programs into images"
+    )]
+    NoCacheKey(String),
+    /// An object store cannot be used as it is set up.
+    #[error("{0}: it cannot be used as a cache: {1}")]
+    Store(String, String),
     /// A pattern of `--exclude`.
     #[error("--exclude: {0}")]
     Pattern(#[from] globset::Error),
