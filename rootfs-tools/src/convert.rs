@@ -97,11 +97,13 @@ pub struct Outcome {
 /// Converts the programs of a tree.
 pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
     let since = Instant::now();
+    // Before a tree is copied: neither may be wrong.
+    Tree::open(&options.root)?;
+    let shape = Shape { align: options.align, fixed: options.fixed };
+    let cache = options.cache.as_ref().map(|cache| Cache::open(cache, shape)).transpose()?;
     let (tree, _locks) = open(options, tell)?;
     let before = root_times(&tree)?;
     let image = measure::tree(&tree)?;
-    let shape = Shape { align: options.align, fixed: options.fixed };
-    let cache = options.cache.as_ref().map(|cache| Cache::open(cache, shape)).transpose()?;
     let mut keep = keep(options, &tree, &known(&tree)?)?;
     let (mut journal, mut records) = Journal::open(&tree.path)?;
     recover::remove_work(&tree, &records)?;

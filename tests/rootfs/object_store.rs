@@ -333,7 +333,7 @@ fn encrypted(case: &Case) -> Result<Done> {
         return Done::not_here(NOT_HERE);
     };
     let root = guest::tiny(case.dir.join("guest"))?;
-    bad(case, &server.endpoint, &root.dir, "stranger", "the connection is not safe")?;
+    bad(case, &server.endpoint, &root.dir, "stranger", "invalid peer certificate")?;
     for (name, expected) in [("one", 0), ("two", 4)] {
         let mut command = convert(case, &server.endpoint, &root.dir, name)?;
         let outcome = finish(command.env("SSL_CERT_FILE", &certificate))?;

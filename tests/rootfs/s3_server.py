@@ -25,6 +25,7 @@ from botocore.credentials import Credentials
 from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.test import Client
 
 KEY, SECRET, BUCKET = sys.argv[1:4]
 tls = tuple(sys.argv[4:]) or None
@@ -115,8 +116,10 @@ def listen():
 
 backend = s3_backends["123456789012"]["aws"]
 backend.create_bucket(BUCKET, "us-east-1")
-server = make_server("127.0.0.1", 0, Gate(DomainDispatcherApplication(create_backend_app)),
-                     threaded=True, request_handler=Quiet, ssl_context=tls)
+store = DomainDispatcherApplication(create_backend_app)
+# The first request loads the rest of moto, which takes its time.
+Client(store).get(f"/{BUCKET}?list-type=2", base_url="http://127.0.0.1")
+server = make_server("127.0.0.1", 0, Gate(store), threaded=True, request_handler=Quiet, ssl_context=tls)
 threading.Thread(target=listen, daemon=True).start()
 print(server.server_port, flush=True)
 server.serve_forever()

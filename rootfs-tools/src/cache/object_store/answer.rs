@@ -73,21 +73,16 @@ impl Trouble {
             true => format!("HTTP status {status}"),
             false => code.clone(),
         };
-        let elsewhere = matches!(
-            code.as_str(),
-            "PermanentRedirect"
-                | "AuthorizationHeaderMalformed"
-                | "AuthorizationQueryParametersError"
-        );
+        let elsewhere = (300..400).contains(status)
+            || matches!(
+                code.as_str(),
+                "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError"
+            );
         Some(match status {
-            300..400 if region.is_empty() => {
-                format!(
-                    "{endpoint} says that the bucket is in another region ({said}); set AWS_REGION"
-                )
+            _ if elsewhere && region.is_empty() => {
+                format!("{endpoint} wants another region ({said}); set AWS_REGION to the bucket's")
             }
-            300..=400 if elsewhere || *status < 400 => {
-                format!("the bucket is in another region; set AWS_REGION={region}")
-            }
+            _ if elsewhere => format!("the bucket is in another region; set AWS_REGION={region}"),
             404 => format!("{endpoint} has no such bucket ({said})"),
             401 | 403 => format!(
                 "{endpoint} refuses these credentials ({said}): AWS_ACCESS_KEY_ID and its secret must be \
