@@ -1,22 +1,27 @@
-//! Conversions kept by what they were made of, for later runs and for others on this machine.
+//! Conversions kept by what they were made of, for later runs and for others, on this machine or on
+//! others.
 //!
 //! What a conversion is made of is known before it only in part: the program, the options, the tool.
 //! So an entry under that key says which files were embedded, and where the loader found them and might
-//! have found others ([`search`]); it counts where all that is the same in the tree at hand. Entries
-//! and outputs appear by rename(2) and are never changed, so that runs share a cache without a lock.
+//! have found others ([`search`]); it counts where all that is the same in the tree at hand. An entry's
+//! name is a tag of its contents and its key ([`secret`]), an output's name is its hash; they lie in a
+//! [`directory`] or an [`object_store`].
 
-pub mod loader_cache;
+pub mod directory;
+pub mod object_store;
+pub mod place;
 pub mod search;
+pub mod secret;
+pub mod storage;
 
-use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use statify::arch;
 use statify::elf::ElfFile;
 use statify::manifest::{Manifest, hex};
@@ -26,23 +31,40 @@ use crate::contents;
 use crate::error::{Error, Result};
 use crate::path_text;
 use crate::tree::Tree;
+use directory::Directory;
+use object_store::ObjectStore;
+use place::Place;
 use search::Search;
+use secret::Secret;
+use storage::Storage;
 
 /// Of the format; part of each key.
-const FORMAT: &str = "rootfs-tools cache 1";
+const FORMAT: &str = "rootfs-tools cache 2";
 /// An entry is smaller, in bytes.
-const MOST_ENTRY: u64 = 16 << 20;
+const MOST_ENTRY: u64 = 1 << 20;
 /// More entries of a key are not looked at.
 const MOST_ENTRIES: usize = 64;
 
-/// A directory of conversions.
+/// What is asked of a run's cache.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it lies.
+    pub place: Place,
+    /// The file with the key of its entries' names.
+    pub key: Option<PathBuf>,
+}
+
+/// Conversions that were kept.
 #[derive(Debug)]
 pub struct Cache {
-    dir: PathBuf,
+    storage: Box<dyn Storage>,
+    secret: Secret,
     /// What all keys of the run have in common.
     common: String,
     /// Hashes of the tree's files, by device, inode, size and times.
     hashes: Mutex<HashMap<[i64; 7], String>>,
+    /// Outputs that are not what their names say.
+    damaged: Mutex<HashSet<String>>,
 }
 
 /// What is kept of a conversion.
@@ -54,6 +76,8 @@ pub struct Entry {
     search: Search,
     /// The output's SHA-256, in hexadecimal.
     output: String,
+    /// Its size, in bytes.
+    size: u64,
 }
 
 /// Options that shape an output.
@@ -66,28 +90,41 @@ pub struct Shape {
 }
 
 impl Cache {
-    /// Opens or makes the directory. Nobody else may be able to put programs into it.
-    pub fn open(dir: &Path, shape: Shape) -> Result<Self> {
-        let failed = |source| Error::File { path: dir.to_owned(), what: "used as a cache", source };
-        for path in [dir.to_owned(), dir.join("entries"), dir.join("outputs")] {
-            DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
-            let stat = path.metadata().map_err(failed)?;
-            let own = rustix::process::geteuid().as_raw();
-            if stat.mode() & 0o022 != 0 || ![0, own].contains(&stat.uid()) {
-                let why = "others than you may write to it, and what is in it becomes programs";
-                return Err(failed(io::Error::other(why)));
+    /// Opens it, or makes it if it is a directory.
+    pub fn open(options: &Options, shape: Shape) -> Result<Self> {
+        let secret = options.key.as_deref().map(Secret::read).transpose()?;
+        let storage: Box<dyn Storage> = match &options.place {
+            Place::Directory(dir) => Box::new(Directory::open(dir)?),
+            Place::Bucket { bucket, prefix } => {
+                if secret.is_none() {
+                    return Err(Error::NoCacheKey(options.place.to_string()));
+                }
+                let store = ObjectStore::open(bucket, prefix, |name| std::env::var_os(name));
+                let failed = |why| Error::Store(options.place.to_string(), why);
+                Box::new(store.map_err(failed)?)
             }
-        }
-        let tool = File::open("/proc/self/exe").and_then(|file| contents::sha256(&file));
+        };
+        let own = Path::new("/proc/self/exe");
+        let tool = File::open(own).and_then(|file| contents::sha256(&file));
+        let tool = tool.map_err(Error::file("read", own))?;
         let cpu = hex(&arch::without_apic_id(arch::cpu_identity()));
         let Shape { align, fixed } = shape;
-        let common = format!("{FORMAT}\n{}\n{cpu}\n{align}\n{fixed}\n", tool.map_err(failed)?);
-        Ok(Self { dir: dir.to_owned(), common, hashes: Mutex::default() })
+        Ok(Self {
+            storage,
+            secret: secret.unwrap_or_else(Secret::none),
+            common: format!("{FORMAT}\n{tool}\n{cpu}\n{align}\n{fixed}\n"),
+            hashes: Mutex::default(),
+            damaged: Mutex::default(),
+        })
     }
 
-    fn entries(&self, program: &Path, sha256: &str) -> PathBuf {
-        let key = format!("{}{sha256}\n{}", self.common, path_text::to_text(program));
-        self.dir.join("entries").join(hex(&Sha256::digest(key)))
+    fn key(&self, program: &Path, sha256: &str) -> String {
+        self.secret.key(&format!("{}{sha256}\n{}", self.common, path_text::to_text(program)))
+    }
+
+    /// What went wrong with the place where it lies, in a sentence.
+    pub fn trouble(&self) -> Option<String> {
+        self.storage.trouble()
     }
 
     /// If `program`, whose contents have this hash, was converted before and all that belongs to it is
@@ -99,9 +136,9 @@ impl Cache {
         sha256: &str,
         to: &Path,
     ) -> Option<(Manifest, u64)> {
-        let entries = fs::read_dir(self.entries(program, sha256)).ok()?;
-        for entry in entries.take(MOST_ENTRIES).filter_map(io::Result::ok) {
-            let Ok(entry) = read_entry(&entry.path()) else {
+        let key = self.key(program, sha256);
+        for name in self.storage.entries(&key, MOST_ENTRIES).ok()? {
+            let Ok(entry) = self.entry(&key, &name) else {
                 continue;
             };
             if !self.holds(tree, &entry) {
@@ -116,6 +153,15 @@ impl Cache {
             }
         }
         None
+    }
+
+    /// An entry as it was written: its name says so.
+    fn entry(&self, key: &str, name: &str) -> io::Result<Entry> {
+        let bytes = self.storage.entry(key, name, MOST_ENTRY)?;
+        if self.secret.entry(key, &bytes) != name {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        serde_json::from_slice(&bytes).map_err(io::Error::other)
     }
 
     /// Whether the tree has what the entry was made of, and nothing that would be found before it.
@@ -142,24 +188,23 @@ impl Cache {
             stat.ctime(),
             stat.ctime_nsec(),
         ];
-        let hashes = || self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hash) = hashes().get(&id) {
+        if let Some(hash) = locked(&self.hashes).get(&id) {
             return Ok(hash.clone());
         }
         let hash = contents::sha256(&File::open(found.link())?)?;
-        hashes().insert(id, hash.clone());
+        locked(&self.hashes).insert(id, hash.clone());
         Ok(hash)
     }
 
     /// Copies an output, and believes it only if it is what the entry says and consists of what the
     /// entry says.
     fn fetch(&self, entry: &Entry, to: &Path) -> io::Result<Option<(Manifest, u64)>> {
-        if entry.output.len() != 64 || !entry.output.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if !storage::is_name(&entry.output) {
             return Ok(None);
         }
-        let kept = contents::open(&self.dir.join("outputs").join(&entry.output))?;
-        let new = contents::copy(&kept, to)?;
+        let new = self.storage.output(&entry.output, entry.size, to)?;
         if contents::sha256(&new)? != entry.output {
+            locked(&self.damaged).insert(entry.output.clone());
             return Ok(None);
         }
         // SAFETY: the file is this run's own; its bytes are only read as bytes.
@@ -196,28 +241,29 @@ impl Cache {
         manifest: &Manifest,
     ) -> io::Result<()> {
         let output = contents::open(output)?;
-        let search = Search::of(tree, manifest)?;
-        let entry = Entry { files: files_of(manifest), search, output: contents::sha256(&output)? };
+        let entry = Entry {
+            files: files_of(manifest),
+            search: Search::of(tree, manifest)?,
+            output: contents::sha256(&output)?,
+            size: output.metadata()?.len(),
+        };
         // A path that is no text cannot be found again.
         if !self.holds(tree, &entry) {
             return Ok(());
         }
-        let outputs = self.dir.join("outputs");
-        if !outputs.join(&entry.output).exists() {
-            let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(&outputs)?;
-            let new = partial.path().join("output");
-            contents::copy(&output, &new)?.sync_data()?;
-            fs::rename(new, outputs.join(&entry.output))?;
+        let is_damaged = locked(&self.damaged).contains(&entry.output);
+        let is_kept = || self.storage.has_output(&entry.output, entry.size).unwrap_or(false);
+        if is_damaged || !is_kept() {
+            self.storage.keep_output(&entry.output, &output)?;
         }
         let json = serde_json::to_vec(&entry).map_err(io::Error::other)?;
-        let entries = self.entries(program, sha256);
-        DirBuilder::new().recursive(true).mode(0o700).create(&entries)?;
-        let mut new = tempfile::NamedTempFile::new_in(self.dir.join("entries"))?;
-        new.write_all(&json)?;
-        new.as_file().sync_data()?;
-        new.persist(entries.join(hex(&Sha256::digest(&json))))?;
-        Ok(())
+        let key = self.key(program, sha256);
+        self.storage.keep_entry(&key, &self.secret.entry(&key, &json), &json)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn files_of(manifest: &Manifest) -> Vec<(String, String)> {
@@ -225,15 +271,4 @@ fn files_of(manifest: &Manifest) -> Vec<(String, String)> {
         (file.path.to_string_lossy().into_owned(), file.sha256.clone())
     };
     manifest.files.iter().map(file).collect()
-}
-
-/// An entry as it was written: its name is its hash.
-fn read_entry(path: &Path) -> io::Result<Entry> {
-    let mut bytes = Vec::new();
-    contents::open(path)?.take(MOST_ENTRY).read_to_end(&mut bytes)?;
-    let name = path.file_name().unwrap_or_default();
-    if name != hex(&Sha256::digest(&bytes)).as_str() {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    serde_json::from_slice(&bytes).map_err(io::Error::other)
 }

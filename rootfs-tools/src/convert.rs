@@ -11,7 +11,7 @@ use globset::GlobSet;
 use rayon::prelude::*;
 
 use crate::backup::Backup;
-use crate::cache::{Cache, Shape};
+use crate::cache::{self, Cache, Shape};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
 use crate::journal::record::{Begin, Directory, End, Failed, Record};
@@ -59,7 +59,7 @@ pub struct Options {
     /// As [`statify::Options::memory`].
     pub memory: u64,
     /// Where conversions are kept for later runs.
-    pub cache: Option<PathBuf>,
+    pub cache: Option<cache::Options>,
     /// The running system's own root is meant.
     pub i_know: bool,
 }
@@ -90,16 +90,20 @@ pub struct Outcome {
     pub failed: Vec<Failed>,
     /// What stays as it is, by kind.
     pub left: BTreeMap<String, u64>,
+    /// What was wrong with the place of the cache, in a sentence.
+    pub cache_trouble: Option<String>,
 }
 
 /// Converts the programs of a tree.
 pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
     let since = Instant::now();
+    // Before a tree is copied: neither may be wrong.
+    Tree::open(&options.root)?;
+    let shape = Shape { align: options.align, fixed: options.fixed };
+    let cache = options.cache.as_ref().map(|cache| Cache::open(cache, shape)).transpose()?;
     let (tree, _locks) = open(options, tell)?;
     let before = root_times(&tree)?;
     let image = measure::tree(&tree)?;
-    let shape = Shape { align: options.align, fixed: options.fixed };
-    let cache = options.cache.as_deref().map(|dir| Cache::open(dir, shape)).transpose()?;
     let mut keep = keep(options, &tree, &known(&tree)?)?;
     let (mut journal, mut records) = Journal::open(&tree.path)?;
     recover::remove_work(&tree, &records)?;
@@ -123,6 +127,7 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     let replacer = Replacer { journal: &mut journal, keep: &mut keep, next_id };
     let with = With { tree: &tree, options: each(options, &tree), cache };
     let result = run(options.jobs, &with, units, replacer, &mut outcome, tell);
+    outcome.cache_trouble = with.cache.as_ref().and_then(Cache::trouble);
     work.remove()?;
     let seconds = since.elapsed().as_secs();
     let end = Record::End(End { seconds, left: outcome.left.clone() });

@@ -66,6 +66,17 @@ pub enum Error {
     /// Programs run as nobody, who cannot enter the tree.
     #[error("{path}: programs run as nobody here, who may not enter it; allow it (chmod o+x), or check without running them (--no-run)", path = .0.display())]
     NotOpen(PathBuf),
+    /// The file is not fit to be a cache's key.
+    #[error("{path}: it cannot be the cache's key: {why}", path = .0.display(), why = .1)]
+    CacheKey(PathBuf, &'static str),
+    /// A cache that others may write to has no key.
+    #[error(
+        "{0}: give --cache-key FILE, a secret that all builders share: without it, whoever can write to the bucket could put programs into images"
+    )]
+    NoCacheKey(String),
+    /// An object store cannot be used as it is set up.
+    #[error("{0}: it cannot be used as a cache: {1}")]
+    Store(String, String),
     /// The places for what is not finished cannot be written to any more.
     #[error("{path}: it cannot be written: {source}; every program is either the original or the complete converted one: repair this and run the same command again, which goes on where this one ended", path = .path.display())]
     Stopped {

@@ -19,7 +19,7 @@ pub enum Verdict {
     Bad,
 }
 
-/// A sentence for the user; exit status 1.
+/// A sentence for the user; exit status 1, or 2 if it is about the command line.
 pub type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
@@ -30,7 +30,10 @@ fn main() -> ExitCode {
     match run(&cli.verb) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(1),
-        Err(error) => command_line::failed("rootfs-tools", &error.to_string()),
+        Err(error) => match error.downcast_ref() {
+            Some(usage) => command_line::usage(usage),
+            None => command_line::failed("rootfs-tools", &error.to_string()),
+        },
     }
 }
 

@@ -106,6 +106,10 @@ fn damaged(case: &Case) -> Result<()> {
     let (hits, two) = cached(case, &root.dir, "two", &[])?;
     ensure!(hits == 0, "{hits} from a damaged cache");
     snapshot::same(&snapshot::of(&two)?, &before, true)?;
+    // What was damaged was replaced.
+    let (hits, again) = cached(case, &root.dir, "again", &[])?;
+    ensure!(hits == 3, "{hits} from a repaired cache");
+    snapshot::same(&snapshot::of(&again)?, &before, true)?;
     // An entry that was written by hand: its name is not its hash.
     for entry in walk(&case.dir.join("cache/entries"))? {
         let text = fs::read_to_string(&entry)?;

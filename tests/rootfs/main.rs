@@ -7,6 +7,7 @@ mod converts;
 mod guest;
 mod killed;
 mod malicious;
+mod object_store;
 mod reports;
 mod snapshot;
 mod steps;
@@ -26,6 +27,7 @@ fn main() -> Result<ExitCode> {
     killed::add(&mut cases);
     bad_input::add(&mut cases);
     caches::add(&mut cases);
+    object_store::add(&mut cases);
     malicious::add(&mut cases);
     reports::add(&mut cases);
     checks::add(&mut cases);

@@ -7,6 +7,11 @@ use std::ops::Range;
 
 use super::abi::CacheFlags;
 
+/// Where it lies.
+pub const CACHE_FILE: &str = "/etc/ld.so.cache";
+/// One of a hundred thousand libraries has some 10 MiB; none is longer, in bytes.
+pub const LONGEST_CACHE: u64 = 256 << 20;
+
 const MAGIC_OLD: &[u8] = b"ld.so-1.7.0";
 const MAGIC_NEW: &[u8] = b"glibc-ld.so.cache1.1";
 /// In bytes: magic and, at the next multiple of four, the number of entries.
@@ -70,6 +75,19 @@ pub struct Cached<'a> {
     pub subdirectory: Option<&'a [u8]>,
 }
 
+/// What a cache says of a name, as far as loaders look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The kind of library.
+    pub flags: u32,
+    /// Where it is.
+    pub path: &'a [u8],
+    /// What it needs of the CPU, low and high half; `None` in the old format.
+    pub hwcap: Option<[u32; 2]>,
+    /// The subdirectory of `glibc-hwcaps` that it was found in.
+    pub subdirectory: Option<&'a [u8]>,
+}
+
 /// A cache's numbers, in the byte order of the machine that it is for.
 #[derive(Clone, Copy)]
 struct Words<'a> {
@@ -88,7 +106,28 @@ impl Cache {
     /// Reads a whole file for loaders of a byte order. What no loader would take is as if the file
     /// were empty.
     pub fn parse(bytes: &[u8], is_little_endian: bool) -> Self {
-        read(bytes, is_little_endian).unwrap_or_default()
+        Self::read(bytes, is_little_endian).unwrap_or_default()
+    }
+
+    /// The same; `None` if no loader would take it for a cache.
+    pub fn read(bytes: &[u8], is_little_endian: bool) -> Option<Self> {
+        read(bytes, is_little_endian)
+    }
+
+    /// All that it says of a name, in its order: whatever the loader and the CPU, nothing else decides
+    /// what [`Cache::find`] finds.
+    pub fn lines(&self, name: &[u8]) -> impl Iterator<Item = Line<'_>> {
+        self.entries.get(name).into_iter().flatten().map(|entry| Line {
+            flags: entry.flags,
+            path: &self.bytes[entry.path.clone()],
+            hwcap: entry.hwcap,
+            subdirectory: self.subdirectory(entry),
+        })
+    }
+
+    fn subdirectory(&self, entry: &Entry) -> Option<&[u8]> {
+        let range = self.subdirectories.get(entry.named()?.index as usize)?;
+        Some(&self.bytes[range.clone()])
     }
 
     /// How many entries there are.
@@ -116,8 +155,7 @@ impl Cache {
             }
             let path = &self.bytes[entry.path.clone()];
             if let Some(named) = entry.named() {
-                let subdirectory = self.subdirectories.get(named.index as usize);
-                let subdirectory = subdirectory.map(|range| &self.bytes[range.clone()]);
+                let subdirectory = self.subdirectory(entry);
                 let known = capabilities.subdirectories.iter();
                 let priority = known
                     .map(String::as_bytes)
@@ -326,6 +364,33 @@ mod tests {
     }
 
     #[test]
+    fn all_lines_of_a_name() {
+        let entries = [
+            (0x303, named(0, 1), "liba.so.1", "/l/glibc-hwcaps/v2/liba.so.1"),
+            (3, 7 << 32, "libb.so.1", "/l/libb.so.1"),
+            (0x303, 7 << 32, "liba.so.1", "/l/liba.so.1"),
+        ];
+        let cache = Cache::read(&new_format(&entries, &["v2"]), true).unwrap();
+        let lines: Vec<_> = cache.lines(b"liba.so.1").collect();
+        let plain =
+            Line { flags: 0x303, path: b"/l/liba.so.1", hwcap: Some([0, 7]), subdirectory: None };
+        let path = b"/l/glibc-hwcaps/v2/liba.so.1";
+        let hwcap = Some([0, HWCAP_EXTENSION | 1]);
+        assert_eq!(lines, [Line { path, hwcap, subdirectory: Some(b"v2"), ..plain }, plain]);
+        assert_eq!(cache.lines(b"libc.so.1").count(), 0);
+        assert!(Cache::read(b"/lib:/usr/lib", true).is_none());
+    }
+
+    #[test]
+    fn this_machine_s_own() {
+        let Ok(bytes) = std::fs::read(CACHE_FILE) else {
+            return;
+        };
+        let cache = Cache::parse(&bytes, cfg!(target_endian = "little"));
+        assert!(cache.lines(b"libc.so.6").any(|line| line.path.starts_with(b"/")));
+    }
+
+    #[test]
     fn entries_of_the_older_scheme() {
         let haswell = 1u64 << 50;
         let entries = [
@@ -382,6 +447,7 @@ mod tests {
             bytes.truncate(len.index(bytes.len() + 1));
             let cache = Cache::parse(&bytes, little);
             let _ = cache.find(b"liba.so.1", FLAGS, &Capabilities::default());
+            assert!(cache.lines(b"liba.so.1").count() <= cache.len());
         }
     }
 }

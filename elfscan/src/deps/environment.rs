@@ -17,16 +17,14 @@ use statify::elf::ElfError;
 use statify::privileges::Privileges;
 
 use super::abi::Abi;
-use super::cache::Cache;
+use super::cache::{CACHE_FILE, Cache, LONGEST_CACHE};
 use super::hwcaps::{self, Choice, Cpu};
 use super::library::{Library, Name};
 use super::loader::Loader;
 use crate::{Error, Result};
 
-const CACHE: &str = "/etc/ld.so.cache";
 const PRELOAD: &str = "/etc/ld.so.preload";
-/// No configuration is longer, in bytes; a cache of a hundred thousand libraries has some 10 MiB.
-const LONGEST_CACHE: u64 = 256 << 20;
+/// No configuration is longer, in bytes.
 const LONGEST_TEXT: u64 = 1 << 20;
 
 /// What is assumed of a start.
@@ -307,7 +305,7 @@ impl Environment {
     /// `/etc/ld.so.cache`; empty if there is none.
     pub fn cache(&self, is_little_endian: bool) -> &Cache {
         self.caches[usize::from(!is_little_endian)].get_or_init(|| {
-            let bytes = self.read(Path::new(CACHE), LONGEST_CACHE).unwrap_or_default();
+            let bytes = self.read(Path::new(CACHE_FILE), LONGEST_CACHE).unwrap_or_default();
             Cache::parse(&bytes, is_little_endian)
         })
     }

@@ -90,6 +90,12 @@ pub fn choose(loader: &Loader, cpu: &Cpu) -> Result<Choice, UnknownCpu> {
     Ok(Choice { subdirectories, capabilities, platform: legacy.platform })
 }
 
+/// What `loader` does on this CPU, and on each one that has a name.
+pub fn choices(loader: &Loader) -> Vec<Choice> {
+    let named = names(loader).into_iter().map(Cpu::Named);
+    named.chain([Cpu::This]).filter_map(|cpu| choose(loader, &cpu).ok()).collect()
+}
+
 /// The names that [`Cpu::Named`] may have for a loader, the best first.
 pub fn names(loader: &Loader) -> Vec<String> {
     let mut names = loader.hwcaps.clone();

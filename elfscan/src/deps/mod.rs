@@ -27,12 +27,12 @@ mod search;
 mod versions;
 
 pub use abi::{Abi, CacheFlags};
-pub use cache::{Cache, Cached, Capabilities};
+pub use cache::{CACHE_FILE, Cache, Cached, Capabilities, LONGEST_CACHE, Line};
 pub use closure::{By, Closure, Module, Outcome, Request, Slot, closure, closure_of};
 pub use conflicts::{Conflict, ConflictKind, conflicts};
 pub use environment::{Environment, Interpreter, Options, Probe, Subject, parse_preload};
 pub use expand::{Tokens, expand};
-pub use hwcaps::{Choice, Cpu};
+pub use hwcaps::{Choice, Cpu, choices};
 pub use library::{Flaw, Kind, Library, Name, WantedVersion};
 pub use loader::Loader;
 pub use refusal::refusal;
@@ -46,6 +46,7 @@ pub fn parse_anything(bytes: &[u8]) {
         let cache = Cache::parse(bytes, little);
         let flags = CacheFlags { accepted: [0x303, 3], exact: 0x303 };
         let _ = cache.find(b"libc.so.6", flags, &Capabilities::default());
+        let _ = cache.lines(b"libc.so.6").count();
     }
     let _ = (Loader::parse("/lib/ld.so".as_ref(), bytes), Library::parse(bytes, (0, 0)));
     let _ = (parse_preload(bytes), expand(bytes, &Tokens::default()));

@@ -1,50 +1,22 @@
 //! Where a loader finds libraries, and where it would have found others: for each name that is needed
 //! and each directory that may be looked into, what is there (ld.so(8)). More directories than a loader
-//! looks into do no harm: a change there is a conversion more.
+//! looks into do no harm: a change there is a conversion more. What the loader does is `elfscan`'s
+//! knowledge ([`deps`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use elfscan::deps::{self, Choice, Environment, Interpreter, Library, Tokens};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use statify::elf::ElfFile;
 use statify::manifest::{Manifest, hex};
 
-use super::loader_cache;
 use crate::path_text;
 use crate::tree::Tree;
-
-/// Where loaders look by themselves.
-const DIRECTORIES: [&str; 8] = [
-    "/lib",
-    "/usr/lib",
-    "/lib64",
-    "/usr/lib64",
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/local/lib",
-    "/usr/local/lib/x86_64-linux-gnu",
-];
-/// Where they look first in each of them, on some CPUs.
-const BELOW: [&str; 9] = [
-    "",
-    "glibc-hwcaps/x86-64-v2",
-    "glibc-hwcaps/x86-64-v3",
-    "glibc-hwcaps/x86-64-v4",
-    "tls",
-    "tls/x86_64",
-    "x86_64",
-    "haswell",
-    "haswell/x86_64",
-];
-/// What `$LIB` and `$PLATFORM` may stand for.
-const LIB: [&str; 3] = ["lib", "lib64", "lib/x86_64-linux-gnu"];
-const PLATFORM: [&str; 2] = ["x86_64", "haswell"];
-/// What says where to look.
-const LISTS: [&str; 2] = ["/etc/ld-musl-x86_64.path", "/etc/ld.so.cache"];
 
 /// A search and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,36 +27,55 @@ pub struct Search {
     /// Directories, without what is looked into below them.
     #[serde(with = "path_text::list")]
     directories: Vec<PathBuf>,
+    /// What that is, on whatever CPU; the empty path stands for the directory itself.
+    #[serde(with = "path_text::list")]
+    below: Vec<PathBuf>,
+    /// Files that say where to look.
+    #[serde(with = "path_text::list")]
+    lists: Vec<PathBuf>,
     /// SHA-256 of all that was found, in hexadecimal.
     found: String,
 }
 
 impl Search {
-    /// The search for what is embedded.
+    /// The search for what is embedded, by the loader that is.
     pub fn of(tree: &Tree, manifest: &Manifest) -> io::Result<Self> {
-        let mut names: BTreeSet<PathBuf> = BTreeSet::new();
-        let mut directories: BTreeSet<PathBuf> = DIRECTORIES.iter().map(PathBuf::from).collect();
+        let mut files = Vec::new();
         for file in &manifest.files {
-            let found = tree.root.find(&file.path)?;
-            let bytes = std::fs::read(found.link())?;
-            let parent = file.path.parent().unwrap_or(Path::new("/"));
-            directories.insert(parent.to_owned());
-            let elf = ElfFile::parse(&bytes).map_err(io::Error::other)?;
-            if let Some(interpreter) = elf.interpreter().map_err(io::Error::other)? {
-                names.insert(OsStr::from_bytes(interpreter).into());
-            }
-            let Some(dynamic) = elf.dynamic().map_err(io::Error::other)? else {
-                continue;
-            };
-            names.extend(dynamic.needed().into_iter().map(|name| OsStr::from_bytes(name).into()));
-            for list in dynamic.search_paths() {
-                for path in list.split(|&byte| byte == b':') {
-                    directories.extend(expand(&String::from_utf8_lossy(path), parent));
-                }
+            let bytes = std::fs::read(tree.root.find(&file.path)?.link())?;
+            let library = Library::parse(&bytes, (0, 0)).map_err(io::Error::other)?;
+            files.push((&file.path, library));
+        }
+        let (_, program) = files.first().ok_or(io::ErrorKind::NotFound)?;
+        let options = deps::Options { root: tree.root.clone(), ..Default::default() };
+        // One that is not understood is an error: then nothing is kept.
+        let interpreter =
+            Environment::new(options).interpreter(program).map_err(io::Error::other)?;
+        let choices = deps::choices(&interpreter.loader);
+        let mut directories = directories_of(&interpreter);
+        let mut names = BTreeSet::new();
+        for (path, library) in &files {
+            let origin = path.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes();
+            directories.insert(origin.to_vec());
+            names.extend(
+                library.interpreter.iter().chain(library.dependencies.iter().map(|d| &d.1)),
+            );
+            for list in library.rpath.iter().chain(&library.runpath) {
+                directories.extend(expanded(list, origin, &interpreter, &choices));
             }
         }
-        let (names, directories) = (names.into_iter().collect(), directories.into_iter().collect());
-        let mut search = Self { names, directories, found: String::new() };
+        let absolute = directories.iter().filter(|path| path.starts_with(b"/"));
+        let below: BTreeSet<_> = choices.iter().flat_map(|choice| &choice.subdirectories).collect();
+        let loader = &interpreter.loader;
+        let lists = [Some(Path::new(deps::CACHE_FILE)), loader.search_file.as_deref()];
+        let switch = loader.no_hwcaps_file.map(Path::new);
+        let mut search = Self {
+            names: names.into_iter().map(|name| path_of(name)).collect(),
+            directories: absolute.map(|path| path_of(path)).collect(),
+            below: below.into_iter().map(|path| path_of(path)).collect(),
+            lists: lists.into_iter().chain([switch]).flatten().map(Path::to_owned).collect(),
+            found: String::new(),
+        };
         search.found = search.look(tree);
         Ok(search)
     }
@@ -104,11 +95,14 @@ impl Search {
         };
         let real = |path: &Path| tree.root.find(path).and_then(|found| found.path()).ok();
         for directory in &self.directories {
-            for below in BELOW {
-                let directory = directory.join(below);
-                if real(&directory).is_none() {
+            // Most have nothing below them.
+            let mut has = BTreeMap::new();
+            for below in &self.below {
+                let top = below.iter().next().unwrap_or_default();
+                if !*has.entry(top).or_insert_with(|| real(&directory.join(top)).is_some()) {
                     continue;
                 }
+                let directory = directory.join(below);
                 for name in self.names.iter().filter(|name| !name.has_root()) {
                     if let Some(found) = real(&directory.join(name)) {
                         note(&directory.join(name), found.as_os_str());
@@ -128,57 +122,60 @@ impl Search {
     /// What the files that say where to look say of these names.
     fn lists(&self, tree: &Tree) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut lists = BTreeMap::new();
-        for path in LISTS.map(Path::new) {
+        for path in &self.lists {
             let found = tree.root.find(path).ok();
             let is_file = |path: &Path| path.metadata().is_ok_and(|stat| stat.is_file());
             let Some(found) = found.filter(|found| is_file(found.link())) else {
                 continue;
             };
-            let bytes = std::fs::read(found.link()).unwrap_or_default();
-            let text = match loader_cache::parse(&bytes) {
+            let bytes = read(found.link()).unwrap_or_default();
+            let text = match deps::Cache::read(&bytes, true) {
                 None => bytes,
-                Some(lines) => {
-                    let known = |name: &[u8]| {
-                        self.names.iter().any(|known| known.as_os_str().as_bytes() == name)
+                Some(cache) => {
+                    let lines = |name: &PathBuf| {
+                        let lines = cache.lines(name.as_os_str().as_bytes());
+                        format!("{name:?} {:?}", lines.collect::<Vec<_>>())
                     };
-                    let lines = lines.into_iter().filter(|line| known(line.name));
-                    format!("{:?}", lines.collect::<Vec<_>>()).into_bytes()
+                    self.names.iter().map(lines).collect::<String>().into_bytes()
                 }
             };
-            lists.insert(path.to_owned(), text);
+            lists.insert(path.clone(), text);
         }
         lists
     }
 }
 
-/// The directories that an element of a search path may stand for.
-fn expand(path: &str, origin: &Path) -> Vec<PathBuf> {
-    let origin = origin.to_string_lossy();
-    let mut paths = vec![path.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin)];
-    for (names, values) in
-        [(["${LIB}", "$LIB"], &LIB[..]), (["${PLATFORM}", "$PLATFORM"], &PLATFORM[..])]
-    {
-        let each = |path: &String| -> Vec<String> {
-            if !names.iter().any(|name| path.contains(name)) {
-                return vec![path.clone()];
-            }
-            let replaced = |value| path.replace(names[0], value).replace(names[1], value);
-            values.iter().map(|value| replaced(value)).collect()
-        };
-        paths = paths.iter().flat_map(each).collect();
-    }
-    paths.into_iter().filter(|path| path.starts_with('/')).map(PathBuf::from).collect()
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(deps::LONGEST_CACHE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn path_of(bytes: &[u8]) -> PathBuf {
+    OsStr::from_bytes(bytes).into()
+}
 
-    #[test]
-    fn words_of_search_paths() {
-        let paths = |text| expand(text, Path::new("/opt/x"));
-        assert_eq!(paths("$ORIGIN/../lib"), [PathBuf::from("/opt/x/../lib")]);
-        assert_eq!(paths("/a/${LIB}").len(), 3);
-        assert!(paths("relative").is_empty());
-    }
+/// Where a loader looks by itself.
+fn directories_of(interpreter: &Interpreter) -> BTreeSet<Vec<u8>> {
+    let (configured, _) = &interpreter.search_path;
+    let configured = configured.split(|byte| b":\n".contains(byte)).map(<[u8]>::to_vec);
+    configured.chain(interpreter.loader.system_directories.iter().cloned()).collect()
+}
+
+/// The directories that a search path may stand for, on whatever CPU.
+fn expanded(
+    list: &[u8],
+    origin: &[u8],
+    interpreter: &Interpreter,
+    choices: &[Choice],
+) -> BTreeSet<Vec<u8>> {
+    let elements = list.split(|&byte| byte == b':');
+    let each = |element| {
+        choices.iter().filter_map(move |choice| {
+            let lib = interpreter.loader.lib.as_deref();
+            let platform = choice.platform.map(str::as_bytes);
+            deps::expand(element, &Tokens { origin, lib, platform, secure: false, trusted: None })
+        })
+    };
+    elements.flat_map(each).collect()
 }

@@ -5,11 +5,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use rootfs_tools::cache::place::Place;
 use rootfs_tools::convert::{self, Event, Options, Target};
-use rootfs_tools::{find, path_text, patterns};
+use rootfs_tools::{cache, find, path_text, patterns};
 
 use crate::progress::Progress;
-use crate::{Failure, Verdict};
+use crate::{Failure, Verdict, cli};
 use statify::{command_line, names};
 
 /// Make every program of a root file system self-contained
@@ -58,9 +61,15 @@ pub struct Arguments {
     /// How much address space it may have
     #[arg(long, value_name = "MIB", default_value_t = 8192, value_parser = clap::value_parser!(u64).range(64..=1 << 24))]
     memory: u64,
-    /// Keep conversions here, and take them from here if nothing that belongs to a program has changed
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
+    /// Keep conversions here, and take them from here if nothing that belongs to a program has changed:
+    /// in a directory, or as s3://BUCKET/PREFIX in an object store that AWS_ENDPOINT_URL, AWS_REGION,
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN say how to use
+    #[arg(long, value_name = "DIR|URL", value_parser = OsStringValueParser::new().try_map(Place::parse))]
+    cache: Option<Place>,
+    /// A secret, of 32 bytes at least, that all share who use the cache: entries that were made without
+    /// it do not count. An object store needs it
+    #[arg(long, value_name = "FILE", requires = "cache")]
+    cache_key: Option<PathBuf>,
     /// Write the report there as text, JSON and CSV, when all is done
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -88,6 +97,10 @@ fn parse_align(text: &str) -> Result<u64, String> {
 
 impl Arguments {
     fn options(&self) -> Result<Options, Failure> {
+        if let (Some(place @ Place::Bucket { .. }), None) = (&self.cache, &self.cache_key) {
+            let error = rootfs_tools::Error::NoCacheKey(place.to_string());
+            return Err(cli::command().error(ErrorKind::MissingRequiredArgument, error).into());
+        }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {
             root: self.root.clone(),
@@ -103,7 +116,10 @@ impl Arguments {
             preserve_privileges: self.preserve_privileges,
             timeout: Duration::from_secs(self.timeout),
             memory: self.memory << 20,
-            cache: self.cache.clone(),
+            cache: self
+                .cache
+                .clone()
+                .map(|place| cache::Options { place, key: self.cache_key.clone() }),
             i_know: self.i_know,
         })
     }
@@ -169,6 +185,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             progress.step();
         }
     })?;
+    if let Some(trouble) = &outcome.cache_trouble {
+        log.line(trouble);
+        progress.say(&format!("rootfs-tools: {trouble}"));
+    }
     drop(progress);
     let text = summary(&outcome);
     log.line(&text);

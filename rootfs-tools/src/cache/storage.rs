@@ -1,0 +1,38 @@
+//! What a cache asks of the place where it lies.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Keeps entries by key and name, and outputs by name. What is kept appears whole or not at all, under
+/// names of 64 hexadecimal digits, so that any number of runs may use the place at the same time.
+pub trait Storage: Debug + Send + Sync {
+    /// The names of a key's entries: at most `most`.
+    fn entries(&self, key: &str, most: usize) -> io::Result<Vec<String>>;
+
+    /// An entry, up to `most` bytes of it.
+    fn entry(&self, key: &str, name: &str, most: u64) -> io::Result<Vec<u8>>;
+
+    /// Makes the new file `to` from an output that should have `size` bytes. It may have others.
+    fn output(&self, name: &str, size: u64, to: &Path) -> io::Result<File>;
+
+    /// Whether there is an output of this size.
+    fn has_output(&self, name: &str, size: u64) -> io::Result<bool>;
+
+    /// Keeps an output, in the place of one that may be there.
+    fn keep_output(&self, name: &str, output: &File) -> io::Result<()>;
+
+    /// Keeps an entry.
+    fn keep_entry(&self, key: &str, name: &str, entry: &[u8]) -> io::Result<()>;
+
+    /// What went wrong with the place itself, in a sentence.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Whether it can be the name of something that is kept.
+pub fn is_name(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
