@@ -57,6 +57,9 @@ pub enum Error {
     /// Some originals could not be put back.
     #[error("{path}: {count} program(s) were not restored, see above; repair what is said there and run it again", path = .0.display(), count = .1)]
     NotRestored(PathBuf, usize),
+    /// `--reflink always`.
+    #[error("{path}: files cannot share blocks on its file system ({source}); give --reflink auto, or take one that can, such as btrfs or XFS", path = .0.display(), source = .1)]
+    NoReflinks(PathBuf, #[source] io::Error),
     /// A pattern of `--exclude`.
     #[error("--exclude: {0}")]
     Pattern(#[from] globset::Error),

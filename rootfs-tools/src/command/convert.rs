@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rootfs_tools::convert::{self, Event, Options, Target};
-use rootfs_tools::{find, path_text};
+use rootfs_tools::reflink::Reflink;
+use rootfs_tools::report::figures::thousands;
+use rootfs_tools::{estimate, find, path_text};
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict};
@@ -15,14 +17,14 @@ use statify::{command_line, names};
 
 /// Make every program of a root file system self-contained
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("target").args(["out", "in_place"]).required(true))]
+#[command(group = clap::ArgGroup::new("target").args(["out", "in_place"]))]
 #[command(group = clap::ArgGroup::new("originals").args(["backup", "no_backup"]))]
 pub struct Arguments {
     /// The root file system: a directory
     #[arg(value_name = "ROOT")]
     root: PathBuf,
     /// Convert a copy of ROOT, which is made here; ROOT stays as it is
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["in_place", "dry_run"])]
     out: Option<PathBuf>,
     /// Convert ROOT itself
     #[arg(long, requires = "originals")]
@@ -62,6 +64,10 @@ pub struct Arguments {
     /// Keep conversions here, and take them from here if nothing that belongs to a program has changed
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Whether converted programs share the file system's blocks with the libraries in them, where
+    /// these are unmodified: `auto` where it can (btrfs, XFS), `always` or not at all
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    reflink: When,
     /// Write the report there as text, JSON and CSV, when all is done
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -74,9 +80,24 @@ pub struct Arguments {
     /// Say nothing but what goes wrong
     #[arg(short, long)]
     quiet: bool,
+    /// Say what would be done, and about what it would cost; nothing is written, run or needed but
+    /// leave to read ROOT
+    #[arg(long, conflicts_with_all = ["report", "log"])]
+    dry_run: bool,
+    /// Say it as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     /// ROOT may be / itself
     #[arg(long)]
     i_know: bool,
+}
+
+/// As cp(1) has it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum When {
+    Auto,
+    Never,
+    Always,
 }
 
 fn parse_align(text: &str) -> Result<u64, String> {
@@ -105,6 +126,11 @@ impl Arguments {
             timeout: Duration::from_secs(self.timeout),
             memory: self.memory << 20,
             cache: self.cache.clone(),
+            reflink: match self.reflink {
+                When::Auto => Reflink::Auto,
+                When::Never => Reflink::Never,
+                When::Always => Reflink::Always,
+            },
             i_know: self.i_know,
         })
     }
@@ -149,6 +175,9 @@ impl Log {
 
 /// Converts.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    if arguments.dry_run {
+        return dry_run(arguments);
+    }
     let interrupted = || {
         eprintln!(
             "rootfs-tools: interrupted; every program is either the original or the complete \
@@ -195,11 +224,25 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     Ok(if all { Verdict::Good } else { Verdict::Bad })
 }
 
+fn dry_run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let estimate = estimate::estimate(&arguments.options()?)?;
+    command_line::print(match arguments.json {
+        true => format!("{}\n", serde_json::to_string_pretty(&estimate)?),
+        false => estimate::text(&estimate),
+    })?;
+    let all = estimate.failures.is_empty() || arguments.keep_going;
+    Ok(if all { Verdict::Good } else { Verdict::Bad })
+}
+
 fn summary(outcome: &convert::Outcome) -> String {
     let left: Vec<_> = outcome.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let left = if left.is_empty() { "none".into() } else { left.join(", ") };
+    let shared = match outcome.shared {
+        0 => String::new(),
+        bytes => format!("; {} bytes of them shared with libraries", thousands(bytes)),
+    };
     format!(
-        "{}: {} programs converted, {} could not be; other files: {left}",
+        "{}: {} programs converted, {} could not be; other files: {left}{shared}",
         outcome.tree.display(),
         outcome.converted,
         outcome.failed.len()
