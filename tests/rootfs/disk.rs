@@ -68,7 +68,7 @@ pub fn with(
     let dir = case.dir.join("disk");
     fs::create_dir(&dir)?;
     // A thread may have a mount namespace of its own, and what it starts inherits it.
-    let done = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let run = || {
             unshare(CloneFlags::CLONE_NEWNS).context("no mount namespace")?;
             let none = None::<&str>;
@@ -79,8 +79,7 @@ pub fn with(
             test(&Disk { dir: dir.clone() }).map(|()| Done::Passed)
         };
         scope.spawn(run).join().map_err(|_| anyhow::anyhow!("it panicked"))?
-    });
-    done
+    })
 }
 
 fn mount_at(kind: Kind, image: &Path, dir: &Path, mib: u64) -> Result<()> {
