@@ -141,7 +141,9 @@ impl Cache {
             let Ok(entry) = self.entry(&key, &name) else {
                 continue;
             };
-            if !self.holds(tree, &entry) {
+            // Of another program is what somebody has put there.
+            let of = entry.files.first().map(|(path, hash)| (Path::new(path), hash.as_str()));
+            if of != Some((program, sha256)) || !self.holds(tree, &entry) {
                 continue;
             }
             match self.fetch(&entry, to) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -18,8 +19,9 @@ use crate::journal::record::{Begin, Directory, End, Failed, Record};
 use crate::journal::{self, Journal};
 use crate::lock::Lock;
 use crate::plan::{self, Unit};
+use crate::reflink::{self, Pool, Reflink};
 use crate::replace::{Keep, Replacer};
-use crate::tree::{self, Tree};
+use crate::tree::{self, Name, Tree};
 use crate::unit::{self, Done, With};
 use crate::{copy_tree, measure, metadata, recover};
 
@@ -60,6 +62,8 @@ pub struct Options {
     pub memory: u64,
     /// Where conversions are kept for later runs.
     pub cache: Option<cache::Options>,
+    /// Whether programs share blocks with the libraries in them.
+    pub reflink: Reflink,
     /// The running system's own root is meant.
     pub i_know: bool,
 }
@@ -92,6 +96,8 @@ pub struct Outcome {
     pub left: BTreeMap<String, u64>,
     /// What was wrong with the place of the cache, in a sentence.
     pub cache_trouble: Option<String>,
+    /// Bytes of converted programs in blocks that they share with what is embedded.
+    pub shared: u64,
 }
 
 /// Converts the programs of a tree.
@@ -104,6 +110,7 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     let (tree, _locks) = open(options, tell)?;
     let before = root_times(&tree)?;
     let image = measure::tree(&tree)?;
+    let pool = Pool::open(&tree, options.reflink)?.map(Arc::new);
     let mut keep = keep(options, &tree, &known(&tree)?)?;
     let (mut journal, mut records) = Journal::open(&tree.path)?;
     recover::remove_work(&tree, &records)?;
@@ -125,7 +132,7 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     let mut outcome = Outcome { tree: tree.path.clone(), failed, left, ..Outcome::default() };
     let next_id = next_id(&records);
     let replacer = Replacer { journal: &mut journal, keep: &mut keep, next_id };
-    let with = With { tree: &tree, options: each(options, &tree), cache };
+    let with = With { tree: &tree, options: each(options, &tree, pool.clone()), cache, pool };
     let result = run(options.jobs, &with, units, replacer, &mut outcome, tell);
     outcome.cache_trouble = with.cache.as_ref().and_then(Cache::trouble);
     work.remove()?;
@@ -163,6 +170,7 @@ fn open(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<(Tree, [Op
         Ok(mut entries) => entries.next().is_none(),
     };
     let writing = if is_new {
+        reflink::check(&parent, options.reflink)?;
         tell(Event::Copying);
         let times = root_times(&root)?;
         // So that a second run knows what it finds here.
@@ -303,12 +311,12 @@ fn next_id(records: &[Record]) -> u64 {
 }
 
 /// The working places of a run.
-struct Work(Vec<std::sync::Arc<tree::Directory>>);
+struct Work(Vec<Arc<tree::Directory>>);
 
 impl Work {
     /// Makes them, new; what an ended run left there is removed.
     fn make(candidates: &[find::Candidate]) -> Result<Self> {
-        let mut made: Vec<std::sync::Arc<tree::Directory>> = Vec::new();
+        let mut made: Vec<Arc<tree::Directory>> = Vec::new();
         for directory in candidates.iter().flat_map(|c| &c.names).map(|name| &name.directory) {
             if made.iter().any(|known| known.path == directory.path) {
                 continue;
@@ -331,7 +339,7 @@ impl Work {
 }
 
 /// What is asked of each conversion.
-fn each(options: &Options, tree: &Tree) -> statify::Options {
+fn each(options: &Options, tree: &Tree, pool: Option<Arc<Pool>>) -> statify::Options {
     statify::Options {
         fixed: options.fixed,
         preserve_privileges: options.preserve_privileges,
@@ -339,6 +347,7 @@ fn each(options: &Options, tree: &Tree) -> statify::Options {
         timeout: options.timeout,
         memory: Some(options.memory),
         root: tree.root.clone(),
+        sharing: pool.map(|pool| pool as _),
         ..statify::Options::default()
     }
 }
@@ -392,14 +401,16 @@ fn commit(
         replacer
             .journal
             .append(&batch.failed.iter().cloned().map(Record::Failed).collect::<Vec<_>>())?;
-        let names: Vec<Vec<PathBuf>> = batch
+        let names: Vec<(Vec<PathBuf>, u64)> = batch
             .ready
             .iter()
-            .map(|ready| ready.names.iter().map(|name| name.path()).collect())
+            .map(|ready| (ready.names.iter().map(Name::path).collect(), ready.converted.shared))
             .collect();
         let refused = replacer.replace(batch.ready)?;
-        for names in names.iter().filter(|names| !refused.iter().any(|r| r.names == **names)) {
+        let is_refused = |names: &Vec<PathBuf>| refused.iter().any(|r| r.names == *names);
+        for (names, shared) in names.iter().filter(|(names, _)| !is_refused(names)) {
             outcome.converted += 1;
+            outcome.shared += shared;
             tell(Event::Converted(names));
         }
         for failed in batch.failed.into_iter().chain(refused) {

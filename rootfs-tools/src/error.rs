@@ -77,6 +77,9 @@ pub enum Error {
     /// An object store cannot be used as it is set up.
     #[error("{0}: it cannot be used as a cache: {1}")]
     Store(String, String),
+    /// `--reflink always`.
+    #[error("{path}: files cannot share blocks on its file system ({source}); give --reflink auto, or take one that can, such as btrfs or XFS", path = .0.display(), source = .1)]
+    NoReflinks(PathBuf, #[source] io::Error),
     /// The places for what is not finished cannot be written to any more.
     #[error("{path}: it cannot be written: {source}; every program is either the original or the complete converted one: repair this and run the same command again, which goes on where this one ended", path = .path.display())]
     Stopped {

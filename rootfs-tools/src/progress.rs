@@ -33,13 +33,16 @@ impl Progress {
         self.bar = Some(bar);
     }
 
-    /// One of them is done.
+    /// One of them is done. What is told before the first step is none.
     pub fn step(&mut self) {
+        if self.total == 0 {
+            return;
+        }
         self.done += 1;
         match &self.bar {
             Some(bar) => bar.inc(1),
             None if !self.quiet => {
-                let part = |done: usize| done * 20 / self.total.max(1);
+                let part = |done: usize| done * 20 / self.total;
                 if part(self.done) > part(self.done - 1) {
                     let percent = part(self.done) * 5;
                     self.say(&format!("{percent}% ({} of {} programs)", self.done, self.total));

@@ -281,6 +281,7 @@ mod tests {
                 allocated: 8192,
                 build_id: String::new(),
                 cached: false,
+                shared: 0,
                 files: vec![library("/lib/a", 10), library("/lib/b", 1000)],
             },
             kept: None,

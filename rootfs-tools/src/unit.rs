@@ -4,6 +4,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use statify::Error as Cause;
 use statify::manifest::{EmbeddedFile, Manifest};
@@ -17,6 +18,7 @@ use crate::journal::record::{Converted, Embedded, Failed, Original};
 use crate::measure::BLOCK;
 use crate::metadata::{Contents, Metadata as Kept};
 use crate::plan::Unit;
+use crate::reflink::Pool;
 use crate::replace::Ready;
 use crate::state;
 use crate::tree::Tree;
@@ -41,12 +43,15 @@ pub struct With<'a> {
     pub options: statify::Options,
     /// Where earlier ones are kept.
     pub cache: Option<Cache>,
+    /// Where blocks to be shared are; the conversions have it, too.
+    pub pool: Option<Arc<Pool>>,
 }
 
 /// A converted file, before anything is made of it.
 struct Output {
     path: PathBuf,
     size: u64,
+    shared: u64,
     build_id: String,
     files: Vec<Embedded>,
     cached: bool,
@@ -88,6 +93,7 @@ pub fn convert(unit: Unit, number: usize, with: &With<'_>) -> Done {
                     size: output.size,
                     allocated: stat.blocks() * BLOCK,
                     build_id: output.build_id.clone(),
+                    shared: output.shared,
                     cached: output.cached,
                     files: output.files.clone(),
                 },
@@ -124,7 +130,10 @@ fn make(unit: &Unit, number: usize, with: &With<'_>) -> Result<Output, Refusal> 
     let (tree, sha256) = (with.tree, &unit.sha256);
     if let Some((manifest, size)) = cache.and_then(|cache| cache.find(tree, program, sha256, &path))
     {
-        return output(path, size, &manifest, program, true);
+        let share = |pool: &Arc<Pool>| pool.share_written(&path, &manifest);
+        let shared = with.pool.as_ref().map_or(Ok(0), share);
+        let shared = shared.map_err(|error| io_refusal(error, program))?;
+        return output(path, [size, shared], &manifest, program, true);
     }
     let report = statify::convert(program, &path, &with.options, |_| {})
         .map_err(|error| refusal(error, program))?;
@@ -133,22 +142,25 @@ fn make(unit: &Unit, number: usize, with: &With<'_>) -> Result<Output, Refusal> 
         let _ = std::fs::remove_file(&path);
         return Err(Refusal::One(Failure::changed(program)));
     }
+    if let Some(pool) = &with.pool {
+        pool.remember(&path);
+    }
     if let Some(cache) = cache {
         cache.keep(tree, program, sha256, &path, &manifest);
     }
-    output(path, report.size, &manifest, program, false)
+    output(path, [report.size, report.shared], &manifest, program, false)
 }
 
 fn output(
     path: PathBuf,
-    size: u64,
+    [size, shared]: [u64; 2],
     manifest: &Manifest,
     program: &Path,
     cached: bool,
 ) -> Result<Output, Refusal> {
     let build_id = contents::open(&path).and_then(|file| state::build_id(&file));
     let build_id = build_id.map_err(|error| io_refusal(error, program))?.unwrap_or_default();
-    Ok(Output { path, size, build_id, files: embedded(manifest), cached })
+    Ok(Output { path, size, shared, build_id, files: embedded(manifest), cached })
 }
 
 /// What a report wants to know of the manifest.

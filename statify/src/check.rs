@@ -16,8 +16,15 @@ use crate::plugins;
 use crate::seal;
 use crate::write::{for_each_run, segment_flags};
 
-/// Checks the file; every mismatch is named.
-pub fn check(file: &File, image: &Image, plan: &Plan, manifest: &Manifest) -> Result<(), String> {
+/// Checks the file; every mismatch is named. What is `shared` with embedded files (file offsets) was
+/// compared when it became so, and is not read from the disk again.
+pub fn check(
+    file: &File,
+    image: &Image,
+    plan: &Plan,
+    manifest: &Manifest,
+    shared: &[Range<u64>],
+) -> Result<(), String> {
     // SAFETY: the file has no name yet that anybody else would write to; its bytes are only read.
     let bytes = unsafe { Mmap::map(file) }.map_err(|error| error.to_string())?;
     let mut wrong = Vec::new();
@@ -66,7 +73,7 @@ pub fn check(file: &File, image: &Image, plan: &Plan, manifest: &Manifest) -> Re
         expect(false, &what);
     }
     for segment in plan.segments.iter().filter(|segment| segment.file_len > 0) {
-        let mut written = Window::new(file, segment.file_range(), segment.offset);
+        let mut written = Window::new(file, segment.file_range(), segment.offset, shared);
         let same = for_each_run(image, segment, |run, zeros| {
             written.expect(run)?;
             written.expect(&[0; PAGE as usize][..zeros])
@@ -85,21 +92,29 @@ struct Window<'a> {
     buffer: Vec<u8>,
     /// How much of the buffer was looked at.
     used: usize,
+    /// File offsets of what is not read; those behind `next`.
+    shared: &'a [Range<u64>],
 }
 
 impl<'a> Window<'a> {
     /// In bytes: stays in a CPU's cache.
     const SIZE: u64 = 256 << 10;
 
-    fn new(file: &'a File, range: Range<u64>, offset: u64) -> Self {
+    fn new(file: &'a File, range: Range<u64>, offset: u64, shared: &'a [Range<u64>]) -> Self {
         let left = range.end - range.start;
-        Self { file, next: offset, left, buffer: Vec::new(), used: 0 }
+        let shared = &shared[shared.partition_point(|range| range.end <= offset)..];
+        Self { file, next: offset, left, buffer: Vec::new(), used: 0, shared }
     }
 
     /// Whether these bytes come next.
     fn expect(&mut self, mut bytes: &[u8]) -> Result<(), ()> {
         while !bytes.is_empty() {
             if self.used == self.buffer.len() {
+                let skipped = self.skip(bytes.len());
+                if skipped > 0 {
+                    bytes = &bytes[skipped..];
+                    continue;
+                }
                 self.read().ok_or(())?;
             }
             let there = &self.buffer[self.used..];
@@ -113,8 +128,23 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
+    /// Goes on behind what is shared, but no more than `most` bytes. Returns by how many.
+    fn skip(&mut self, most: usize) -> usize {
+        let Some(range) = self.shared.first().filter(|range| range.start <= self.next) else {
+            return 0;
+        };
+        let len = (range.end - self.next).min(self.left).min(most as u64);
+        self.next += len;
+        self.left -= len;
+        if self.next == range.end {
+            self.shared = &self.shared[1..];
+        }
+        len as usize
+    }
+
     fn read(&mut self) -> Option<()> {
-        let len = self.left.min(Self::SIZE);
+        let unshared = self.shared.first().map_or(u64::MAX, |range| range.start - self.next);
+        let len = self.left.min(Self::SIZE).min(unshared);
         self.buffer.resize(len as usize, 0);
         self.file.read_exact_at(&mut self.buffer, self.next).ok()?;
         self.used = 0;

@@ -172,6 +172,7 @@ impl Cli {
                     HostLibs::Deny => plugins::HostLibs::Deny,
                 },
             },
+            sharing: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::layout::{self, LayoutOptions};
 use crate::report::{Phase, Report};
 use crate::root::Root;
 use crate::sandbox::{self, Sandbox};
+use crate::sharing::Sharing;
 use crate::subject::{self, Program};
 use crate::write::PendingFile;
 use crate::{check, cpus, manifest, plugins, provenance, verify, write};
@@ -55,6 +56,8 @@ pub struct Options {
     pub root: Root,
     /// What is embedded for dlopen.
     pub plugins: plugins::Request,
+    /// What makes blocks of the file system shared with the embedded files.
+    pub sharing: Option<Arc<dyn Sharing>>,
 }
 
 impl Default for Options {
@@ -70,6 +73,7 @@ impl Default for Options {
             verify: None,
             root: Root::machine(),
             plugins: plugins::Request::default(),
+            sharing: None,
         }
     }
 }
@@ -138,10 +142,14 @@ fn in_phases(
     let mode = if privileges.is_some() { 0o700 } else { program.mode };
     let cannot_write = |source| Error::Output(output.to_owned(), source);
     let pending = PendingFile::create(output, mode).map_err(cannot_write)?;
-    report.size = write::write(pending.file(), &image, &plan, &manifest).map_err(cannot_write)?;
+    let written =
+        write::write(pending.file(), &image, &plan, &manifest, options.sharing.as_deref())
+            .map_err(cannot_write)?;
+    report.size = written.size;
+    report.shared = written.shared.iter().map(|range| range.end - range.start).sum();
     write::seal(pending.file(), &manifest).map_err(cannot_write)?;
     enter(&mut report, Phase::Check);
-    check::check(pending.file(), &image, &plan, &manifest)
+    check::check(pending.file(), &image, &plan, &manifest, &written.shared)
         .map_err(|what| Error::Check(output.to_owned(), what))?;
     report.describe(&image, &plan, manifest);
     let complete = pending.complete().map_err(cannot_write)?;

@@ -29,6 +29,7 @@ mod report;
 pub mod root;
 pub mod sandbox;
 pub mod seal;
+pub mod sharing;
 pub mod subject;
 mod symbols;
 mod verify;

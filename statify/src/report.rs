@@ -64,6 +64,9 @@ pub struct Report {
     pub output: PathBuf,
     /// The output's size, in bytes.
     pub size: u64,
+    /// How much of it was not written, but is shared with embedded files ([`crate::sharing`]), in bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shared: u64,
     /// Memory that comes from the file, in bytes.
     pub loaded: u64,
     /// Program headers that the kernel maps.
@@ -93,6 +96,7 @@ impl Report {
             program: program.to_owned(),
             output: output.to_owned(),
             size: 0,
+            shared: 0,
             loaded: 0,
             loads: 0,
             moved: 0,
@@ -182,6 +186,10 @@ impl Report {
 /// Paths that are no text cannot stand in JSON as they are.
 fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn kind_name(value: &Value) -> &'static str {

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use crate::elf::{ElfFile, PAGE};
 use crate::layout::{Load, Plan, Segment};
 use crate::manifest::{Manifest, note, note_len};
 use crate::seal;
+use crate::sharing::{Sharing, Source, sources};
 
 const HEADER: usize = size_of::<elf::FileHeader64<LittleEndian>>();
 const PROGRAM_HEADER: usize = size_of::<elf::ProgramHeader64<LittleEndian>>();
@@ -24,16 +26,39 @@ const PROGRAM_HEADER: usize = size_of::<elf::ProgramHeader64<LittleEndian>>();
 /// to exit, against page-wise writes).
 const CHUNK: usize = 2 << 20;
 
+/// What was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The file's size, in bytes.
+    pub size: u64,
+    /// File offsets of what was not written, but is shared with embedded files; ascending.
+    pub shared: Vec<Range<u64>>,
+}
+
 /// Writes everything that the plan and the image say, and behind it the manifest and the checksums
-/// of the pages. Returns the file's size in bytes.
-pub fn write(file: &File, image: &Image, plan: &Plan, manifest: &Manifest) -> io::Result<u64> {
+/// of the pages. What `sharing` makes shared is not written.
+pub fn write(
+    file: &File,
+    image: &Image,
+    plan: &Plan,
+    manifest: &Manifest,
+    sharing: Option<&dyn Sharing>,
+) -> io::Result<Written> {
     let unplanned = || io::Error::other("what is to be stored overlaps");
     let front = plan.front_offset + plan.front.len() as u64;
     let ranges = seal::ranges(0..front, manifest).ok_or_else(unplanned)?;
     let pages: u64 = ranges.iter().map(|range| (range.end - range.start).div_ceil(PAGE)).sum();
     let notes = manifest.to_note().len() + note_len(seal::CHECKSUM * pages as usize);
     let chunk = Vec::with_capacity(CHUNK);
-    let mut out = Chunks { file, chunk, at: 0, checksums: Vec::with_capacity(pages as usize) };
+    let mut out = Chunks {
+        file,
+        chunk,
+        at: 0,
+        checksums: Vec::with_capacity(pages as usize),
+        sharing,
+        sources: if sharing.is_some() { sources(image, &plan.segments) } else { Vec::new() },
+        shared: Vec::new(),
+    };
     out.put(&headers(plan, notes as u64))?;
     out.skip_to(plan.front_offset)?;
     out.put(&plan.front)?;
@@ -55,7 +80,7 @@ pub fn write(file: &File, image: &Image, plan: &Plan, manifest: &Manifest) -> io
     out.put(&manifest.to_note())?;
     out.put(&note(seal::PAGES_TYPE, &checksums))?;
     out.flush()?;
-    Ok(plan.manifest_offset + notes as u64)
+    Ok(Written { size: plan.manifest_offset + notes as u64, shared: out.shared })
 }
 
 /// Writes the build-id that the file's contents have.
@@ -77,6 +102,11 @@ struct Chunks<'a> {
     at: u64,
     /// File offsets of whole pages, ascending, with their checksums; none of holes.
     checksums: Vec<(u64, [u8; seal::CHECKSUM])>,
+    sharing: Option<&'a dyn Sharing>,
+    /// Where bytes may be shared with; ascending.
+    sources: Vec<Source<'a>>,
+    /// File offsets of what is shared; ascending.
+    shared: Vec<Range<u64>>,
 }
 
 impl Chunks<'_> {
@@ -118,11 +148,53 @@ impl Chunks<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.add_checksums();
-        self.file.write_all_at(&self.chunk, self.at)?;
-        self.at += self.chunk.len() as u64;
+        let end = self.at + self.chunk.len() as u64;
+        let shared = self.share(end);
+        for range in gaps(self.at..end, &shared) {
+            let bytes =
+                &self.chunk[(range.start - self.at) as usize..(range.end - self.at) as usize];
+            self.file.write_all_at(bytes, range.start)?;
+        }
+        self.shared.extend(shared);
+        self.at = end;
         self.chunk.clear();
         Ok(())
     }
+
+    /// Makes shared what can be of the chunk, which ends at `end`: file offsets, ascending.
+    fn share(&self, end: u64) -> Vec<Range<u64>> {
+        let Some(sharing) = self.sharing else {
+            return Vec::new();
+        };
+        let bytes = |range: &Range<u64>| {
+            &self.chunk[(range.start - self.at) as usize..(range.end - self.at) as usize]
+        };
+        let moved = |ranges: Vec<Range<u64>>, at: u64| {
+            ranges.into_iter().map(move |range| at + range.start..at + range.end)
+        };
+        let mut shared = Vec::new();
+        let first = self.sources.partition_point(|source| source.range.end <= self.at);
+        for source in self.sources[first..].iter().take_while(|s| s.range.start < end) {
+            let range = source.range.start.max(self.at)..source.range.end.min(end);
+            let offset = source.offset + (range.start - source.range.start);
+            let at = range.start;
+            let ranges = sharing.share(source.path, offset, bytes(&range), self.file, at);
+            shared.extend(moved(ranges, at));
+        }
+        for range in gaps(self.at..end, &shared) {
+            let ranges = sharing.share_repeated(bytes(&range), self.file, range.start);
+            shared.extend(moved(ranges, range.start));
+        }
+        shared.sort_unstable_by_key(|range| range.start);
+        shared
+    }
+}
+
+/// What of `whole` lies between `ranges`, which are ascending.
+fn gaps(whole: Range<u64>, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let starts = std::iter::once(whole.start).chain(ranges.iter().map(|range| range.end));
+    let ends = ranges.iter().map(|range| range.start).chain([whole.end]);
+    starts.zip(ends).map(|(start, end)| start..end).filter(|gap| gap.start < gap.end).collect()
 }
 
 /// Calls `run` with the bytes of a segment in runs, each as long as they lie together, and the

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use statify::manifest::hex;
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Running};
 use statify_tests::small_root::SmallRoot;
@@ -17,6 +19,7 @@ pub fn add(cases: &mut Cases) {
     cases.check("cache/a-library-changes", library_changes);
     cases.check("cache/another-library-is-found", another_library);
     cases.check("cache/damaged", damaged);
+    cases.check("cache/forged", forged);
     cases.check("cache/shared-by-two-runs", shared);
     cases.check("cache/open-to-others", open_to_others);
 }
@@ -117,6 +120,32 @@ fn damaged(case: &Case) -> Result<()> {
     }
     ensure!(cached(case, &root.dir, "three", &[])?.0 == 0);
     Ok(())
+}
+
+/// An entry whose name is its hash, but that speaks of another program's output.
+fn forged(case: &Case) -> Result<()> {
+    let root = guest::tiny(case.dir.join("guest"))?;
+    let (_, one) = cached(case, &root.dir, "one", &[])?;
+    let before = snapshot::of(&one)?;
+    let entries = walk(&case.dir.join("cache/entries"))?;
+    ensure!(entries.len() == 2, "{} entries", entries.len());
+    let read =
+        |path: &PathBuf| Ok::<Value, anyhow::Error>(serde_json::from_slice(&fs::read(path)?)?);
+    let (first, second) = (read(&entries[0])?, read(&entries[1])?);
+    for (path, own, other) in [(&entries[0], &first, &second), (&entries[1], &second, &first)] {
+        fs::remove_file(path)?;
+        let mut entry = own.clone();
+        entry["output"] = other["output"].clone();
+        // With what belongs to that output, and without.
+        for files in [&own["files"], &other["files"]] {
+            entry["files"] = files.clone();
+            let bytes = serde_json::to_vec(&entry)?;
+            fs::write(path.with_file_name(hex(&Sha256::digest(&bytes))), bytes)?;
+        }
+    }
+    let (hits, two) = cached(case, &root.dir, "two", &[])?;
+    ensure!(hits == 0, "{hits} from forged entries");
+    snapshot::same(&snapshot::of(&two)?, &before, true)
 }
 
 fn walk(dir: &Path) -> Result<Vec<PathBuf>> {

@@ -1,13 +1,19 @@
 //! What rootfs-tools does to a tree: a small guest, made of this machine's own programs.
 
 mod bad_input;
+mod bad_trees;
 mod caches;
 mod checks;
 mod converts;
+mod disk;
+mod dry_run;
 mod guest;
 mod killed;
 mod malicious;
 mod object_store;
+mod options;
+mod progress;
+mod reflinks;
 mod reports;
 mod snapshot;
 mod steps;
@@ -31,5 +37,10 @@ fn main() -> Result<ExitCode> {
     malicious::add(&mut cases);
     reports::add(&mut cases);
     checks::add(&mut cases);
+    bad_trees::add(&mut cases);
+    options::add(&mut cases);
+    reflinks::add(&mut cases);
+    dry_run::add(&mut cases);
+    progress::add(&mut cases);
     Ok(cases.run(&arguments))
 }

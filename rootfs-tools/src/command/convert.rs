@@ -9,7 +9,9 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use rootfs_tools::cache::place::Place;
 use rootfs_tools::convert::{self, Event, Options, Target};
-use rootfs_tools::{cache, find, path_text, patterns};
+use rootfs_tools::reflink::Reflink;
+use rootfs_tools::report::figures::thousands;
+use rootfs_tools::{cache, estimate, find, path_text, patterns};
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict, cli};
@@ -17,14 +19,14 @@ use statify::{command_line, names};
 
 /// Make every program of a root file system self-contained
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("target").args(["out", "in_place"]).required(true))]
+#[command(group = clap::ArgGroup::new("target").args(["out", "in_place"]))]
 #[command(group = clap::ArgGroup::new("originals").args(["backup", "no_backup"]))]
 pub struct Arguments {
     /// The root file system: a directory
     #[arg(value_name = "ROOT")]
     root: PathBuf,
     /// Convert a copy of ROOT, which is made here; ROOT stays as it is
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["in_place", "dry_run"])]
     out: Option<PathBuf>,
     /// Convert ROOT itself
     #[arg(long, requires = "originals")]
@@ -70,6 +72,10 @@ pub struct Arguments {
     /// it do not count. An object store needs it
     #[arg(long, value_name = "FILE", requires = "cache")]
     cache_key: Option<PathBuf>,
+    /// Whether converted programs share the file system's blocks with the libraries in them, where
+    /// these are unmodified: `auto` where it can (btrfs, XFS), `always` or not at all
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    reflink: When,
     /// Write the report there as text, JSON and CSV, when all is done
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -82,9 +88,24 @@ pub struct Arguments {
     /// Say nothing but what goes wrong
     #[arg(short, long)]
     quiet: bool,
+    /// Say what would be done, and about what it would cost; nothing is written, run or needed but
+    /// leave to read ROOT
+    #[arg(long, conflicts_with_all = ["report", "log"])]
+    dry_run: bool,
+    /// Say it as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     /// ROOT may be / itself
     #[arg(long)]
     i_know: bool,
+}
+
+/// As cp(1) has it.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum When {
+    Auto,
+    Never,
+    Always,
 }
 
 fn parse_align(text: &str) -> Result<u64, String> {
@@ -120,6 +141,11 @@ impl Arguments {
                 .cache
                 .clone()
                 .map(|place| cache::Options { place, key: self.cache_key.clone() }),
+            reflink: match self.reflink {
+                When::Auto => Reflink::Auto,
+                When::Never => Reflink::Never,
+                When::Always => Reflink::Always,
+            },
             i_know: self.i_know,
         })
     }
@@ -152,6 +178,9 @@ impl Log {
 
 /// Converts.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    if arguments.dry_run {
+        return dry_run(arguments);
+    }
     let interrupted = || {
         eprintln!(
             "rootfs-tools: interrupted; every program is either the original or the complete \
@@ -202,11 +231,25 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     Ok(if all { Verdict::Good } else { Verdict::Bad })
 }
 
+fn dry_run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let estimate = estimate::estimate(&arguments.options()?)?;
+    command_line::print(match arguments.json {
+        true => format!("{}\n", serde_json::to_string_pretty(&estimate)?),
+        false => estimate::text(&estimate),
+    })?;
+    let all = estimate.failures.is_empty() || arguments.keep_going;
+    Ok(if all { Verdict::Good } else { Verdict::Bad })
+}
+
 fn summary(outcome: &convert::Outcome) -> String {
     let left: Vec<_> = outcome.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let left = if left.is_empty() { "none".into() } else { left.join(", ") };
+    let shared = match outcome.shared {
+        0 => String::new(),
+        bytes => format!("; {} bytes of them shared with libraries", thousands(bytes)),
+    };
     format!(
-        "{}: {} programs converted, {} could not be; other files: {left}",
+        "{}: {} programs converted, {} could not be; other files: {left}{shared}",
         outcome.tree.display(),
         outcome.converted,
         outcome.failed.len()

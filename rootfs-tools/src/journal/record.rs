@@ -116,6 +116,10 @@ pub struct Converted {
     pub allocated: u64,
     /// The build-id, a hash of all that is loaded, in hexadecimal.
     pub build_id: String,
+    /// How much of it is in blocks that it shares with what is embedded ([`crate::reflink`]), in
+    /// bytes; journals of before know nothing of it.
+    #[serde(default)]
+    pub shared: u64,
     /// It came from the cache.
     pub cached: bool,
     /// What is embedded.

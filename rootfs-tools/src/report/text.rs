@@ -65,6 +65,13 @@ fn table_1(table: &Table) -> Grid {
     grid
 }
 
+/// What a run would make of programs and image ([`crate::estimate`]).
+pub(crate) fn estimated(table: &Table, image: &Growth) -> Grid {
+    let mut grid = table_1(table);
+    grid.add_row(row("whole image", image));
+    grid
+}
+
 fn image(report: &Report) -> Grid {
     let image = &report.image;
     let mut grid = grid(["", "original", "converted", "increase"]);

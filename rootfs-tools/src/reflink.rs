@@ -1,0 +1,348 @@
+//! Blocks of the file system that converted programs share with the libraries in them
+//! (ioctl_ficlonerange(2)), in place of a copy of their pages in each.
+//!
+//! Each embedded file is cloned as a whole, once a run, into the *pool*: a file without a name, which
+//! nobody else can write to and which is gone with this process, however that ends. What a program
+//! embeds is compared with the pool's bytes and then cloned from there. So it does not matter what is
+//! done to the library meanwhile: what was compared is what becomes part of the output. To clone from
+//! the library itself would need FIDEDUPERANGE, which compares with a lock held, but can only replace
+//! what was written to the disk before.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use statify::Root;
+use statify::elf::PAGE;
+use statify::manifest::Manifest;
+use statify::sharing::Sharing;
+
+use crate::contents;
+use crate::error::{Error, Result};
+use crate::tree::Tree;
+
+/// Whether blocks are shared with libraries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reflink {
+    /// Where the file system can.
+    #[default]
+    Auto,
+    /// Not at all.
+    Never,
+    /// Nothing is done where the file system cannot.
+    Always,
+}
+
+/// Compared at once, in bytes.
+const PIECE: usize = 256 << 10;
+/// Files begin at multiples of this in the pool: more than any file system's block.
+const START: u64 = 1 << 20;
+
+/// Clones of the files that are embedded.
+#[derive(Debug)]
+pub struct Pool {
+    /// Where the files are.
+    root: Root,
+    file: File,
+    /// The unit in which the file system shares.
+    block: u64,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Where each file lies in the pool; none if it could not be cloned.
+    files: HashMap<PathBuf, Option<Range<u64>>>,
+    /// Where blocks of outputs lie in it, by a hash that says that they may be the same.
+    blocks: HashMap<u64, u64>,
+    /// Blocks that were written to outputs which are not complete yet: by inode, the hashes and
+    /// offsets.
+    written: HashMap<u64, Vec<(u64, u64)>>,
+    end: u64,
+}
+
+impl Pool {
+    /// A pool for the files of `tree`, if blocks are to be shared, and can be.
+    pub fn open(tree: &Tree, wanted: Reflink) -> Result<Option<Self>> {
+        let Some((file, block)) = unnamed(&tree.path, wanted)? else {
+            return Ok(None);
+        };
+        let kept = Mutex::default();
+        Ok(Some(Self { root: tree.root.clone(), file, block, kept }))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a file's bytes lie in the pool, which it is cloned into if it is not there yet.
+    fn keep(&self, path: &Path) -> Option<Range<u64>> {
+        let mut kept = self.kept();
+        if let Some(known) = kept.files.get(path) {
+            return known.clone();
+        }
+        let range = self.add(path, kept.end).ok();
+        if let Some(range) = &range {
+            kept.end = range.end.next_multiple_of(START);
+        }
+        kept.files.insert(path.to_owned(), range.clone());
+        range
+    }
+
+    fn add(&self, path: &Path, start: u64) -> io::Result<Range<u64>> {
+        let found = self.root.find(path)?;
+        if !found.link().metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let file = File::open(found.link())?;
+        // Up to its end, whatever that is by then.
+        clone_range(&file, 0, 0, &self.file, start)?;
+        Ok(start..self.file.metadata()?.len())
+    }
+
+    /// From here on other outputs can share what was written to this one, which is complete. That it
+    /// cannot be had is no error.
+    pub fn remember(&self, output: &Path) {
+        let _ = contents::open(output).and_then(|output| self.try_remember(&output));
+    }
+
+    fn try_remember(&self, output: &File) -> io::Result<()> {
+        let mut kept = self.kept();
+        let Some(written) = kept.written.remove(&output.metadata()?.ino()) else {
+            return Ok(());
+        };
+        for run in written.chunk_by(|one, next| one.1 + self.block == next.1) {
+            let (start, first) = (kept.end, run[0].1);
+            clone_range(output, first, run.len() as u64 * self.block, &self.file, start)?;
+            kept.blocks.extend(run.iter().map(|(hash, at)| (*hash, start + (at - first))));
+            kept.end += run.len() as u64 * self.block;
+        }
+        kept.end = kept.end.next_multiple_of(START);
+        Ok(())
+    }
+
+    /// Makes the parts of `output` that hold unmodified pages of what is embedded, as its manifest says,
+    /// shared; it was written as a whole. Returns how many bytes are.
+    pub fn share_written(&self, output: &Path, manifest: &Manifest) -> io::Result<u64> {
+        let output = File::options().read(true).write(true).open(output)?;
+        let mut shared = 0;
+        let mut buffer = vec![0; PIECE];
+        for file in &manifest.files {
+            for memory in &file.memory {
+                let (Some(offset), Some(stored_at)) = (memory.file_offset, memory.stored_at) else {
+                    continue;
+                };
+                let mut done = 0;
+                while done < memory.size {
+                    let len = (memory.size - done).min(PIECE as u64);
+                    let bytes = &mut buffer[..len as usize];
+                    output.read_exact_at(bytes, stored_at + done)?;
+                    let ranges =
+                        self.share(&file.path, offset + done, bytes, &output, stored_at + done);
+                    shared += ranges.iter().map(|range| range.end - range.start).sum::<u64>();
+                    done += len;
+                }
+            }
+        }
+        Ok(shared)
+    }
+}
+
+impl Sharing for Pool {
+    fn share(
+        &self,
+        file: &Path,
+        offset: u64,
+        bytes: &[u8],
+        output: &File,
+        at: u64,
+    ) -> Vec<Range<u64>> {
+        let mut shared = Vec::new();
+        if !at.abs_diff(offset).is_multiple_of(self.block) {
+            return shared;
+        }
+        let Some(kept) = self.keep(file) else {
+            return shared;
+        };
+        let len = (bytes.len() as u64).min((kept.end - kept.start).saturating_sub(offset));
+        // Whole blocks only.
+        let first = offset.next_multiple_of(self.block) - offset;
+        let end = ((offset + len) & !(self.block - 1)).saturating_sub(offset);
+        let same = |buffer: &mut Vec<u8>, range: &Range<u64>| -> io::Result<Vec<Range<u64>>> {
+            buffer.resize((range.end - range.start) as usize, 0);
+            self.file.read_exact_at(buffer, kept.start + offset + range.start)?;
+            Ok(equal_blocks(&bytes[range.start as usize..range.end as usize], buffer, self.block))
+        };
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        let mut buffer = Vec::new();
+        for start in (first..end).step_by(PIECE) {
+            let piece = start..end.min(start + PIECE as u64);
+            let Ok(equal) = same(&mut buffer, &piece) else {
+                return shared;
+            };
+            for run in equal {
+                let run = start + run.start..start + run.end;
+                match runs.last_mut() {
+                    Some(last) if last.end == run.start => last.end = run.end,
+                    _ => runs.push(run),
+                }
+            }
+        }
+        for run in runs {
+            let (from, len) = (kept.start + offset + run.start, run.end - run.start);
+            // What cannot be cloned is written.
+            if clone_range(&self.file, from, len, output, at + run.start).is_ok() {
+                shared.push(run);
+            }
+        }
+        shared
+    }
+
+    fn share_repeated(&self, bytes: &[u8], output: &File, at: u64) -> Vec<Range<u64>> {
+        let Ok(inode) = output.metadata().map(|output| output.ino()) else {
+            return Vec::new();
+        };
+        let first = (at.next_multiple_of(self.block) - at) as usize;
+        let blocks = bytes.get(first..).unwrap_or_default().chunks_exact(self.block as usize);
+        let mut written = Vec::new();
+        // Where in the pool each run is, and where in `bytes`.
+        let mut runs: Vec<(u64, Range<u64>)> = Vec::new();
+        let mut there = vec![0; self.block as usize];
+        for (index, block) in blocks.enumerate() {
+            let start = first as u64 + index as u64 * self.block;
+            let mut hash = DefaultHasher::new();
+            block.hash(&mut hash);
+            let hash = hash.finish();
+            let known = self.kept().blocks.get(&hash).copied();
+            let same =
+                |from: &u64| self.file.read_exact_at(&mut there, *from).is_ok() && there == block;
+            let Some(from) = known.filter(same) else {
+                written.push((hash, at + start));
+                continue;
+            };
+            match runs.last_mut() {
+                Some((of, run)) if run.end == start && *of + (run.end - run.start) == from => {
+                    run.end += self.block;
+                }
+                _ => runs.push((from, start..start + self.block)),
+            }
+        }
+        self.kept().written.entry(inode).or_default().extend(written);
+        let cloned = |(from, run): &(u64, Range<u64>)| {
+            clone_range(&self.file, *from, run.end - run.start, output, at + run.start).is_ok()
+        };
+        runs.into_iter().filter(cloned).map(|(_, run)| run).collect()
+    }
+}
+
+/// Whether what is wanted can be had for files in `dir`.
+pub fn check(dir: &Path, wanted: Reflink) -> Result<()> {
+    unnamed(dir, wanted).map(drop)
+}
+
+/// A file without a name in `dir` and the unit in which its blocks can be shared, if they are to be.
+fn unnamed(dir: &Path, wanted: Reflink) -> Result<Option<(File, u64)>> {
+    match (wanted, try_unnamed(dir, wanted)) {
+        (_, Ok(found)) => Ok(found),
+        (Reflink::Always, Err(source)) => Err(Error::NoReflinks(dir.to_owned(), source)),
+        (_, Err(_)) => Ok(None),
+    }
+}
+
+fn try_unnamed(dir: &Path, wanted: Reflink) -> io::Result<Option<(File, u64)>> {
+    if wanted == Reflink::Never {
+        return Ok(None);
+    }
+    let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(CWD, dir, flags, Mode::RUSR)?);
+    let block = rustix::fs::fstatfs(&file)?.f_bsize;
+    let block = u64::try_from(block).unwrap_or(PAGE).max(PAGE);
+    if !block.is_power_of_two() || block > START {
+        return Err(io::Error::other("its blocks are of an odd size"));
+    }
+    // Whether it can: a block of this very file.
+    file.write_all_at(&vec![1; block as usize], 0)?;
+    clone_range(&file, 0, block, &file, START)?;
+    file.set_len(0)?;
+    Ok(Some((file, block)))
+}
+
+/// Runs of whole blocks in which two pieces of the same length do not differ.
+fn equal_blocks(one: &[u8], other: &[u8], block: u64) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    let blocks = one.chunks(block as usize).zip(other.chunks(block as usize));
+    for (index, _) in blocks.enumerate().filter(|(_, (one, other))| one == other) {
+        let start = index as u64 * block;
+        match runs.last_mut() {
+            Some(last) if last.end == start => last.end += block,
+            _ => runs.push(start..start + block),
+        }
+    }
+    runs
+}
+
+/// Makes `len` bytes of `to` blocks that it shares with `from`; up to the end of that if `len` is 0.
+fn clone_range(from: &File, offset: u64, len: u64, to: &File, at: u64) -> io::Result<()> {
+    let range = libc::file_clone_range {
+        src_fd: from.as_raw_fd().into(),
+        src_offset: offset,
+        src_length: len,
+        dest_offset: at,
+    };
+    // SAFETY: the kernel reads this structure, and both files are open.
+    match unsafe { libc::ioctl(to.as_raw_fd(), libc::FICLONERANGE, &range) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_equal_blocks() {
+        let one: Vec<u8> = (0..10).flat_map(|block| [block; 8]).collect();
+        let mut other = one.clone();
+        other[3 * 8 + 7] ^= 1;
+        other[9 * 8] ^= 1;
+        assert_eq!(equal_blocks(&one, &other, 8), [0..24, 32..72]);
+        assert_eq!(equal_blocks(&one, &one, 8), [0..80]);
+        assert_eq!(equal_blocks(&one[..0], &one[..0], 8), []);
+    }
+
+    /// Wherever this runs: either nothing is shared, or what is, is the same.
+    #[test]
+    fn what_is_shared_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..40u8).flat_map(|block| [block; 4096]).collect();
+        std::fs::write(dir.path().join("library"), &bytes).unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let Some(pool) = Pool::open(&tree, Reflink::Auto).unwrap() else {
+            assert!(matches!(Pool::open(&tree, Reflink::Always), Err(Error::NoReflinks(..))));
+            return;
+        };
+        let mut wanted = bytes.clone();
+        wanted[20 * 4096] ^= 1;
+        let output = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(dir.path().join("output"))
+            .unwrap();
+        let library = Path::new("/library");
+        let shared = pool.share(library, 4096, &wanted[4096..], &output, 8192);
+        assert_eq!(shared, [0..19 * 4096, 20 * 4096..39 * 4096]);
+        let mut there = vec![0; 19 * 4096];
+        output.read_exact_at(&mut there, 8192).unwrap();
+        assert_eq!(there, wanted[4096..20 * 4096]);
+        assert_eq!(pool.share(library, 4097, &wanted[4097..], &output, 8192), []);
+    }
+}
