@@ -57,6 +57,9 @@ pub enum Error {
     /// Some originals could not be put back.
     #[error("{path}: {count} program(s) were not restored, see above; repair what is said there and run it again", path = .0.display(), count = .1)]
     NotRestored(PathBuf, usize),
+    /// No ext4 image of a directory can be made.
+    #[error("{path}: an ext4 image of it cannot be made: {why}; or leave out --image-chunks", path = .0.display(), why = .1)]
+    Ext4Image(PathBuf, String),
     /// A pattern of `--exclude`.
     #[error("--exclude: {0}")]
     Pattern(#[from] globset::Error),

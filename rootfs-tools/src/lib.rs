@@ -5,17 +5,22 @@
 
 pub mod backup;
 pub mod cache;
+pub mod chunks;
 pub mod contents;
 pub mod convert;
 pub mod copy_tree;
 mod error;
+pub mod ext4_image;
 pub mod failure;
 pub mod find;
+pub mod holes;
 pub mod journal;
 pub mod lock;
 pub mod measure;
 pub mod metadata;
+pub mod originals;
 pub mod path_text;
+pub mod physical;
 pub mod plan;
 pub mod recover;
 pub mod replace;

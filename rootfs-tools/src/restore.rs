@@ -38,10 +38,12 @@ pub struct Outcome {
 
 /// Where the originals of a run are.
 #[derive(Clone, Debug)]
-enum Kept {
+pub(crate) enum Kept {
+    /// A directory.
     Backup(PathBuf),
     /// Another tree, which stays as it is.
     Source(PathBuf),
+    /// They are lost.
     Nowhere,
 }
 
@@ -54,7 +56,7 @@ pub fn restore(options: &Options) -> Result<Outcome> {
     let _lock = Lock::exclusive(&tree.path)?;
     journal::read(&tree.path)?;
     let (mut journal, records) = Journal::open(&tree.path)?;
-    let steps = steps(&records, options);
+    let steps = steps(&records, options.backup.as_deref());
     recover::remove_work(&tree, &records)?;
     let mut outcome = Outcome::default();
     let mut without = 0;
@@ -89,7 +91,10 @@ pub fn restore(options: &Options) -> Result<Outcome> {
 }
 
 /// Replacements to be undone, the latest first, each with where its original is.
-fn steps<'a>(records: &'a [Record], options: &Options) -> Vec<(&'a Replacement, Kept)> {
+pub(crate) fn steps<'a>(
+    records: &'a [Record],
+    backup: Option<&Path>,
+) -> Vec<(&'a Replacement, Kept)> {
     let mut kept = Kept::Nowhere;
     let mut steps = Vec::new();
     for record in records {
@@ -100,8 +105,8 @@ fn steps<'a>(records: &'a [Record], options: &Options) -> Vec<(&'a Replacement, 
                     (None, Some(backup)) => Kept::Backup(backup.clone()),
                     (None, None) => Kept::Nowhere,
                 };
-                if let (Kept::Backup(_), Some(now)) = (&kept, &options.backup) {
-                    kept = Kept::Backup(now.clone());
+                if let (Kept::Backup(_), Some(now)) = (&kept, backup) {
+                    kept = Kept::Backup(now.to_owned());
                 }
             }
             Record::Replace(replacement) => steps.push((replacement, kept.clone())),
