@@ -6,6 +6,8 @@ mod converts;
 mod guest;
 mod killed;
 mod malicious;
+mod measures;
+mod pages;
 mod reports;
 mod snapshot;
 mod steps;
@@ -27,5 +29,7 @@ fn main() -> Result<ExitCode> {
     caches::add(&mut cases);
     malicious::add(&mut cases);
     reports::add(&mut cases);
+    measures::add(&mut cases);
+    pages::add(&mut cases);
     Ok(cases.run(&arguments))
 }

@@ -70,14 +70,14 @@ pub fn key(name: &str) -> String {
 
 /// A number of bytes, briefly, for charts.
 pub fn brief_bytes(bytes: f64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut value = bytes;
     let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
         unit += 1;
     }
-    let digits = if unit == 0 || value >= 100.0 { 0 } else { 1 };
+    let digits = usize::from(value < 100.0 && value.fract() >= 0.05);
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn bytes_in_brief() {
-        let texts = [0.0, 1023.0, 1536.0, 200.0 * 1024.0, 3e15].map(brief_bytes);
-        assert_eq!(texts, ["0 B", "1023 B", "1.5 KiB", "200 KiB", "2728 TiB"]);
+        let texts = [0.0, 999.0, 1536.0, 1e7, 234_567.0, 3e15].map(brief_bytes);
+        assert_eq!(texts, ["0 B", "999 B", "1.5 kB", "10 MB", "235 kB", "3000 TB"]);
     }
 
     #[test]

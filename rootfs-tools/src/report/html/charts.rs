@@ -26,7 +26,7 @@ const BAR: u32 = 20;
 const GAP: u32 = 14;
 /// Left of the bars for their names, right of them for the last one's number.
 const NAMES: u32 = 250;
-const NUMBERS: u32 = 90;
+const NUMBERS: u32 = 140;
 /// Above and below them.
 const MARGIN: u32 = 8;
 const AXIS: u32 = 34;
@@ -139,7 +139,7 @@ pub fn growths(times: &[f64]) -> String {
     let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
         return String::new();
     };
-    let (from, to) = (least.min(1.0).max(0.01), most.max(10.0));
+    let (from, to) = (least.min(1.0).max(0.01), most.max(10.0) * 1.1);
     draw(380, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(MARGIN)
