@@ -40,8 +40,8 @@ pub struct Arguments {
     /// for that
     #[arg(long)]
     chunks: bool,
-    /// Count them over an ext4 image of the tree, too, made by mkfs.ext4 in $TMPDIR, where as much room
-    /// as for a copy of the tree is needed (two, where the originals are in a backup directory)
+    /// Count those of ext4 images of the tree, before and after, made by mkfs.ext4 in $TMPDIR, where as
+    /// much room as for a copy of the tree is needed (two, where the originals are in a backup directory)
     #[arg(long)]
     image_chunks: bool,
     /// Compare with the statically linked programs in these directories, by file name, also with
