@@ -2,12 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use statify::manifest::hex;
+
+use crate::holes;
 
 /// Opens a regular file to read, without leaving a trace in its time of access where that is allowed,
 /// and not through a link.
@@ -77,17 +79,7 @@ fn copy_data(mut from: &File, mut to: &File) -> io::Result<()> {
     let len = from.metadata()?.len();
     to.set_len(len)?;
     let mut at = 0;
-    while at < len {
-        let start = match rustix::fs::seek(from, rustix::fs::SeekFrom::Data(at)) {
-            Ok(start) => start,
-            // Nothing but a hole is left.
-            Err(Errno::NXIO) => break,
-            // The file system knows of no holes.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
-            Err(errno) => return Err(errno.into()),
-        };
-        let end = rustix::fs::seek(from, rustix::fs::SeekFrom::Hole(start)).unwrap_or(len);
-        let end = if end > start { end.min(len) } else { len };
+    while let Some(Range { start, end }) = holes::next_data(from, at, len)? {
         from.seek(SeekFrom::Start(start))?;
         to.seek(SeekFrom::Start(start))?;
         let copied = io::copy(&mut from.take(end - start), &mut to)?;

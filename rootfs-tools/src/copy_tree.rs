@@ -38,7 +38,7 @@ pub fn copy(
         Begin::Io(error) => failed(error),
         Begin::Other(error) => error,
     })?;
-    copy_into(from, &partial)?;
+    copy_into(from, &partial, |_| None)?;
     begin_journal(&partial)?;
     let root = Metadata::of(&from.path).map_err(Error::file("read", &from.path))?;
     root.give_to(&partial, Contents::Same).map_err(failed)?;
@@ -100,7 +100,9 @@ fn begin(partial: &Path, out: &Path) -> Result<Lock, Begin> {
     }
 }
 
-fn copy_into(from: &Tree, to: &Path) -> Result<()> {
+/// Copies what is in the tree into the directory `to`. For a file for whose path from ROOT on `instead`
+/// names another one, that is copied.
+pub fn copy_into(from: &Tree, to: &Path, instead: impl Fn(&Path) -> Option<PathBuf>) -> Result<()> {
     let mut first_names: HashMap<FileId, PathBuf> = HashMap::new();
     let mut directories = Vec::new();
     for entry in tree::walk(from)? {
@@ -113,9 +115,11 @@ fn copy_into(from: &Tree, to: &Path) -> Result<()> {
         }
         let inside = entry.path().strip_prefix(&from.path).unwrap_or(entry.path());
         let path = to.join(inside);
-        let read = |source| Error::File { path: entry.path().to_owned(), what: "read", source };
+        let other = instead(&Path::new("/").join(inside));
+        let source = other.as_deref().unwrap_or(entry.path());
+        let read = |error| Error::File { path: source.to_owned(), what: "read", source: error };
         let stat = entry.path().symlink_metadata().map_err(read)?;
-        let metadata = Metadata::of(entry.path()).map_err(read)?;
+        let metadata = Metadata::of(source).map_err(read)?;
         if stat.is_dir() {
             DirBuilder::new().mode(0o700).create(&path).map_err(Error::file("written", &path))?;
             directories.push((path, metadata));
@@ -128,7 +132,7 @@ fn copy_into(from: &Tree, to: &Path) -> Result<()> {
             }
             first_names.insert(tree::id(&stat), path.clone());
         }
-        make(entry.path(), &stat, &path).map_err(Error::file("written", &path))?;
+        make(source, &stat, &path).map_err(Error::file("written", &path))?;
         metadata.give_to(&path, Contents::Same).map_err(Error::file("written", &path))?;
     }
     // What comes into a directory changes its times, so they are set last, the innermost first.

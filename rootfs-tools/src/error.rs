@@ -80,6 +80,9 @@ pub enum Error {
     /// `--reflink always`.
     #[error("{path}: files cannot share blocks on its file system ({source}); give --reflink auto, or take one that can, such as btrfs or XFS", path = .0.display(), source = .1)]
     NoReflinks(PathBuf, #[source] io::Error),
+    /// No ext4 image of a directory can be made.
+    #[error("{path}: an ext4 image of it cannot be made: {why}; or leave out --image-chunks", path = .0.display(), why = .1)]
+    Ext4Image(PathBuf, String),
     /// The places for what is not finished cannot be written to any more.
     #[error("{path}: it cannot be written: {source}; every program is either the original or the complete converted one: repair this and run the same command again, which goes on where this one ended", path = .path.display())]
     Stopped {

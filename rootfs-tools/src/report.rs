@@ -3,6 +3,9 @@
 
 pub mod csv;
 pub mod figures;
+pub mod html;
+pub mod measured;
+pub mod statics;
 pub mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +21,7 @@ use crate::measure;
 use crate::path_text;
 use crate::tree::Tree;
 use figures::{Growth, Table};
+use measured::{ChunkTable, Measured, Physical, Wanted};
 
 /// The upper ends of the classes of growth, in times.
 const CLASSES: [u64; 9] = [2, 5, 10, 20, 50, 100, 200, 500, 1000];
@@ -46,6 +50,14 @@ pub struct Report {
     pub left: BTreeMap<String, u64>,
     /// The whole tree.
     pub image: Image,
+    /// Why nothing can be measured of the originals, if so.
+    pub originals_missing: Option<String>,
+    /// Chunks, cut for each file, if they were asked for.
+    pub chunks: Option<ChunkTable>,
+    /// Chunks, cut over an ext4 image of the tree, if they were asked for.
+    pub image_chunks: Option<ChunkTable>,
+    /// Table 2, if static programs were given to compare with.
+    pub statics: Option<statics::Table>,
 }
 
 /// A converted program.
@@ -67,7 +79,7 @@ pub struct Program {
 }
 
 /// An embedded library.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Library {
     /// Its path in the tree.
     pub path: String,
@@ -75,6 +87,8 @@ pub struct Library {
     pub programs: usize,
     /// Bytes of it in all programs together.
     pub embedded: u64,
+    /// How much that is of all that is embedded besides the programs, in percent.
+    pub percent: f64,
 }
 
 /// Programs that grew alike.
@@ -110,18 +124,25 @@ pub struct Image {
     pub apparent_times: f64,
     /// The same of what the file system counts.
     pub allocated_times: f64,
+    /// Its blocks, what files share counting once.
+    pub physical: Physical,
 }
 
 /// Reads the journal of the tree `root`, and measures it.
-pub fn read(root: &Path) -> Result<Report> {
+pub fn read(root: &Path, wanted: &Wanted) -> Result<Report> {
     let tree = Tree::open(root)?;
     let records = journal::read(&tree.path)?;
     let now = measure::tree(&tree)?;
-    Ok(of(tree.path, &records, now))
+    let measured = measured::measure(&tree, &records, &in_place(&records), wanted)?;
+    let mut report = of(tree.path, &records, now, measured);
+    if !wanted.statics.is_empty() {
+        report.statics = Some(statics::table(&report.programs, &statics::find(&wanted.statics)?));
+    }
+    Ok(report)
 }
 
-/// What the records say of a tree that takes up `now`.
-pub fn of(root: PathBuf, records: &[Record], now: Size) -> Report {
+/// What the records say of a tree that takes up `now`, and what was measured of it.
+pub fn of(root: PathBuf, records: &[Record], now: Size, measured: Measured) -> Report {
     let replaced = in_place(records);
     let programs: Vec<Program> = replaced.iter().map(|replacement| program(replacement)).collect();
     let growths = |programs: &[&Program]| {
@@ -161,7 +182,12 @@ pub fn of(root: PathBuf, records: &[Record], now: Size) -> Report {
             converted: now,
             apparent_times: figures::times(now.apparent, original.apparent),
             allocated_times: figures::times(now.allocated, original.allocated),
+            physical: measured.physical,
         },
+        originals_missing: measured.originals_missing,
+        chunks: measured.chunks,
+        image_chunks: measured.image_chunks,
+        statics: None,
         programs,
     }
 }
@@ -219,8 +245,13 @@ fn libraries(replaced: &[&Replacement]) -> Vec<Library> {
         *programs += 1;
         *embedded += file.stored;
     }
-    let library =
-        |(path, (programs, embedded)): (&str, _)| Library { path: path.into(), programs, embedded };
+    let total: u64 = all.values().map(|(_, embedded)| embedded).sum();
+    let library = |(path, (programs, embedded)): (&str, _)| Library {
+        path: path.into(),
+        programs,
+        embedded,
+        percent: 100.0 * figures::times(embedded, total),
+    };
     let mut libraries: Vec<_> = all.into_iter().map(library).collect();
     libraries.sort_by(|a, b| b.embedded.cmp(&a.embedded).then_with(|| a.path.cmp(&b.path)));
     libraries
@@ -325,7 +356,7 @@ mod tests {
             Record::Replaced { id: 4 },
         ];
         let now = Size { files: 3, apparent: 6000, allocated: 8192 };
-        let report = of("/r".into(), &records, now);
+        let report = of("/r".into(), &records, now, Measured::default());
         let names: Vec<_> = report.programs.iter().map(|program| &program.names[0]).collect();
         assert_eq!(names, ["/bin/a", "/bin/b"]);
         let table = &report.table;

@@ -43,6 +43,7 @@ pub(crate) enum Kept {
     Backup(PathBuf),
     /// In another tree, which stays as it is.
     Source(PathBuf),
+    /// They are lost.
     Nowhere,
 }
 

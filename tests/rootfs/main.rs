@@ -10,8 +10,10 @@ mod dry_run;
 mod guest;
 mod killed;
 mod malicious;
+mod measures;
 mod object_store;
 mod options;
+mod pages;
 mod progress;
 mod reflinks;
 mod reports;
@@ -42,5 +44,7 @@ fn main() -> Result<ExitCode> {
     reflinks::add(&mut cases);
     dry_run::add(&mut cases);
     progress::add(&mut cases);
+    measures::add(&mut cases);
+    pages::add(&mut cases);
     Ok(cases.run(&arguments))
 }

@@ -1,11 +1,18 @@
 //! `rootfs-tools report`.
 
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rootfs_tools::report::{self, Report, csv, text};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use rootfs_tools::Error;
+use rootfs_tools::report::csv::Table;
+use rootfs_tools::report::measured::Wanted;
+use rootfs_tools::report::{self, Report, csv, html, text};
+use tempfile::TempDir;
 
 use crate::{Failure, Verdict};
-use statify::command_line;
+use statify::{command_line, interrupt};
 
 /// Say what a conversion cost
 #[derive(Debug, clap::Args)]
@@ -16,37 +23,119 @@ pub struct Arguments {
     /// Print it as JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print a line for each program, as CSV
+    /// Print a table as CSV; that of the programs if none is named
+    #[arg(
+        long,
+        value_name = "TABLE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = Table::ALL[0].1,
+        value_parser = PossibleValuesParser::new(Table::ALL.map(|(_, name)| name)).map(table)
+    )]
+    csv: Option<Table>,
+    /// Write it as a web page with charts, besides
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Count the unique chunks of 4, 16, 64 and 256 KiB in all files, before and after, which are read
+    /// for that
     #[arg(long)]
-    csv: bool,
+    chunks: bool,
+    /// Count those of ext4 images of the tree, before and after, made by mkfs.ext4 in $TMPDIR, where as
+    /// much room as for a copy of the tree is needed (two, where the originals are in a backup directory)
+    #[arg(long)]
+    image_chunks: bool,
+    /// Compare with the statically linked programs in these directories, by file name, also with
+    /// `-static` or `.static` behind it
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    compare_static: Vec<PathBuf>,
+}
+
+fn table(name: String) -> Table {
+    let known = Table::ALL.into_iter().find(|(_, known)| *known == name);
+    known.expect("clap lets only these through").0
 }
 
 /// Prints it.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let report = report::read(&arguments.root)?;
+    let scratch = arguments.image_chunks.then(scratch).transpose()?;
+    let report = report::read(
+        &arguments.root,
+        &Wanted {
+            chunks: arguments.chunks,
+            image: scratch.as_ref().map(|dir| dir.path().to_owned()),
+            statics: arguments.compare_static.clone(),
+        },
+    )?;
+    if let Some(scratch) = scratch {
+        let path = scratch.path().to_owned();
+        scratch.close().map_err(Error::file("removed", &path))?;
+    }
+    if let Some(path) = &arguments.html {
+        write_file(path, html::html(&report).as_bytes())?;
+    }
     if arguments.json {
         command_line::print(json(&report)?)?;
-    } else if arguments.csv {
-        command_line::print(csv::csv(&report))?;
+    } else if let Some(table) = arguments.csv {
+        command_line::print(csv::csv(&report, table))?;
     } else {
         command_line::print(text::text(&report))?;
     }
     Ok(Verdict::Good)
 }
 
-/// Writes all three into a directory.
+/// A directory for what is not to stay, whatever ends the run but SIGKILL.
+fn scratch() -> Result<TempDir, Failure> {
+    let parent = std::env::temp_dir();
+    let dir = tempfile::Builder::new().prefix("rootfs-tools-").tempdir_in(&parent);
+    let dir = dir.map_err(Error::file("written", &parent))?;
+    let path = dir.path().to_owned();
+    interrupt::clean_up_on_signals(move || {
+        // What is being copied meanwhile may come in behind; without its directory nothing does.
+        for _ in 0..100 {
+            match std::fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {}
+                _ => break,
+            }
+        }
+        std::process::exit(1);
+    })?;
+    Ok(dir)
+}
+
+/// Writes all of it into a directory.
 pub fn write(root: &Path, dir: &Path) -> Result<(), Failure> {
-    let report = report::read(root)?;
-    std::fs::create_dir_all(dir).map_err(rootfs_tools::Error::file("written", dir))?;
-    let files = [
-        ("report.txt", text::text(&report).into_bytes()),
-        ("report.json", json(&report)?.into_bytes()),
-        ("report.csv", csv::csv(&report)),
-    ];
-    for (name, bytes) in files {
-        let path = dir.join(name);
-        std::fs::write(&path, bytes).map_err(rootfs_tools::Error::file("written", &path))?;
+    let report = report::read(root, &Wanted::default())?;
+    std::fs::create_dir_all(dir).map_err(Error::file("written", dir))?;
+    write_file(&dir.join("report.txt"), text::text(&report).as_bytes())?;
+    write_file(&dir.join("report.json"), json(&report)?.as_bytes())?;
+    write_file(&dir.join("report.html"), html::html(&report).as_bytes())?;
+    for (table, name) in Table::ALL {
+        let name = match table {
+            Table::Programs => "report.csv".to_owned(),
+            // Nobody has asked for these.
+            Table::Chunks | Table::Statics => continue,
+            _ => format!("report-{name}.csv"),
+        };
+        write_file(&dir.join(name), &csv::csv(&report, table))?;
     }
+    Ok(())
+}
+
+/// Makes a file, or replaces it, when it is complete. Into what is no file, such as a pipe, it writes.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let known = path.canonicalize();
+    let path = known.as_deref().unwrap_or(path);
+    if path.metadata().is_ok_and(|stat| !stat.is_file()) {
+        return Ok(std::fs::write(path, bytes).map_err(Error::file("written", path))?);
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".rootfs-tools-").permissions(std::fs::Permissions::from_mode(0o666));
+    let made = builder.tempfile_in(parent.unwrap_or(Path::new("."))).and_then(|mut new| {
+        new.write_all(bytes)?;
+        Ok(new.persist(path)?)
+    });
+    made.map_err(Error::file("written", path))?;
     Ok(())
 }
 

@@ -6,6 +6,8 @@ use comfy_table::{CellAlignment, Table as Grid, presets};
 
 use super::Report;
 use super::figures::{Growth, Named, Table, thousands};
+use super::measured::ChunkTable;
+use super::statics::{self, Pair, Sizes};
 
 /// Libraries that are listed.
 const LIBRARIES: usize = 20;
@@ -22,6 +24,24 @@ pub fn text(report: &Report) -> String {
     if !report.programs.is_empty() {
         let _ = writeln!(text, "Growth\n{}\n", distribution(report));
         let _ = writeln!(text, "Libraries by bytes embedded\n{}\n", libraries(report));
+    }
+    for (cut, table) in
+        [("cut per file", &report.chunks), ("over an ext4 image", &report.image_chunks)]
+    {
+        if let Some(table) = table {
+            let _ = writeln!(text, "Unique chunks, {cut}\n{}\n", chunks(table));
+        }
+    }
+    if let Some(table) = &report.statics {
+        let _ = writeln!(
+            text,
+            "Programs that are also linked statically (bytes)\n{}\n",
+            table_2(table)
+        );
+    }
+    if let Some(sentence) = &report.originals_missing {
+        let sentence = statify::names::printable(sentence);
+        let _ = writeln!(text, "Nothing is known of the original files: {sentence}\n");
     }
     let _ = writeln!(text, "Not converted\n{}", failures(report));
     let left: Vec<_> = report.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
@@ -81,6 +101,77 @@ fn image(report: &Report) -> Grid {
         ("blocks on this file system", before.allocated, after.allocated),
     ] {
         grid.add_row(row(name, &Growth::new(before, after)));
+    }
+    let physical = &image.physical;
+    if let Some(converted) = physical.converted {
+        grid.add_row([
+            "what is shared counted once".into(),
+            maybe(physical.original),
+            thousands(converted),
+            maybe_times(physical.times),
+        ]);
+    }
+    grid
+}
+
+/// A number, or a dash where it is not known.
+fn maybe(number: Option<u64>) -> String {
+    number.map_or("-".into(), thousands)
+}
+
+fn maybe_times(number: Option<f64>) -> String {
+    number.map_or("-".into(), times)
+}
+
+fn chunks(table: &ChunkTable) -> Grid {
+    let mut grid = grid([
+        "chunk size",
+        "original",
+        "converted",
+        "increase",
+        "original bytes",
+        "converted bytes",
+        "increase",
+    ]);
+    for row in &table.sizes {
+        grid.add_row([
+            format!("{} KiB", row.size >> 10),
+            maybe(row.original.map(|unique| unique.unique_chunks)),
+            thousands(row.converted.unique_chunks),
+            maybe_times(row.chunk_times),
+            maybe(row.original.map(|unique| unique.unique_bytes)),
+            thousands(row.converted.unique_bytes),
+            maybe_times(row.byte_times),
+        ]);
+    }
+    if table.unread > 0 {
+        grid.add_row([format!("without {} files that cannot be read", table.unread)]);
+    }
+    grid
+}
+
+fn table_2(table: &statics::Table) -> Grid {
+    let mut grid = grid(["", "dynamic", "static", "", "converted", "", "of static"]);
+    let mut add = |name: String, sizes: &Sizes| {
+        grid.add_row([
+            name,
+            thousands(sizes.dynamic),
+            thousands(sizes.linked),
+            times(sizes.static_times),
+            thousands(sizes.converted),
+            times(sizes.converted_times),
+            times(sizes.converted_over_static),
+        ]);
+    };
+    for Pair { name, sizes, .. } in &table.programs {
+        add(name.clone(), sizes);
+    }
+    add(format!("total of {}", table.programs.len()), &table.total);
+    add("average".into(), &table.average);
+    for (what, pair) in [("maximum", &table.largest), ("minimum", &table.smallest)] {
+        if let Some(Pair { name, sizes, .. }) = pair {
+            add(format!("{what}: {name}"), sizes);
+        }
     }
     grid
 }

@@ -1,0 +1,123 @@
+//! The files of a converted tree, and of the tree as it was before: its programs' originals in the place
+//! of the converted ones, as far as they are kept.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::journal::record::{Record, Replacement};
+use crate::measure::BLOCK;
+use crate::restore::{self, Kept};
+use crate::tree::{self, Tree};
+use crate::{copy_tree, state};
+
+/// Where the originals of converted programs are.
+#[derive(Clone, Debug, Default)]
+pub struct Originals {
+    /// By each name, from ROOT on.
+    by_name: HashMap<PathBuf, PathBuf>,
+    /// The tree that all of them are in, if it is one.
+    source: Option<PathBuf>,
+}
+
+/// A tree's regular files, each once.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// As they are.
+    pub now: Vec<PathBuf>,
+    /// As they were, in the same order.
+    pub before: Option<Vec<PathBuf>>,
+    /// Bytes of blocks of everything else: directories, links, devices.
+    pub others: u64,
+}
+
+impl Originals {
+    /// Finds those of `replaced`; an error is a sentence that says what is not there.
+    pub fn find(records: &[Record], replaced: &[&Replacement]) -> Result<Self, String> {
+        let wanted: HashSet<u64> = replaced.iter().map(|replacement| replacement.id).collect();
+        let steps: Vec<_> = restore::steps(records, None)
+            .into_iter()
+            .filter(|(replacement, _)| wanted.contains(&replacement.id))
+            .collect();
+        let found = steps.par_iter().map(|(replacement, kept)| original(replacement, kept));
+        let found = found.collect::<Result<Vec<_>, _>>()?;
+        let by_name = steps.iter().zip(found).flat_map(|((replacement, _), path)| {
+            replacement.names.iter().map(move |name| (name.clone(), path.clone()))
+        });
+        let sources: HashSet<Option<&Path>> = steps
+            .iter()
+            .map(|(_, kept)| match kept {
+                Kept::Source(root) => Some(root.as_path()),
+                _ => None,
+            })
+            .collect();
+        let source = match sources.len() {
+            1 => sources.into_iter().next().flatten().map(Path::to_owned),
+            _ => None,
+        };
+        Ok(Self { by_name: by_name.collect(), source })
+    }
+
+    /// What was there in place of this file, a path from ROOT on, if it is another one.
+    fn instead(&self, inside: &Path) -> Option<PathBuf> {
+        self.by_name.get(inside).cloned()
+    }
+
+    /// A directory with the whole tree as it was. It is made in the directory `scratch` if there is none.
+    pub fn directory(&self, tree: &Tree, scratch: &Path) -> Result<PathBuf> {
+        if let Some(source) = &self.source {
+            return Ok(source.clone());
+        }
+        let dir = scratch.join("original");
+        std::fs::create_dir(&dir).map_err(Error::file("written", &dir))?;
+        copy_tree::copy_into(tree, &dir, |inside| self.instead(inside))?;
+        Ok(dir)
+    }
+}
+
+fn original(replacement: &Replacement, kept: &Kept) -> Result<PathBuf, String> {
+    let name = replacement.names[0].display();
+    let path = match (kept, &replacement.kept) {
+        (Kept::Source(root), Some(kept)) => root.join(kept.strip_prefix("/").unwrap_or(kept)),
+        (Kept::Backup(root), Some(kept)) => root.join(kept),
+        _ => return Err(format!("{name}: its original was not kept")),
+    };
+    match state::holds(&path, &replacement.original.sha256) {
+        Ok(true) => Ok(path),
+        Ok(false) => Err(format!(
+            "{name}: its original is not at {} any more, which was changed",
+            path.display()
+        )),
+        Err(error) => {
+            Err(format!("{name}: its original cannot be read at {}: {error}", path.display()))
+        }
+    }
+}
+
+/// Lists the files of the tree, but for what cannot be looked at.
+pub fn files(tree: &Tree, originals: Option<&Originals>) -> Result<Files> {
+    let mut files = Files { before: originals.map(|_| Vec::new()), ..Files::default() };
+    let mut seen = HashSet::new();
+    for entry in tree::walk(tree)?.filter_map(std::result::Result::ok) {
+        let Ok(stat) = entry.path().symlink_metadata() else {
+            continue;
+        };
+        if !stat.is_dir() && stat.nlink() > 1 && !seen.insert(tree::id(&stat)) {
+            continue;
+        }
+        if !stat.is_file() {
+            files.others += stat.blocks() * BLOCK;
+            continue;
+        }
+        if let (Some(before), Some(originals)) = (&mut files.before, originals) {
+            let inside = entry.path().strip_prefix(&tree.path).unwrap_or(entry.path());
+            let other = originals.instead(&Path::new("/").join(inside));
+            before.push(other.unwrap_or_else(|| entry.path().to_owned()));
+        }
+        files.now.push(entry.into_path());
+    }
+    Ok(files)
+}
