@@ -80,9 +80,12 @@ pub fn restore(options: &Options) -> Result<Outcome> {
         for (root, kept) in kept_files(&records, &steps, options) {
             backup::remove(&root, &kept, &tree).map_err(Error::file("removed", &root))?;
         }
+        // Before nobody knows them any more.
+        set_back_times(&tree, &records);
         drop(journal);
         journal::remove(&tree.path)?;
     }
+    // The journal was in ROOT.
     set_back_times(&tree, &records);
     match without {
         0 => Ok(outcome),
