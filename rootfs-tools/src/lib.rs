@@ -3,6 +3,7 @@
 //!
 //! [`convert::convert`] is a run, and reads as its phases; [`restore::restore`] undoes it.
 
+pub mod archive;
 pub mod backup;
 pub mod cache;
 pub mod contents;
@@ -15,6 +16,7 @@ pub mod journal;
 pub mod lock;
 pub mod measure;
 pub mod metadata;
+pub mod oci;
 pub mod path_text;
 pub mod plan;
 pub mod recover;

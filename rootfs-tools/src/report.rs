@@ -167,7 +167,7 @@ pub fn of(root: PathBuf, records: &[Record], now: Size) -> Report {
 }
 
 /// Replacements that are complete and neither undone nor followed by a later one.
-fn in_place(records: &[Record]) -> Vec<&Replacement> {
+pub fn in_place(records: &[Record]) -> Vec<&Replacement> {
     let ids = |wanted: fn(&Record) -> Option<u64>| -> BTreeSet<u64> {
         records.iter().filter_map(wanted).collect()
     };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rootfs_tools::archive::kind;
 use rootfs_tools::report::{self, Report, csv, text};
 
 use crate::{Failure, Verdict};
@@ -23,6 +24,9 @@ pub struct Arguments {
 
 /// Prints it.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    if kind::of(&arguments.root)?.is_some() {
+        return Err(rootfs_tools::Error::ArchiveReported(arguments.root.clone()).into());
+    }
     let report = report::read(&arguments.root)?;
     if arguments.json {
         command_line::print(json(&report)?)?;
@@ -34,9 +38,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     Ok(Verdict::Good)
 }
 
-/// Writes all three into a directory.
-pub fn write(root: &Path, dir: &Path) -> Result<(), Failure> {
-    let report = report::read(root)?;
+/// Writes all three into a directory, about the tree `root`, which is called `name`.
+pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
+    let report = Report { root: name.to_owned(), ..report::read(root)? };
     std::fs::create_dir_all(dir).map_err(rootfs_tools::Error::file("written", dir))?;
     let files = [
         ("report.txt", text::text(&report).into_bytes()),
