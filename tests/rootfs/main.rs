@@ -1,11 +1,14 @@
 //! What rootfs-tools does to a tree: a small guest, made of this machine's own programs.
 
+mod archives;
 mod bad_input;
 mod caches;
 mod converts;
 mod guest;
 mod killed;
 mod malicious;
+mod oci;
+mod packed;
 mod reports;
 mod snapshot;
 mod steps;
@@ -27,5 +30,7 @@ fn main() -> Result<ExitCode> {
     caches::add(&mut cases);
     malicious::add(&mut cases);
     reports::add(&mut cases);
+    archives::add(&mut cases);
+    oci::add(&mut cases);
     Ok(cases.run(&arguments))
 }

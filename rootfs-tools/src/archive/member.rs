@@ -76,6 +76,17 @@ pub struct Members<R> {
     ended: bool,
 }
 
+/// How an archive ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// So many zeros are its last bytes.
+    pub zeros: u64,
+    /// There was nothing else behind the last member.
+    pub is_plain: bool,
+    /// All bytes of the archive.
+    pub size: u64,
+}
+
 /// The contents of the current member.
 #[derive(Debug)]
 pub struct Contents<'a, R>(&'a mut Members<R>);
@@ -182,7 +193,8 @@ impl<R: Read> Members<R> {
         let mut records = self.global.clone();
         records.extend(std::mem::take(&mut member.records));
         let header = &member.header;
-        let given = |keys: &[&str]| keys.iter().find_map(|key| records.get(key)).map(<[u8]>::to_vec);
+        let given =
+            |keys: &[&str]| keys.iter().find_map(|key| records.get(key)).map(<[u8]>::to_vec);
         member.name = given(&["GNU.sparse.name", "path"])
             .or(long_name)
             .unwrap_or_else(|| header.path_bytes().into_owned());
@@ -275,14 +287,14 @@ impl<R: Read> Members<R> {
         Ok(())
     }
 
-    /// Passes on everything behind the last member but zeros at the end: returns how many of these there were,
-    /// and how large the archive was.
-    pub fn rest(&mut self, to: &mut impl Write) -> Result<(u64, u64)> {
+    /// Passes on everything behind the last member but zeros at the end.
+    pub fn rest(&mut self, to: &mut impl Write) -> Result<Rest> {
         let mut zeros = if self.ended { BLOCK as u64 } else { 0 };
+        let mut is_plain = true;
         let mut buffer = vec![0; 1 << 16];
         loop {
             let len = match self.input.read(&mut buffer) {
-                Ok(0) => return Ok((zeros, self.at)),
+                Ok(0) => return Ok(Rest { zeros, is_plain, size: self.at }),
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Fault::Read(error)),
@@ -291,8 +303,8 @@ impl<R: Read> Members<R> {
             if let Some(last) = buffer[..len].iter().rposition(|&byte| byte != 0) {
                 io::copy(&mut io::repeat(0).take(zeros), to).map_err(Fault::Write)?;
                 to.write_all(&buffer[..=last]).map_err(Fault::Write)?;
-                zeros = 0;
-                zeros += (len - last - 1) as u64;
+                zeros = (len - last - 1) as u64;
+                is_plain = false;
             } else {
                 zeros += len as u64;
             }
@@ -363,9 +375,9 @@ impl Member {
     /// The header of a member that is like this one, under the name `name`: with contents of `size`
     /// bytes, or another name of `link`.
     pub fn placed(&self, name: &[u8], size: u64, link: Option<&[u8]>) -> Vec<u8> {
-        let mut records = self.records.filter(|key| {
-            !is_of_contents(key) && !matches!(key, b"path" | b"linkpath")
-        });
+        let mut records = self
+            .records
+            .filter(|key| !is_of_contents(key) && !matches!(key, b"path" | b"linkpath"));
         let mut header = self.main(size);
         let bytes = header.as_mut_bytes();
         if self.kind == Kind::Directory {
@@ -416,9 +428,7 @@ fn without_contents(part: &[u8]) -> Vec<u8> {
     let size = header.entry_size().unwrap_or(0) as usize;
     let records = part.get(BLOCK..BLOCK + size).and_then(Records::parse).unwrap_or_default();
     let name = records.get("GNU.sparse.name");
-    let mut kept = records.filter(|key| {
-        !is_of_contents(key) && (name.is_none() || key != b"path")
-    });
+    let mut kept = records.filter(|key| !is_of_contents(key) && (name.is_none() || key != b"path"));
     if let Some(name) = name {
         kept.push("path", name);
     }

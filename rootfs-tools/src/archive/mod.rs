@@ -52,7 +52,7 @@ pub fn convert(
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot(options.root.clone()));
     }
-    let room = Room::make(out)?;
+    let room = Room::make(out, &options.root)?;
     let mut outcome = match kind {
         Kind::Tar => tarball::convert(options, &room, tell)?,
         Kind::Layout => oci::convert(options, &room, platform, tell)?,
@@ -75,7 +75,9 @@ pub fn convert_tree(
         Error::NotARoot(_, dirs) => Error::NotARoot(root(), dirs),
         Error::NoLoader(_, loader) => Error::NoLoader(root(), loader),
         Error::OtherArchitecture(_, machine) => Error::OtherArchitecture(root(), machine),
-        Error::Stopped { source, .. } | Error::File { source, .. } => Error::NotFinished(root(), source),
+        Error::Stopped { source, .. } | Error::File { source, .. } => {
+            Error::NotFinished(root(), source)
+        }
         other => other,
     })
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use super::fault::{Fault, Result};
-use super::member::{BLOCK, Members};
+use super::member::{BLOCK, Members, Rest};
 use crate::contents;
 
 /// What tar fills its archives up to (20 blocks) unless it is told otherwise.
@@ -39,9 +39,9 @@ pub fn repack(
         output.write_all(&addition.header).map_err(Fault::Write)?;
         contents_of(&file, size, &mut output)?;
     }
-    let (zeros, size) = members.rest(&mut output)?;
+    let Rest { zeros, is_plain, size } = members.rest(&mut output)?;
     let unchanged = changed.is_empty() && more.is_empty();
-    let fill = if unchanged {
+    let fill = if unchanged || !is_plain {
         zeros
     } else if size % RECORD == 0 {
         let end = output.len + 2 * BLOCK as u64;

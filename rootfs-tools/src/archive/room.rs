@@ -30,8 +30,8 @@ pub struct Room {
 }
 
 impl Room {
-    /// Makes it for the output `out`, which must not be there yet.
-    pub fn make(out: &Path) -> Result<Self> {
+    /// Makes it for the output `out`, which must not be there yet, nor lie in `root`.
+    pub fn make(out: &Path, root: &Path) -> Result<Self> {
         let absolute = std::path::absolute(out).map_err(Error::file("found", out))?;
         let parent = absolute.parent().unwrap_or(Path::new("/"));
         let parent = parent.canonicalize().map_err(Error::file("found", parent))?;
@@ -39,6 +39,10 @@ impl Room {
         let out = parent.join(name);
         if out.symlink_metadata().is_ok() {
             return Err(Error::Exists(out));
+        }
+        let root = root.canonicalize().map_err(Error::file("found", root))?;
+        if out.starts_with(&root) {
+            return Err(Error::Nested(out, root));
         }
         let (path, lock) = copy_tree::begin_partial(&out)?;
         *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.clone(), false));

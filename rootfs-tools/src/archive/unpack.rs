@@ -72,7 +72,8 @@ impl<'a> Unpacker<'a> {
         if member.kind == Kind::Other {
             return Ok(());
         }
-        let leads_out = || Fault::Member(member.shown(), "has a name that leads out of the archive");
+        let leads_out =
+            || Fault::Member(member.shown(), "has a name that leads out of the archive");
         let parts = components(&member.name).ok_or_else(leads_out)?;
         // A journal of somebody else's run is passed on, and not acted upon.
         if parts.first().is_some_and(|first| *first == STATE) {
@@ -91,7 +92,8 @@ impl<'a> Unpacker<'a> {
         if member.kind == Kind::Link {
             return self.link(member, &path, before);
         }
-        let is_kept = member.kind == Kind::Directory && before.as_ref().is_some_and(Metadata::is_dir);
+        let is_kept =
+            member.kind == Kind::Directory && before.as_ref().is_some_and(Metadata::is_dir);
         if let (Some(before), false) = (&before, is_kept) {
             remove(&path, before).map_err(failed)?;
         }
@@ -149,7 +151,8 @@ impl<'a> Unpacker<'a> {
     fn link(&mut self, member: &Member, path: &Path, before: Option<Metadata>) -> Result<()> {
         let wrong = |what| Fault::Member(member.shown(), what);
         let parts = components(&member.link);
-        let parts = parts.ok_or_else(|| wrong("is a hard link to a file outside of the archive"))?;
+        let parts =
+            parts.ok_or_else(|| wrong("is a hard link to a file outside of the archive"))?;
         let gone = || wrong("is a hard link to a file that is not there");
         let (&file, parents) = parts.split_last().ok_or_else(gone)?;
         let parent = self.tree.directory(&joined(parents)).map_err(|_| gone())?;

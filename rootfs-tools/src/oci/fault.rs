@@ -33,7 +33,9 @@ pub enum Fault {
     #[error("it has no image for {0}, but {1}; say with --platform which is meant")]
     NoImage(String, String),
     /// Several.
-    #[error("it has several images for {0}: {1}; copy the one that is meant into a layout of its own, as by `skopeo copy oci:DIR:NAME oci:NEW`")]
+    #[error(
+        "it has several images for {0}: {1}; copy the one that is meant into a layout of its own, as by `skopeo copy oci:DIR:NAME oci:NEW`"
+    )]
     Several(String, String),
 }
 

@@ -26,7 +26,12 @@ pub struct Image {
 }
 
 /// What images a layout has.
-fn images(layout: &Layout, index: &Value, depth: usize, found: &mut Vec<(Platform, Image)>) -> Result<()> {
+fn images(
+    layout: &Layout,
+    index: &Value,
+    depth: usize,
+    found: &mut Vec<(Platform, Image)>,
+) -> Result<()> {
     for descriptor in descriptors(index) {
         match kind(descriptor) {
             Kind::Index if depth < DEEPEST => {
@@ -40,7 +45,10 @@ fn images(layout: &Layout, index: &Value, depth: usize, found: &mut Vec<(Platfor
                 let config = layout.json(config)?;
                 let said = descriptor.get("platform").and_then(Platform::of);
                 if let Some(platform) = said.or_else(|| Platform::of(&config)) {
-                    found.push((platform, Image { descriptor: descriptor.clone(), manifest, config }));
+                    found.push((
+                        platform,
+                        Image { descriptor: descriptor.clone(), manifest, config },
+                    ));
                 }
             }
             _ => {}
@@ -122,7 +130,13 @@ impl Image {
     }
 
     /// Puts one more layer on top, with blob and contents of these digests.
-    pub fn add_layer(&mut self, blob: &Digest, size: u64, contents: &Digest, compression: Compression) {
+    pub fn add_layer(
+        &mut self,
+        blob: &Digest,
+        size: u64,
+        contents: &Digest,
+        compression: Compression,
+    ) {
         let layers = self.manifest.get("layers").and_then(Value::as_array);
         let last = layers.and_then(|layers| layers.last()?.get("mediaType")?.as_str());
         let media_type = media_type(last.unwrap_or_default(), compression);

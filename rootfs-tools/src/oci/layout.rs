@@ -69,7 +69,8 @@ impl Layout {
             return Err(Fault::Malformed(MARK.into(), "it has no imageLayoutVersion"));
         }
         for entry in walkdir::WalkDir::new(dir.join(BLOBS)).min_depth(2).max_depth(2) {
-            let entry = entry.map_err(|error| Fault::file("read", Path::new(BLOBS))(error.into()))?;
+            let entry =
+                entry.map_err(|error| Fault::file("read", Path::new(BLOBS))(error.into()))?;
             let inside = entry.path().strip_prefix(dir).unwrap_or(entry.path());
             let name = |path: Option<&Path>| Some(path?.file_name()?.to_str()?.to_owned());
             let digest = name(inside.parent())

@@ -33,13 +33,9 @@ pub fn convert(
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome> {
     let fault = |fault| Error::Image(options.root.clone(), fault);
-    let root = options.root.canonicalize().map_err(Error::file("found", &options.root))?;
-    if room.out.starts_with(&root) {
-        return Err(Error::Nested(room.out.clone(), root));
-    }
     tell(Event::Copying);
     let new = room.new();
-    layout::copy(&root, &new).map_err(fault)?;
+    layout::copy(&options.root, &new).map_err(fault)?;
     let mut layout = Layout::open(&new).map_err(fault)?;
     convert_layout(options, room, &mut layout, platform, tell)
 }

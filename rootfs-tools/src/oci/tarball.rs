@@ -55,10 +55,8 @@ pub fn convert(
     let mut layout = Layout::open(&dir).map_err(image)?;
     let outcome = super::convert_layout(options, room, &mut layout, platform, tell)?;
     let Changes { replaced, added } = layout.changes;
-    let changed: HashMap<u64, PathBuf> = replaced
-        .iter()
-        .filter_map(|path| Some((*numbers.get(path)?, dir.join(path))))
-        .collect();
+    let changed: HashMap<u64, PathBuf> =
+        replaced.iter().filter_map(|path| Some((*numbers.get(path)?, dir.join(path)))).collect();
     let mut more = Vec::new();
     for path in added.iter().filter(|path| !numbers.contains_key(*path)) {
         let file = dir.join(path);
@@ -104,6 +102,11 @@ fn unpack(
     let mut like = None;
     let mut number = 0;
     while let Some(member) = members.next()? {
+        // Links would lead those who read and add blobs elsewhere.
+        if !matches!(member.kind, Kind::File | Kind::Directory | Kind::Other) {
+            let what = "is neither a file nor a directory, as all of an image layout are";
+            return Err(ArchiveFault::Member(member.shown(), what).into());
+        }
         unpacker.add(&member, &mut members.contents(), number)?;
         if member.kind == Kind::File {
             let parts = components(&member.name).unwrap_or_default();

@@ -54,7 +54,9 @@ pub fn apply(tree: &Tree, whiteout: &Whiteout) -> io::Result<()> {
     };
     let directory = match tree.directory(path) {
         // Then nothing of it is there.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
             return Ok(());
         }
         other => other?,
