@@ -73,6 +73,10 @@ pub struct Options {
 pub enum Event<'a> {
     /// The tree is being copied.
     Copying,
+    /// The archive is being unpacked.
+    Unpacking,
+    /// It is being written anew.
+    Packing,
     /// A run that had not come to its end was completed: so many programs.
     Recovered(usize),
     /// So many files will be converted.

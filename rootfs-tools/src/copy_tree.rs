@@ -25,6 +25,17 @@ fn partial(out: &Path) -> PathBuf {
     out.with_file_name(name)
 }
 
+/// Makes the place where `out` is made until it is complete; what an ended run left there is gone.
+/// Returns it with the lock on it.
+pub fn begin_partial(out: &Path) -> Result<(PathBuf, Lock)> {
+    let partial = partial(out);
+    let lock = begin(&partial, out).map_err(|error| match error {
+        Begin::Io(source) => Error::File { path: partial.clone(), what: "written", source },
+        Begin::Other(error) => error,
+    })?;
+    Ok((partial, lock))
+}
+
 /// Makes `out` a copy of the tree. What an ended run has left of one is removed before. `begin_journal`
 /// is called when everything is there but the name. Returns the lock on the copy.
 pub fn copy(
@@ -32,12 +43,8 @@ pub fn copy(
     out: &Path,
     begin_journal: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Lock> {
-    let partial = partial(out);
+    let (partial, lock) = begin_partial(out)?;
     let failed = |source| Error::File { path: partial.clone(), what: "written", source };
-    let lock = begin(&partial, out).map_err(|error| match error {
-        Begin::Io(error) => failed(error),
-        Begin::Other(error) => error,
-    })?;
     copy_into(from, &partial, |_| None)?;
     begin_journal(&partial)?;
     let root = Metadata::of(&from.path).map_err(Error::file("read", &from.path))?;

@@ -83,6 +83,36 @@ pub enum Error {
     /// No ext4 image of a directory can be made.
     #[error("{path}: an ext4 image of it cannot be made: {why}; or leave out --image-chunks", path = .0.display(), why = .1)]
     Ext4Image(PathBuf, String),
+    /// An archive or image that cannot be converted.
+    #[error("{path}: {fault}", path = .0.display(), fault = .1)]
+    Archive(PathBuf, #[source] crate::archive::fault::Fault),
+    /// An image layout that cannot be converted.
+    #[error("{path}: {fault}", path = .0.display(), fault = .1)]
+    Image(PathBuf, #[source] crate::oci::fault::Fault),
+    /// Neither a directory nor a file.
+    #[error("{path}: it is neither a directory nor an archive; give the root file system", path = .0.display())]
+    NoArchive(PathBuf),
+    /// `--in-place` of an archive.
+    #[error("{path}: an archive or image cannot be converted in place; give --out for the converted one", path = .0.display())]
+    ArchiveInPlace(PathBuf),
+    /// What only directories have.
+    #[error("{path}: only a directory can be restored; an archive or image stays as it is when it is converted, so use that one", path = .0.display())]
+    ArchiveRestored(PathBuf),
+    /// The report of an archive.
+    #[error("{path}: an archive or image has no journal; the report on it is written while it is converted (convert --report DIR)", path = .0.display())]
+    ArchiveReported(PathBuf),
+    /// Not root.
+    #[error("{path}: only root can unpack the owners and capabilities of an archive or image; run it as root, or in `unshare --map-auto --map-root-user`", path = .0.display())]
+    NotRoot(PathBuf),
+    /// The output is there.
+    #[error("{path}: it exists already; give a new name, or remove it", path = .0.display())]
+    Exists(PathBuf),
+    /// The input is not what was read at first.
+    #[error("{path}: it was changed while it was read, so nothing was written; run it again", path = .0.display())]
+    ChangedMeanwhile(PathBuf),
+    /// The unpacked tree could not be worked on.
+    #[error("{path}: what is unpacked from it cannot be worked on: {source}; repair this and run the same command again", path = .0.display(), source = .1)]
+    NotFinished(PathBuf, #[source] io::Error),
     /// The places for what is not finished cannot be written to any more.
     #[error("{path}: it cannot be written: {source}; every program is either the original or the complete converted one: repair this and run the same command again, which goes on where this one ended", path = .path.display())]
     Stopped {

@@ -4,6 +4,7 @@
 //! [`convert::convert`] is a run, and reads as its phases; [`restore::restore`] undoes it.
 //! [`check::check`] holds the converted programs against their originals.
 
+pub mod archive;
 pub mod backup;
 pub mod cache;
 pub mod check;
@@ -21,6 +22,7 @@ pub mod journal;
 pub mod lock;
 pub mod measure;
 pub mod metadata;
+pub mod oci;
 pub mod originals;
 pub mod path_text;
 pub mod patterns;

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 /// Attributes that are hashes or signatures of a file's contents (the kernel's integrity
 /// measurement): of a converted file they would be wrong.
-const OF_CONTENTS: [&[u8]; 2] = [b"security.ima", b"security.evm"];
+pub const OF_CONTENTS: [&[u8]; 2] = [b"security.ima", b"security.evm"];
 /// Of one attribute's value, in bytes (XATTR_SIZE_MAX, linux/limits.h).
 const MOST_VALUE: usize = 65536;
 

@@ -193,7 +193,7 @@ pub fn of(root: PathBuf, records: &[Record], now: Size, measured: Measured) -> R
 }
 
 /// Replacements that are complete and neither undone nor followed by a later one.
-pub(crate) fn in_place(records: &[Record]) -> Vec<&Replacement> {
+pub fn in_place(records: &[Record]) -> Vec<&Replacement> {
     let ids = |wanted: fn(&Record) -> Option<u64>| -> BTreeSet<u64> {
         records.iter().filter_map(wanted).collect()
     };

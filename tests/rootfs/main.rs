@@ -1,5 +1,6 @@
 //! What rootfs-tools does to a tree: a small guest, made of this machine's own programs.
 
+mod archives;
 mod bad_input;
 mod bad_trees;
 mod caches;
@@ -12,7 +13,9 @@ mod killed;
 mod malicious;
 mod measures;
 mod object_store;
+mod oci;
 mod options;
+mod packed;
 mod pages;
 mod progress;
 mod reflinks;
@@ -46,5 +49,7 @@ fn main() -> Result<ExitCode> {
     progress::add(&mut cases);
     measures::add(&mut cases);
     pages::add(&mut cases);
+    archives::add(&mut cases);
+    oci::add(&mut cases);
     Ok(cases.run(&arguments))
 }

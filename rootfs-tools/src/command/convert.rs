@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
+use rootfs_tools::archive::{self, kind, room};
 use rootfs_tools::cache::place::Place;
 use rootfs_tools::convert::{self, Event, Options, Target};
+use rootfs_tools::oci::platform::Platform;
 use rootfs_tools::reflink::Reflink;
 use rootfs_tools::report::figures::thousands;
 use rootfs_tools::{cache, estimate, find, path_text, patterns};
@@ -22,11 +24,12 @@ use statify::{command_line, names};
 #[command(group = clap::ArgGroup::new("target").args(["out", "in_place"]))]
 #[command(group = clap::ArgGroup::new("originals").args(["backup", "no_backup"]))]
 pub struct Arguments {
-    /// The root file system: a directory
+    /// The root file system: a directory, a tar archive (plain, gzip, zstd), or an image in an OCI
+    /// layout (a directory or tar archive of one)
     #[arg(value_name = "ROOT")]
     root: PathBuf,
-    /// Convert a copy of ROOT, which is made here; ROOT stays as it is
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["in_place", "dry_run"])]
+    /// Convert a copy of ROOT, which is made here, of the same kind; ROOT stays as it is
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["in_place", "dry_run"])]
     out: Option<PathBuf>,
     /// Convert ROOT itself
     #[arg(long, requires = "originals")]
@@ -63,6 +66,9 @@ pub struct Arguments {
     /// How much address space it may have
     #[arg(long, value_name = "MIB", default_value_t = 8192, value_parser = clap::value_parser!(u64).range(64..=1 << 24))]
     memory: u64,
+    /// Which image of an OCI layout
+    #[arg(long, value_name = "OS/ARCH", default_value = "linux/amd64")]
+    platform: Platform,
     /// Keep conversions here, and take them from here if nothing that belongs to a program has changed:
     /// in a directory, or as s3://BUCKET/PREFIX in an object store that AWS_ENDPOINT_URL, AWS_REGION,
     /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN say how to use
@@ -182,6 +188,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return dry_run(arguments);
     }
     let interrupted = || {
+        if room::abandon() {
+            eprintln!("rootfs-tools: interrupted; nothing was written");
+            std::process::exit(1);
+        }
         eprintln!(
             "rootfs-tools: interrupted; every program is either the original or the complete \
              converted one, and the same command goes on"
@@ -192,8 +202,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let options = arguments.options()?;
     let mut log = Log::open(arguments.log.as_ref())?;
     let mut progress = Progress::new(arguments.quiet);
-    let outcome = convert::convert(&options, &mut |event| match event {
+    let mut tell = |event: Event<'_>| match event {
         Event::Copying => log.line("copying the tree"),
+        Event::Unpacking => log.line("unpacking"),
+        Event::Packing => log.line("writing it anew"),
         Event::Recovered(count) => {
             let text = format!("{count} programs of a run that was ended are complete now");
             log.line(&text);
@@ -213,7 +225,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             progress.say(&format!("rootfs-tools: {}", failed.message));
             progress.step();
         }
-    })?;
+    };
+    // An archive's tree goes away at the end.
+    let (outcome, unpacked) = match kind::of(&options.root)? {
+        None => (convert::convert(&options, &mut tell)?, None),
+        Some(kind) => {
+            let converted = archive::convert(kind, &options, &arguments.platform, &mut tell)?;
+            (converted.outcome.clone(), Some(converted))
+        }
+    };
     if let Some(trouble) = &outcome.cache_trouble {
         log.line(trouble);
         progress.say(&format!("rootfs-tools: {trouble}"));
@@ -225,7 +245,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         command_line::print(format!("{text}\n"))?;
     }
     if let Some(dir) = &arguments.report {
-        super::report::write(&outcome.tree, dir)?;
+        let tree = unpacked.as_ref().map_or_else(|| outcome.tree.clone(), |all| all.tree());
+        super::report::write(&tree, &outcome.tree, dir)?;
     }
     let all = outcome.failed.is_empty() || arguments.keep_going;
     Ok(if all { Verdict::Good } else { Verdict::Bad })

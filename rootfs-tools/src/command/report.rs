@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rootfs_tools::Error;
+use rootfs_tools::archive::kind;
 use rootfs_tools::report::csv::Table;
 use rootfs_tools::report::measured::Wanted;
 use rootfs_tools::report::{self, Report, csv, html, text};
@@ -57,6 +58,9 @@ fn table(name: String) -> Table {
 
 /// Prints it.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    if kind::of(&arguments.root)?.is_some() {
+        return Err(rootfs_tools::Error::ArchiveReported(arguments.root.clone()).into());
+    }
     let scratch = arguments.image_chunks.then(scratch).transpose()?;
     let report = report::read(
         &arguments.root,
@@ -102,9 +106,9 @@ fn scratch() -> Result<TempDir, Failure> {
     Ok(dir)
 }
 
-/// Writes all of it into a directory.
-pub fn write(root: &Path, dir: &Path) -> Result<(), Failure> {
-    let report = report::read(root, &Wanted::default())?;
+/// Writes all of it into a directory, about the tree `root`, which is called `name`.
+pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
+    let report = Report { root: name.to_owned(), ..report::read(root, &Wanted::default())? };
     std::fs::create_dir_all(dir).map_err(Error::file("written", dir))?;
     write_file(&dir.join("report.txt"), text::text(&report).as_bytes())?;
     write_file(&dir.join("report.json"), json(&report)?.as_bytes())?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rootfs_tools::archive::kind;
 use rootfs_tools::restore::{self, Options};
 
 use crate::{Failure, Verdict};
@@ -23,6 +24,9 @@ pub struct Arguments {
 
 /// Restores.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    if kind::of(&arguments.root)?.is_some() {
+        return Err(rootfs_tools::Error::ArchiveRestored(arguments.root.clone()).into());
+    }
     let options = Options {
         root: arguments.root.clone(),
         backup: arguments.backup.clone(),

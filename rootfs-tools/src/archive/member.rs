@@ -1,0 +1,509 @@
+//! The members of a tar archive, with the very bytes of their headers, so that what does not change
+//! can be passed on as it is. (The `tar` crate knows the fields of a header; its own reader of PAX
+//! records ends a value at its first newline, and gives no header back as it was.)
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use tar::Header;
+
+use super::fault::{Fault, Result};
+use super::pax::Records;
+use super::sparse::{self, Map};
+use crate::metadata;
+use crate::path_text;
+
+/// All of an archive is in blocks of so many bytes.
+pub const BLOCK: usize = 512;
+/// More than the attributes of a file may be on any file system of this kernel.
+const MOST_EXTENSION: u64 = 4 << 20;
+/// Of a name in a header.
+const NAME: usize = 100;
+
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// With contents.
+    File,
+    /// Another name of a file.
+    Link,
+    /// To be followed.
+    Symlink,
+    /// What is not to be opened when programs are looked for.
+    Device,
+    /// A named pipe.
+    Fifo,
+    /// May hold others.
+    Directory,
+    /// Nothing that is unpacked: records for all that follow, a volume's label.
+    Other,
+}
+
+/// A member, up to its contents.
+#[derive(Debug)]
+pub struct Member {
+    /// Its path, as it is written there.
+    pub name: Vec<u8>,
+    /// What a link refers to.
+    pub link: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
+    /// Its header.
+    pub header: Header,
+    /// The PAX records that it is subject to.
+    pub records: Records,
+    /// How many bytes of contents are in the archive.
+    pub stored: u64,
+    /// How many the file has, and where they are, if it has holes.
+    pub holes: Option<(Map, u64)>,
+    /// Everything in front of the contents, as it was.
+    pub raw: Vec<u8>,
+    /// What `raw` consists of: types and the ends of their blocks.
+    parts: Vec<(u8, usize)>,
+}
+
+/// Reads members.
+#[derive(Debug)]
+pub struct Members<R> {
+    input: R,
+    /// How many bytes have been read.
+    at: u64,
+    global: Records,
+    /// What is left of the current member's contents, and zeros up to the end of a block.
+    left: (u64, u64),
+    current: String,
+    /// The first block behind the last member was read.
+    ended: bool,
+}
+
+/// How an archive ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// So many zeros are its last bytes.
+    pub zeros: u64,
+    /// There was nothing else behind the last member.
+    pub is_plain: bool,
+    /// All bytes of the archive.
+    pub size: u64,
+}
+
+/// The contents of the current member.
+#[derive(Debug)]
+pub struct Contents<'a, R>(&'a mut Members<R>);
+
+impl<R: Read> Read for Contents<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = self.0.left.0.min(buffer.len() as u64) as usize;
+        if most == 0 {
+            return Ok(0);
+        }
+        match self.0.input.read(&mut buffer[..most])? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            len => {
+                self.0.left.0 -= len as u64;
+                self.0.at += len as u64;
+                Ok(len)
+            }
+        }
+    }
+}
+
+impl<R: Read> Members<R> {
+    /// Those of an archive that is not compressed (any more).
+    pub fn new(input: R) -> Self {
+        let global = Records::default();
+        Self { input, at: 0, global, left: (0, 0), current: String::new(), ended: false }
+    }
+
+    /// The next one. What is left of the last one's contents is passed over.
+    pub fn next(&mut self) -> Result<Option<Member>> {
+        self.pass(&mut io::sink())?;
+        let mut raw = Vec::new();
+        let mut parts = Vec::new();
+        let mut local = Records::default();
+        let (mut long_name, mut long_link) = (None, None);
+        loop {
+            let at = self.at;
+            let Some(block) = self.block()? else {
+                return if raw.is_empty() { Ok(None) } else { Err(Fault::NoHeader(at)) };
+            };
+            if block.iter().all(|&byte| byte == 0) {
+                self.ended = true;
+                return if raw.is_empty() { Ok(None) } else { Err(Fault::NoHeader(at)) };
+            }
+            let header = Header::from_byte_slice(&block).clone();
+            if !checksum_holds(&header) {
+                return Err(Fault::NoHeader(at));
+            }
+            raw.extend(block);
+            let kind = block[156];
+            if !matches!(kind, b'x' | b'X' | b'g' | b'L' | b'K') {
+                parts.push((kind, raw.len()));
+                let member = Member {
+                    name: Vec::new(),
+                    link: Vec::new(),
+                    kind: Kind::Other,
+                    header,
+                    records: local,
+                    stored: 0,
+                    holes: None,
+                    raw,
+                    parts,
+                };
+                return self.finish(member, long_name, long_link, at).map(Some);
+            }
+            let size = header.entry_size().map_err(|_| Fault::NoHeader(at))?;
+            let contents = self.extension(size, &mut raw)?;
+            parts.push((kind, raw.len()));
+            match kind {
+                b'L' => long_name = Some(until_nul(&contents)),
+                b'K' => long_link = Some(until_nul(&contents)),
+                _ => {
+                    let records = Records::parse(&contents).ok_or(Fault::NoHeader(at))?;
+                    if kind != b'g' {
+                        local.extend(records);
+                        continue;
+                    }
+                    self.global.extend(records);
+                    let name = header.path_bytes().into_owned();
+                    return Ok(Some(Member {
+                        name,
+                        link: Vec::new(),
+                        kind: Kind::Other,
+                        header,
+                        records: Records::default(),
+                        stored: 0,
+                        holes: None,
+                        raw,
+                        parts,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// What the headers say, together.
+    fn finish(
+        &mut self,
+        mut member: Member,
+        long_name: Option<Vec<u8>>,
+        long_link: Option<Vec<u8>>,
+        at: u64,
+    ) -> Result<Member> {
+        let mut records = self.global.clone();
+        records.extend(std::mem::take(&mut member.records));
+        let header = &member.header;
+        let given =
+            |keys: &[&str]| keys.iter().find_map(|key| records.get(key)).map(<[u8]>::to_vec);
+        member.name = given(&["GNU.sparse.name", "path"])
+            .or(long_name)
+            .unwrap_or_else(|| header.path_bytes().into_owned());
+        member.link = given(&["linkpath"])
+            .or(long_link)
+            .unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned());
+        let shown = member.shown();
+        self.current.clone_from(&shown);
+        let damaged = |what| Fault::Member(shown.clone(), what);
+        if member.name.contains(&0) || member.link.contains(&0) {
+            return Err(damaged("has a NUL in its name"));
+        }
+        let kind = header.as_bytes()[156];
+        member.kind = match kind {
+            0 if member.name.ends_with(b"/") => Kind::Directory,
+            0 | b'0' | b'7' | b'S' => Kind::File,
+            b'1' => Kind::Link,
+            b'2' => Kind::Symlink,
+            b'3' | b'4' => Kind::Device,
+            b'5' | b'D' => Kind::Directory,
+            b'6' => Kind::Fifo,
+            b'M' => return Err(damaged("is the rest of a file that began in another volume")),
+            _ => Kind::Other,
+        };
+        // What has no contents may have a size all the same (POSIX, ustar, typeflag).
+        if member.kind == Kind::File || matches!(kind, b'D' | b'A'..=b'Z') {
+            let size = match records.get("size") {
+                Some(_) => records.number("size"),
+                None => header.entry_size().ok(),
+            };
+            member.stored = size.ok_or_else(|| damaged("has a size that is no number"))?;
+        }
+        if kind == b'S' {
+            let no_map = || damaged("has a damaged map of its data and holes");
+            let gnu = header.as_gnu().ok_or_else(no_map)?;
+            let size = gnu.real_size().map_err(|_| no_map())?;
+            let mut pieces = Vec::new();
+            let mut good = sparse::add_old(&mut pieces, &gnu.sparse);
+            let mut more = gnu.is_extended();
+            while good && more {
+                let block = self.block()?.ok_or_else(|| Fault::Truncated(shown.clone()))?;
+                member.raw.extend(block);
+                let next = sparse::continuation(&block);
+                good = sparse::add_old(&mut pieces, next.sparse());
+                more = next.is_extended();
+            }
+            if !good {
+                return Err(no_map());
+            }
+            member.holes = Some((Map::Known(pieces), size));
+        } else if member.kind == Kind::File
+            && records.iter().any(|(key, _)| key.starts_with(b"GNU.sparse."))
+        {
+            let holes = sparse::of_records(&records);
+            let no_map = || damaged("has a damaged map of its data and holes");
+            member.holes = Some(holes.ok_or_else(no_map)?);
+        }
+        member.records = records;
+        let padding = member.stored.wrapping_neg() % BLOCK as u64;
+        if member.stored > u64::MAX - (1 << 20) - at {
+            return Err(damaged("has a size that no file has"));
+        }
+        self.left = (member.stored, padding);
+        Ok(member)
+    }
+
+    /// The current member's contents.
+    pub fn contents(&mut self) -> Contents<'_, R> {
+        Contents(self)
+    }
+
+    /// Passes on what is left of the current member's contents, as it is.
+    pub fn pass(&mut self, to: &mut impl Write) -> Result<()> {
+        let mut left = self.left.0 + self.left.1;
+        let mut buffer = vec![0; left.min(1 << 18) as usize];
+        while left > 0 {
+            let most = left.min(buffer.len() as u64) as usize;
+            match self.input.read(&mut buffer[..most]) {
+                Ok(0) => return Err(Fault::Truncated(self.current.clone())),
+                Ok(len) => {
+                    to.write_all(&buffer[..len]).map_err(Fault::Write)?;
+                    left -= len as u64;
+                    self.at += len as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Read(error)),
+            }
+        }
+        self.left = (0, 0);
+        Ok(())
+    }
+
+    /// Passes on everything behind the last member but zeros at the end.
+    pub fn rest(&mut self, to: &mut impl Write) -> Result<Rest> {
+        let mut zeros = if self.ended { BLOCK as u64 } else { 0 };
+        let mut is_plain = true;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let len = match self.input.read(&mut buffer) {
+                Ok(0) => return Ok(Rest { zeros, is_plain, size: self.at }),
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Fault::Read(error)),
+            };
+            self.at += len as u64;
+            if let Some(last) = buffer[..len].iter().rposition(|&byte| byte != 0) {
+                io::copy(&mut io::repeat(0).take(zeros), to).map_err(Fault::Write)?;
+                to.write_all(&buffer[..=last]).map_err(Fault::Write)?;
+                zeros = (len - last - 1) as u64;
+                is_plain = false;
+            } else {
+                zeros += len as u64;
+            }
+        }
+    }
+
+    /// A block; `None` at the end.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        let mut len = 0;
+        while len < BLOCK {
+            match self.input.read(&mut block[len..]) {
+                Ok(0) if len == 0 => return Ok(None),
+                Ok(0) => return Err(Fault::Truncated("a header".into())),
+                Ok(more) => len += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Read(error)),
+            }
+        }
+        self.at += BLOCK as u64;
+        Ok(Some(block))
+    }
+
+    /// The contents of a header's extension, which are appended to `raw` with what fills their last block.
+    fn extension(&mut self, size: u64, raw: &mut Vec<u8>) -> Result<Vec<u8>> {
+        if size > MOST_EXTENSION {
+            return Err(Fault::NoHeader(self.at));
+        }
+        let whole = size.next_multiple_of(BLOCK as u64);
+        let before = raw.len();
+        let read = self.input.by_ref().take(whole).read_to_end(raw).map_err(Fault::Read)?;
+        self.at += read as u64;
+        if read as u64 != whole {
+            return Err(Fault::Truncated("a header".into()));
+        }
+        Ok(raw[before..before + size as usize].to_vec())
+    }
+}
+
+impl Member {
+    /// Its path, as it is written there.
+    pub fn path(&self) -> PathBuf {
+        use std::os::unix::ffi::OsStringExt;
+        PathBuf::from(std::ffi::OsString::from_vec(self.name.clone()))
+    }
+
+    /// The same, for messages.
+    pub fn shown(&self) -> String {
+        path_text::to_text(&self.path())
+    }
+
+    /// The header of this member once it is a converted program of `size` bytes: all the rest as it was.
+    pub fn converted(&self, size: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut start = 0;
+        for &(kind, end) in &self.parts {
+            let part = &self.raw[start..end];
+            start = end;
+            match kind {
+                b'x' | b'X' => bytes.extend(without_contents(part)),
+                b'L' | b'K' | b'g' => bytes.extend(part),
+                _ => bytes.extend(self.main(size).as_bytes()),
+            }
+        }
+        bytes
+    }
+
+    /// The header of a member that is like this one, under the name `name`: with contents of `size`
+    /// bytes, or another name of `link`.
+    pub fn placed(&self, name: &[u8], size: u64, link: Option<&[u8]>) -> Vec<u8> {
+        let mut records = self
+            .records
+            .filter(|key| !is_of_contents(key) && !matches!(key, b"path" | b"linkpath"));
+        let mut header = self.main(size);
+        let bytes = header.as_mut_bytes();
+        if self.kind == Kind::Directory {
+            bytes[156] = b'5';
+        }
+        set_name(&mut bytes[..NAME], "path", name, &mut records);
+        if bytes[257..263] == *b"ustar\0" {
+            // The rest of a longer name.
+            bytes[345..500].fill(0);
+        }
+        if let Some(link) = link {
+            bytes[156] = b'1';
+            set_name(&mut bytes[157..157 + NAME], "linkpath", link, &mut records);
+        }
+        header.set_cksum();
+        let mut all = extension(&records, name);
+        all.extend(header.as_bytes());
+        all
+    }
+
+    /// The last of its headers.
+    fn main(&self, size: u64) -> Header {
+        let mut header = self.header.clone();
+        let bytes = header.as_mut_bytes();
+        if bytes[156] == b'S' {
+            bytes[156] = b'0';
+            // The map, whether it goes on behind the header, the real size.
+            bytes[386..495].fill(0);
+        }
+        header.set_size(size);
+        header.set_cksum();
+        header
+    }
+}
+
+/// Whether a record speaks of the contents.
+fn is_of_contents(key: &[u8]) -> bool {
+    let attribute =
+        [&b"SCHILY.xattr."[..], b"LIBARCHIVE.xattr."].iter().find_map(|p| key.strip_prefix(*p));
+    key == b"size"
+        || key.starts_with(b"GNU.sparse.")
+        || attribute.is_some_and(|name| metadata::OF_CONTENTS.contains(&name))
+}
+
+/// An extension of PAX records without those that speak of the contents.
+fn without_contents(part: &[u8]) -> Vec<u8> {
+    let mut header = Header::from_byte_slice(&part[..BLOCK]).clone();
+    let size = header.entry_size().unwrap_or(0) as usize;
+    let records = part.get(BLOCK..BLOCK + size).and_then(Records::parse).unwrap_or_default();
+    let name = records.get("GNU.sparse.name");
+    let mut kept = records.filter(|key| !is_of_contents(key) && (name.is_none() || key != b"path"));
+    if let Some(name) = name {
+        kept.push("path", name);
+    }
+    if kept == records {
+        return part.to_vec();
+    }
+    if kept.is_empty() {
+        return Vec::new();
+    }
+    let bytes = kept.to_bytes();
+    header.set_size(bytes.len() as u64);
+    header.set_cksum();
+    let mut all = header.as_bytes().to_vec();
+    all.extend(&bytes);
+    all.resize(all.len().next_multiple_of(BLOCK), 0);
+    all
+}
+
+/// A new member's header with this name, and what extends it.
+pub fn named(mut header: Header, name: &[u8]) -> Vec<u8> {
+    let mut records = Records::default();
+    set_name(&mut header.as_mut_bytes()[..NAME], "path", name, &mut records);
+    header.set_cksum();
+    let mut all = extension(&records, name);
+    all.extend(header.as_bytes());
+    all
+}
+
+/// A header's extension of these records, if there are any.
+fn extension(records: &Records, name: &[u8]) -> Vec<u8> {
+    if records.is_empty() {
+        return Vec::new();
+    }
+    let bytes = records.to_bytes();
+    let mut header = Header::new_ustar();
+    header.as_mut_bytes()[156] = b'x';
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(bytes.len() as u64);
+    let last = name.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty()).unwrap_or_default();
+    let mut own = b"PaxHeaders/".to_vec();
+    own.extend(last);
+    own.truncate(NAME - 1);
+    header.as_mut_bytes()[..own.len()].copy_from_slice(&own);
+    header.set_cksum();
+    let mut all = header.as_bytes().to_vec();
+    all.extend(&bytes);
+    all.resize(all.len().next_multiple_of(BLOCK), 0);
+    all
+}
+
+/// Puts a name into its field, or into a record if it is too long.
+fn set_name(field: &mut [u8], key: &str, name: &[u8], records: &mut Records) {
+    field.fill(0);
+    let len = name.len().min(field.len());
+    field[..len].copy_from_slice(&name[..len]);
+    if len < name.len() {
+        records.push(key, name);
+    }
+}
+
+fn until_nul(bytes: &[u8]) -> Vec<u8> {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default().to_vec()
+}
+
+/// Old archives have the sum of signed bytes.
+fn checksum_holds(header: &Header) -> bool {
+    let Ok(wanted) = header.cksum() else {
+        return false;
+    };
+    let bytes = header.as_bytes().iter().enumerate();
+    let bytes = bytes.map(|(at, &byte)| if (148..156).contains(&at) { b' ' } else { byte });
+    let unsigned: u32 = bytes.clone().map(u32::from).sum();
+    let signed: i32 = bytes.map(|byte| i32::from(byte.cast_signed())).sum();
+    wanted == unsigned || i64::from(wanted) == i64::from(signed)
+}
