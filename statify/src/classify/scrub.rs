@@ -28,6 +28,9 @@ pub fn file_ids(
         .enumerate()
         .map(|(index, object)| (bytes(object.id.0, object.id.1), index))
         .collect();
+    // Nearly no word is the number of a device.
+    let devices: BTreeSet<[u8; 8]> =
+        capture.objects.iter().map(|object| object.id.0.to_le_bytes()).collect();
     let memory = words::Memory { capture, frame };
     // As captured: a pointer of the output, stored relative to its module, may be any number.
     let is_id = |place: Place| {
@@ -42,7 +45,10 @@ pub fn file_ids(
         page.get(at..at + bytes.len()).is_none_or(|original| original != bytes)
     };
     let found = find(pages, 8, |place, bytes: &[u8; 16]| {
-        ids.contains_key(bytes) && is_id(place) && is_written(place, bytes)
+        bytes.first_chunk().is_some_and(|device| devices.contains(device))
+            && ids.contains_key(bytes)
+            && is_id(place)
+            && is_written(place, bytes)
     });
     let mut objects = BTreeSet::new();
     for (place, id) in found {

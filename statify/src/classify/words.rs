@@ -1,5 +1,6 @@
 //! The comparison itself.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::Frame;
@@ -27,19 +28,27 @@ pub struct Compared {
     pub unexplained: Vec<(Place, u64, u64)>,
 }
 
-impl Memory<'_> {
-    /// The page at a place: as it was kept, as the file has it, or zero.
-    pub fn page(&self, place: Place) -> PageBytes {
+/// A page of zeros.
+const ZERO: &[u8; PAGE as usize] = &[0; PAGE as usize];
+
+impl<'a> Memory<'a> {
+    /// The page at a place: as it was kept, as the file has it, or zero. Copied only where the file
+    /// ends within it.
+    pub fn page(&self, place: Place) -> Cow<'a, [u8; PAGE as usize]> {
         let address = self.frame.address(place);
-        let mut page = Box::new([0; PAGE as usize]);
-        if let Some(kept) = self.capture.pages.get(address) {
-            page.copy_from_slice(kept);
-        } else if let Some(region) = self.capture.region_at(address)
-            && let Some(file) = self.capture.file_page(region, address)
-        {
-            page[..file.len()].copy_from_slice(file);
-        }
-        page
+        let capture = self.capture;
+        let file = || capture.file_page(capture.region_at(address)?, address);
+        let Some(bytes) = capture.pages.get(address).or_else(file) else {
+            return Cow::Borrowed(ZERO);
+        };
+        bytes.first_chunk().map_or_else(
+            || {
+                let mut page = *ZERO;
+                page[..bytes.len()].copy_from_slice(bytes);
+                Cow::Owned(page)
+            },
+            Cow::Borrowed,
+        )
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {
@@ -50,7 +59,7 @@ impl Memory<'_> {
     pub fn copy_pages(&self, other: &Capture, frame: &Frame) -> BTreeMap<Place, PageBytes> {
         let other = Memory { capture: other, frame };
         let places: BTreeSet<Place> = self.places().chain(other.places()).collect();
-        places.into_iter().map(|place| (place, self.page(place))).collect()
+        places.into_iter().map(|place| (place, Box::new(*self.page(place)))).collect()
     }
 
     /// The word at a place, of whatever alignment.
@@ -74,6 +83,9 @@ pub fn differences(a: &Memory<'_>, b: &Memory<'_>) -> Vec<(Place, u64, u64)> {
     let mut differences = Vec::new();
     for place in places {
         let (page_a, page_b) = (a.page(place), b.page(place));
+        if page_a == page_b {
+            continue;
+        }
         let words = page_a.as_chunks::<8>().0.iter().zip(page_b.as_chunks::<8>().0);
         for (index, (word_a, word_b)) in words.enumerate() {
             if word_a != word_b {
