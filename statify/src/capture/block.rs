@@ -45,6 +45,7 @@ pub struct Files {
     root: Root,
     mapped: Arc<Mutex<ById<Mmap>>>,
     cpuids: Arc<Mutex<ById<CpuidSites>>>,
+    handoffs: Arc<Mutex<HashMap<(u64, u64), u64>>>,
 }
 
 type ById<T> = HashMap<(u64, u64), Arc<T>>;
@@ -69,6 +70,21 @@ impl Files {
         let sites = Arc::new(arch::cpuid_sites(elf));
         known().insert(object.id, sites.clone());
         sites
+    }
+
+    /// How far behind its entry point a loader's hand-off lies, looked for once.
+    pub fn handoff<E>(
+        &self,
+        loader: &Object,
+        find: impl FnOnce() -> Result<u64, E>,
+    ) -> Result<u64, E> {
+        let known = || self.handoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&offset) = known().get(&loader.id) {
+            return Ok(offset);
+        }
+        let offset = find()?;
+        known().insert(loader.id, offset);
+        Ok(offset)
     }
 
     /// The file behind a link of a process's /proc directory.

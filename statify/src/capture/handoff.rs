@@ -1,6 +1,7 @@
 //! The instruction at which a loader is done: where a capture is taken and an output continues.
 
 use super::auxv::AT_ENTRY;
+use super::block::{Files, Object};
 use super::rearrange::Arranged;
 use super::run::RunError;
 use super::tracee::{Stop, Tracee};
@@ -13,10 +14,17 @@ const MOST_STEPS: usize = 32;
 pub fn find(
     tracee: &mut Tracee,
     arranged: &Arranged,
+    loader: &Object,
     c_library: CLibrary,
+    files: &Files,
 ) -> Result<u64, RunError> {
     match c_library {
-        CLibrary::Glibc => after_first_call(tracee, arranged.loader_entry, arranged.stack.sp),
+        CLibrary::Glibc => {
+            let (entry, sp) = (arranged.loader_entry, arranged.stack.sp);
+            let step =
+                || Ok::<u64, RunError>(after_first_call(tracee, entry, sp)?.wrapping_sub(entry));
+            Ok(entry.wrapping_add(files.handoff(loader, step)?))
+        }
         // musl jumps to the program's entry point itself, with the stack as the kernel made it.
         CLibrary::Musl => arranged.stack.value(AT_ENTRY).ok_or(RunError::Loader),
     }

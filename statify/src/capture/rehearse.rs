@@ -1,7 +1,7 @@
 //! What the starter does on a CPU that it knows nothing of, done in a captured process at its
 //! hand-off: the loader's record of the CPU is made again, and every IFUNC chosen again.
 
-use libc::{PROT_READ, PROT_WRITE};
+use libc::{PROT_READ, PROT_WRITE, user_regs_struct};
 
 use super::rearrange::Arranged;
 use super::run::{Record, Run, RunError};
@@ -53,14 +53,18 @@ impl Rehearsal<'_> {
             self.tracee.poke(at, value as i64).map_err(system)?;
         }
         self.arranged.cpuids.replace_again(self.tracee).map_err(system)?;
+        let registers = self.tracee.registers().map_err(system)?;
+        let word = self.tracee.set_breakpoint(self.handoff).map_err(system)?;
         let mut answers = Vec::with_capacity(resolution.resolvers.len());
         for (function, slots) in &resolution.resolvers {
-            let answer = self.call(cpu, *function).map_err(Stage::Run)?;
+            let answer = self.call(cpu, *function, registers).map_err(Stage::Run)?;
             for &slot in slots {
                 self.tracee.poke(slot, answer as i64).map_err(system)?;
             }
             answers.push(answer);
         }
+        self.tracee.poke(self.handoff, word).map_err(system)?;
+        self.tracee.set_registers(&registers).map_err(system)?;
         self.arranged.cpuids.put_back(self.tracee).map_err(system)?;
         let wanted = memory(self.arranged, &capture.objects);
         let taken = snapshot::take(self.tracee, &capture.objects, &wanted);
@@ -79,11 +83,14 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    /// Calls a function without arguments.
-    fn call(&mut self, cpu: Cpu, function: u64) -> Result<u64, RunError> {
-        let saved = self.tracee.registers()?;
-        let word = self.tracee.set_breakpoint(self.handoff)?;
-        let mut regs = saved;
+    /// Calls a function without arguments, with `regs` otherwise. A breakpoint at the hand-off, to
+    /// which it returns, is set.
+    fn call(
+        &mut self,
+        cpu: Cpu,
+        function: u64,
+        mut regs: user_regs_struct,
+    ) -> Result<u64, RunError> {
         let back = arch::prepare_function(&mut regs, function);
         self.tracee.write(back, &self.handoff.to_le_bytes())?;
         self.tracee.set_registers(&regs)?;
@@ -104,8 +111,6 @@ impl Rehearsal<'_> {
         if arch::instruction(&regs) != self.handoff + 1 {
             return Err(RunError::Loader);
         }
-        self.tracee.poke(self.handoff, word)?;
-        self.tracee.set_registers(&saved)?;
         Ok(arch::returned(&regs))
     }
 }

@@ -84,7 +84,8 @@ pub fn run_to_handoff(
     record: &mut Record,
     subject: &Subject,
 ) -> Result<u64, RunError> {
-    let handoff = handoff::find(tracee, arranged, subject.c_library)?;
+    let loader = &record.objects[1];
+    let handoff = handoff::find(tracee, arranged, loader, subject.c_library, &subject.files)?;
     let saved = tracee.set_breakpoint(handoff)?;
     let (block, cpuids) = (&mut arranged.block, &mut arranged.cpuids);
     let mut run = Run { tracee, variation, block, cpuids, record, subject };
@@ -174,11 +175,10 @@ impl Run<'_> {
     pub fn emulate(&mut self) -> Result<bool, RunError> {
         let mut regs = self.tracee.registers()?;
         let mut instruction = [0; 3];
-        if self.tracee.read(regs.rip, &mut instruction).is_err() {
-            return Ok(false);
-        }
         if self.cpuids.has(regs.rip) {
             instruction[..2].copy_from_slice(&arch::CPUID);
+        } else if self.tracee.read(regs.rip, &mut instruction).is_err() {
+            return Ok(false);
         }
         let answers =
             arch::Answers { timestamp: self.variation.timestamp, cpu: self.variation.cpu };

@@ -72,7 +72,8 @@ fn to_question(
     let mut arranged = rearrange::rearrange(tracee, variation, &subject.interpreter, files)
         .map_err(Stage::Rearrange)?;
     // No further in any case: a loader that does not ask would go on to the program.
-    let handoff = handoff::find(tracee, &arranged, subject.c_library).map_err(Stage::Run)?;
+    let handoff = handoff::find(tracee, &arranged, &arranged.objects[1], subject.c_library, files)
+        .map_err(Stage::Run)?;
     tracee.set_breakpoint(handoff).map_err(system)?;
     let mut record = Record::default();
     let loader = arranged.objects[1].range.clone();

@@ -11,8 +11,8 @@ use super::tracee::Tracee;
 use crate::elf::PAGE;
 use crate::procfs::{Mapping, PageState};
 
-/// Page map entries read at once, and pages copied at once.
-const BATCH: usize = 1 << 14;
+/// Page map entries read at once.
+const BATCH: u64 = 1 << 14;
 
 /// A run of pages with the same permissions and origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub fn take(
     let maps = read_maps(tracee.pid())?;
     let pagemap = open_proc(tracee.pid(), "pagemap").ok();
     let mut regions = Vec::new();
-    let mut pages = Pages::default();
+    let mut readable = Vec::new();
     let mut others = Vec::new();
     for mapping in maps {
         if !wanted.iter().any(|w| w.start <= mapping.range.start && mapping.range.end <= w.end) {
@@ -98,7 +98,7 @@ pub fn take(
             other => other.flatten(),
         };
         if mapping.prot & libc::PROT_READ as u32 != 0 {
-            read_pages(tracee, pagemap.as_ref(), &mapping, file.is_some(), &mut pages)?;
+            readable.push((mapping.range.clone(), file.is_some()));
         }
         // The kernel joins an object's zero-initialised data with what is mapped behind it.
         for range in cut_at_ends(mapping.range.clone(), objects) {
@@ -107,6 +107,7 @@ pub fn take(
             regions.push(Region { range, prot: mapping.prot, file });
         }
     }
+    let pages = read_pages(tracee, pagemap.as_ref(), &readable)?;
     Ok((regions, pages, others))
 }
 
@@ -123,41 +124,45 @@ fn cut_at_ends(range: Range<u64>, objects: &[Object]) -> Vec<Range<u64>> {
     ends.windows(2).map(|pair| pair[0]..pair[1]).collect()
 }
 
+/// The pages of these mappings that are not their file's; whether there is one is told with each.
 fn read_pages(
     tracee: &Tracee,
     pagemap: Option<&std::fs::File>,
-    mapping: &Mapping,
-    has_file: bool,
-    pages: &mut Pages,
-) -> Result<(), RearrangeError> {
-    let mut start = mapping.range.start;
-    let mut entries = vec![0; 8 * BATCH.min(((mapping.range.end - start) / PAGE) as usize)];
-    while start < mapping.range.end {
-        let count = BATCH.min(((mapping.range.end - start) / PAGE) as usize);
-        let states = &mut entries[..8 * count];
-        match pagemap {
-            Some(file) => file.read_exact_at(states, start / PAGE * 8)?,
-            // Without a page map every page counts as changed.
-            None => states.fill(0x80),
-        }
-        let changed = |index: usize| {
-            let state = states[8 * index..8 * index + 8].try_into().unwrap_or_default();
-            let state = PageState(u64::from_le_bytes(state));
-            state.is_there() && !(has_file && state.is_file_page() && pagemap.is_some())
-        };
-        let mut index = 0;
-        while index < count {
-            let run = (index..count).take_while(|&i| changed(i)).count();
-            if run > 0 {
-                let address = start + index as u64 * PAGE;
-                let old = pages.bytes.len();
-                pages.bytes.resize(old + run * PAGE as usize, 0);
-                tracee.read(address, &mut pages.bytes[old..])?;
-                pages.addresses.extend((0..run as u64).map(|i| address + i * PAGE));
+    mappings: &[(Range<u64>, bool)],
+) -> Result<Pages, RearrangeError> {
+    let mut changed: Vec<Range<u64>> = Vec::new();
+    let (mut states, mut known) = (Vec::new(), 0..0);
+    for (index, (range, has_file)) in mappings.iter().enumerate() {
+        for address in range.clone().step_by(PAGE as usize) {
+            if !known.contains(&address) {
+                known = address..end_of_run(&mappings[index..]).min(address + BATCH * PAGE);
+                // Without a page map every page counts as changed.
+                states.clear();
+                states.resize(((known.end - known.start) / PAGE * 8) as usize, 0x80);
+                if let Some(file) = pagemap {
+                    file.read_exact_at(&mut states, address / PAGE * 8)?;
+                }
             }
-            index += run + 1;
+            let state = &states[((address - known.start) / PAGE * 8) as usize..];
+            let state = PageState(u64::from_le_bytes(*state.first_chunk().unwrap_or(&[0; 8])));
+            let is_plain = *has_file && state.is_file_page() && pagemap.is_some();
+            if state.is_there() && !is_plain {
+                match changed.last_mut() {
+                    Some(last) if last.end == address => last.end += PAGE,
+                    _ => changed.push(address..address + PAGE),
+                }
+            }
         }
-        start += count as u64 * PAGE;
     }
-    Ok(())
+    let addresses: Vec<u64> =
+        changed.iter().flat_map(|run| run.clone().step_by(PAGE as usize)).collect();
+    let mut bytes = vec![0; addresses.len() * PAGE as usize];
+    tracee.read_all(&changed, &mut bytes)?;
+    Ok(Pages { addresses, bytes })
+}
+
+/// Where the mappings end that follow the first without a gap.
+fn end_of_run(mappings: &[(Range<u64>, bool)]) -> u64 {
+    let gap = mappings.windows(2).find(|pair| pair[0].0.end != pair[1].0.start);
+    gap.map(|pair| pair[0].0.end).or(mappings.last().map(|last| last.0.end)).unwrap_or(0)
 }

@@ -1,6 +1,7 @@
 //! The rim to ptrace(2): one stopped process, its registers and memory, calls made in its name.
 
 use std::io::{IoSlice, IoSliceMut};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use libc::user_regs_struct;
@@ -13,6 +14,9 @@ use nix::unistd::Pid;
 
 use super::watchdog::kill;
 use crate::arch;
+
+/// As many places may be read by one call (IOV_MAX).
+const MOST_PLACES: usize = 1024;
 
 /// A traced child. It is killed and reaped when this goes.
 pub struct Tracee {
@@ -127,6 +131,29 @@ impl Tracee {
         if got == len { Ok(()) } else { Err(Errno::EFAULT) }
     }
 
+    /// Reads memory of many places into one buffer, which is as long as they are together.
+    pub fn read_all(&self, from: &[Range<u64>], mut to: &mut [u8]) -> nix::Result<()> {
+        for some in from.chunks(MOST_PLACES) {
+            let remote = |range: &Range<u64>| RemoteIoVec {
+                base: range.start as usize,
+                len: (range.end - range.start) as usize,
+            };
+            let mut remote: Vec<RemoteIoVec> = some.iter().map(remote).collect();
+            let mut len = remote.iter().map(|place| place.len).sum();
+            // One call transfers less than 2 GiB.
+            while len > 0 {
+                let got =
+                    process_vm_readv(self.pid, &mut [IoSliceMut::new(&mut to[..len])], &remote)?;
+                if got == 0 {
+                    return Err(Errno::EFAULT);
+                }
+                (len, to) = (len - got, &mut to[got..]);
+                advance(&mut remote, got);
+            }
+        }
+        Ok(())
+    }
+
     /// A word of memory.
     pub fn read_word(&self, address: u64) -> nix::Result<u64> {
         let mut word = [0; 8];
@@ -179,6 +206,21 @@ impl Tracee {
         let result = self.registers()?.rax as i64;
         self.set_registers(&saved)?;
         Ok(result)
+    }
+}
+
+/// Leaves out the first `bytes` bytes.
+fn advance(places: &mut Vec<RemoteIoVec>, mut bytes: usize) {
+    let whole = places.iter().take_while(|place| {
+        let is_whole = place.len <= bytes;
+        bytes -= if is_whole { place.len } else { 0 };
+        is_whole
+    });
+    let whole = whole.count();
+    places.drain(..whole);
+    if let Some(first) = places.first_mut() {
+        first.base += bytes;
+        first.len -= bytes;
     }
 }
 
