@@ -2,6 +2,7 @@
 //! may contain them; so functions are decoded from their first instruction on.
 
 use iced_x86::{Decoder, DecoderOptions, Mnemonic};
+use memchr::memmem;
 
 use crate::elf::ElfFile;
 
@@ -33,7 +34,7 @@ pub fn cpuid_sites(elf: &ElfFile<'_>) -> CpuidSites {
     let functions = elf.functions();
     for load in elf.loads().filter(|load| load.is_executable()) {
         let bytes = elf.contents(load).unwrap_or_default();
-        for (at, _) in bytes.windows(2).enumerate().filter(|(_, bytes)| *bytes == CPUID) {
+        for at in memmem::find_iter(bytes, &CPUID) {
             let address = load.p_vaddr + at as u64;
             let function = functions.as_ref().and_then(|functions| functions.around(address));
             let start = function.map_or(0, |function| function.start).max(load.p_vaddr);
