@@ -95,6 +95,9 @@ pub enum Error {
     /// `--in-place` of an archive.
     #[error("{path}: an archive or image cannot be converted in place; give --out for the converted one", path = .0.display())]
     ArchiveInPlace(PathBuf),
+    /// `--dry-run` of an archive.
+    #[error("{path}: only of a directory it can be said without unpacking what a conversion would do; unpack it, or convert it with --out and --report", path = .0.display())]
+    ArchiveDryRun(PathBuf),
     /// What only directories have.
     #[error("{path}: only a directory can be restored; an archive or image stays as it is when it is converted, so use that one", path = .0.display())]
     ArchiveRestored(PathBuf),

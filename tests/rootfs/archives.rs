@@ -343,6 +343,8 @@ fn refusals(case: &Case) -> Result<()> {
     let path = archive.as_os_str();
     let in_place = ["convert".as_ref(), path, "--in-place".as_ref(), "--no-backup".as_ref()];
     tool::refused(&tool::run(in_place)?, "cannot be converted in place")?;
+    let dry_run = ["convert".as_ref(), path, "--dry-run".as_ref()];
+    tool::refused(&tool::run(dry_run)?, "only of a directory")?;
     tool::refused(&tool::run(["restore".as_ref(), path])?, "only a directory can be restored")?;
     tool::refused(&tool::run(["report".as_ref(), path])?, "convert --report")?;
     let taken = case.dir.join("taken");

@@ -253,6 +253,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 }
 
 fn dry_run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    if kind::of(&arguments.root)?.is_some() {
+        return Err(rootfs_tools::Error::ArchiveDryRun(arguments.root.clone()).into());
+    }
     let estimate = estimate::estimate(&arguments.options()?)?;
     command_line::print(match arguments.json {
         true => format!("{}\n", serde_json::to_string_pretty(&estimate)?),
