@@ -11,6 +11,8 @@ Examples:
       A copy of the tree in which every program is self-contained.
   rootfs-tools convert /srv/guest --in-place --backup /srv/guest-originals
       The same in place; after Ctrl-C or a crash the same command goes on.
+  rootfs-tools convert guest.tar.zst --out guest-standalone.tar.zst
+      A tar archive; an image in an OCI layout just so, with one layer more.
   rootfs-tools restore /srv/guest
       Every original again, with all that belonged to it.
   rootfs-tools report /srv/guest --json

@@ -94,13 +94,18 @@ pub fn member(name: &str, kind: u8, link: &str, size: u64, contents: &[u8]) -> V
     header[156] = kind;
     header[157..157 + link.len()].copy_from_slice(link.as_bytes());
     header[257..265].copy_from_slice(b"ustar\x0000");
-    header[148..156].fill(b' ');
-    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    set_sum(&mut header);
     let mut all = header.to_vec();
     all.extend(contents);
     all.resize(all.len().next_multiple_of(BLOCK), 0);
     all
+}
+
+/// Puts the right checksum into a header.
+pub fn set_sum(header: &mut [u8]) {
+    header[148..156].fill(b' ');
+    let sum: u32 = header[..BLOCK].iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
 
 /// An archive with more members in front of its end.

@@ -507,3 +507,73 @@ fn checksum_holds(header: &Header) -> bool {
     let signed: i32 = bytes.map(|byte| i32::from(byte.cast_signed())).sum();
     wanted == unsigned || i64::from(wanted) == i64::from(signed)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A file with a name of 150 bytes and a capability, in PAX format.
+    fn archive() -> Vec<u8> {
+        let mut records = Records::default();
+        records.push("SCHILY.xattr.security.capability", b"\x01\n\0=");
+        let mut header = Header::new_ustar();
+        header.set_mode(0o755);
+        header.set_uid(1);
+        header.set_gid(2);
+        header.set_mtime(3);
+        header.set_size(5);
+        set_name(&mut header.as_mut_bytes()[..NAME], "path", &[b'n'; 150], &mut records);
+        header.set_cksum();
+        let mut all = extension(&records, b"name");
+        all.extend(header.as_bytes());
+        all.extend(b"12345");
+        all.resize(all.len().next_multiple_of(BLOCK) + 2 * BLOCK, 0);
+        all
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<Member>> {
+        let mut members = Members::new(bytes);
+        let mut all = Vec::new();
+        while let Some(member) = members.next()? {
+            all.push(member);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn a_converted_program_keeps_its_records() {
+        let before = &read(&archive()).unwrap()[0];
+        assert_eq!((before.name.len(), before.stored), (150, 5));
+        let large = 9 << 30;
+        let mut members = Members::new(io::Cursor::new(before.converted(large)));
+        let after = members.next().unwrap().unwrap();
+        assert_eq!(after.stored, large);
+        assert_eq!((&after.name, &after.records), (&before.name, &before.records));
+        let placed = before.placed(b"usr/bin/x", 7, Some(b"usr/bin/y"));
+        let placed = &read(&placed).unwrap()[0];
+        assert_eq!((placed.kind, placed.name.as_slice()), (Kind::Link, &b"usr/bin/x"[..]));
+        let capability = placed.records.get("SCHILY.xattr.security.capability");
+        assert_eq!(capability, Some(&b"\x01\n\0="[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_archives_are_read_or_refused(
+            changes in prop::collection::vec((0..5 * BLOCK, any::<u8>()), 0..4),
+            len in 0..5 * BLOCK,
+        ) {
+            let mut bytes = archive();
+            for (at, byte) in changes {
+                if let Some(place) = bytes.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            bytes.truncate(len);
+            for member in read(&bytes).unwrap_or_default() {
+                let _ = (member.converted(1), member.placed(b"a", 1, Some(b"b")));
+            }
+        }
+    }
+}

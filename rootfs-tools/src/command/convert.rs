@@ -188,14 +188,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return dry_run(arguments);
     }
     let interrupted = || {
-        if room::abandon() {
-            eprintln!("rootfs-tools: interrupted; nothing was written");
-            std::process::exit(1);
-        }
-        eprintln!(
-            "rootfs-tools: interrupted; every program is either the original or the complete \
-             converted one, and the same command goes on"
-        );
+        let what = match room::abandon() {
+            true => "nothing was written",
+            false => {
+                "every program is either the original or the complete converted one, and the same \
+                 command goes on"
+            }
+        };
+        // Whoever reads it may be gone; the process ends all the same.
+        let _ = writeln!(std::io::stderr(), "rootfs-tools: interrupted; {what}");
         std::process::exit(1);
     };
     statify::interrupt::clean_up_on_signals(interrupted)?;
