@@ -372,7 +372,10 @@ fn wrong_settings(case: &Case) -> Result<()> {
         &run(&format!("https://{KEY}:{SECRET}@example.org"), &same)?,
         "user or password in it",
     )?;
-    let nobody = |command: &mut Command| Ok(drop(command.env_remove("AWS_SECRET_ACCESS_KEY")));
+    let nobody = |command: &mut Command| {
+        command.env_remove("AWS_SECRET_ACCESS_KEY");
+        Ok(())
+    };
     refused(&run(local, &nobody)?, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")?;
     let open = |_: &mut Command| {
         let open = fs::Permissions::from_mode(0o644);
