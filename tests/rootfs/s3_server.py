@@ -31,6 +31,7 @@ KEY, SECRET, BUCKET = sys.argv[1:4]
 tls = tuple(sys.argv[4:]) or None
 state = {"requests": None, "deny": set()}
 lock = threading.Lock()
+one_at_a_time = threading.Lock()
 
 
 def code(environ):
@@ -70,7 +71,9 @@ class Gate:
                 state["requests"] -= 1
         refusal = code(environ)
         if refusal is None:
-            return self.behind(environ, start)
+            # moto's objects are not for several threads at a time.
+            with one_at_a_time:
+                return self.behind(environ, start)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         # As S3 does, it says more than a client should repeat.
         body = f"<Error><Code>{refusal}</Code><AWSAccessKeyId>{KEY}</AWSAccessKeyId></Error>".encode()
