@@ -100,13 +100,14 @@ fn changes(dir: &Path) -> Result<()> {
     let share =
         |file: &fs::File, bytes: &[u8]| pool.share(Path::new("/library"), 0, bytes, file, 0);
     let one = output("one")?;
-    let (whole, pages) = (0..old.len() as u64, 0..8192);
-    ensure!(share(&one, &old) == [whole.clone()]);
+    let (all, pages) = (0..old.len() as u64, 0..8192);
+    let whole = [all];
+    ensure!(share(&one, &old) == whole);
     let mut new = old.clone();
     new[10 * 4096..50 * 4096].fill(0xee);
     fs::File::options().write(true).open(&path)?.write_all_at(&new, 0)?;
     let (two, three) = (output("two")?, output("three")?);
-    ensure!(share(&two, &old) == [whole.clone()], "the old library is not known any more");
+    ensure!(share(&two, &old) == whole, "the old library is not known any more");
     ensure!(share(&three, &new) == [0..10 * 4096, 50 * 4096..64 * 4096], "what differs was shared");
     // What no file has is written once.
     let (name, page) = (dir.join("repeats"), vec![0x77; 8192]);
