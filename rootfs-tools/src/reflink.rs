@@ -314,7 +314,8 @@ mod tests {
         other[3 * 8 + 7] ^= 1;
         other[9 * 8] ^= 1;
         assert_eq!(equal_blocks(&one, &other, 8), [0..24, 32..72]);
-        assert_eq!(equal_blocks(&one, &one, 8), [0..80]);
+        let whole = 0..80;
+        assert_eq!(equal_blocks(&one, &one, 8), [whole]);
         assert_eq!(equal_blocks(&one[..0], &one[..0], 8), []);
     }
 

@@ -311,6 +311,7 @@ mod tests {
                 size: sizes.1,
                 allocated: 8192,
                 build_id: String::new(),
+                shared: 0,
                 cached: false,
                 shared: 0,
                 files: vec![library("/lib/a", 10), library("/lib/b", 1000)],

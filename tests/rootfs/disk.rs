@@ -60,7 +60,7 @@ pub fn with(
         command.args(arguments).arg(&image).stdout(Stdio::null());
         match command.status() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Done::not_here(&format!("there is no {program}"));
+                return Done::not_here(format!("there is no {program}"));
             }
             status => ensure!(status?.success(), "{program} failed"),
         }
@@ -74,7 +74,7 @@ pub fn with(
             let none = None::<&str>;
             mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
             if let Err(reason) = mount_at(kind, &image, &dir, mib) {
-                return Done::not_here(&format!("{reason:#}"));
+                return Done::not_here(format!("{reason:#}"));
             }
             test(&Disk { dir: dir.clone() }).map(|()| Done::Passed)
         };

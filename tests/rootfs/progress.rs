@@ -79,7 +79,7 @@ fn bar(case: &Case) -> Result<()> {
     let drawn = seen.split('\r').filter(|line| line.contains(" programs, ")).collect::<Vec<_>>();
     ensure!(drawn.len() > 3, "no bar: {seen:?}");
     let whole = |line: &&str| line.contains("/s, ") && line.contains("left") && line.contains('█');
-    ensure!(drawn.iter().any(|line| whole(line)), "{seen:?}");
+    ensure!(drawn.iter().any(whole), "{seen:?}");
     ensure!(!seen.contains("% ("), "lines beside the bar: {seen:?}");
     Ok(())
 }
