@@ -132,6 +132,7 @@ pub fn add(cases: &mut Cases) {
         attacks(case, "attacks-on-root", &caller).map(|()| Done::Passed)
     });
     cases.check("check/killed", killed);
+    cases.check("check/statify-verify", statify_verify);
     cases.check("check/malicious-files", malicious_files);
     cases.check("check/no-originals", no_originals);
     cases.check("check/no-journal", no_journal);
@@ -452,6 +453,28 @@ fn nothing_happened(root: &Path, out: &Path, before: &[Snapshot; 2], name: &str)
     nothing_runs(&[root, out], &[name])?;
     snapshot::same(&snapshot::of(root)?, &before[0], true)?;
     snapshot::same(&snapshot::of(out)?, &before[1], true)
+}
+
+/// `statify --verify` runs both in such a room, too, and sees what they print.
+fn statify_verify(case: &Case) -> Result<()> {
+    let (_, random, _) = BEHAVIOURS[2];
+    let (root, _) = bodies(case, &[("verified", random), ("pid", BEHAVIOURS[0].1)])?;
+    let verify = |name: &str| -> Result<Outcome> {
+        let mut command = case.statify.command(["--quiet", "--verify", "--root"]);
+        command
+            .arg(&root.dir)
+            .arg(format!("/usr/bin/{name}"))
+            .arg("-o")
+            .arg(case.dir.join("out-2"));
+        statify_tests::case::run(&mut command)
+    };
+    let outcome = verify("pid")?;
+    ensure!(outcome.end == End::Exit(0), "{}", outcome.stderr_text());
+    fs::remove_file(case.dir.join("out-2"))?;
+    let outcome = verify("verified")?;
+    ensure!(outcome.end == End::Exit(1), "{}", outcome.end);
+    ensure!(outcome.stderr_text().contains("stdout of the converted"), "{}", outcome.stderr_text());
+    Ok(())
 }
 
 /// rootfs-tools killed while programs run: nothing of them is left.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -40,9 +41,9 @@ pub enum Course {
     Stopped,
 }
 
-/// Tells how far a command has come, which its exit status alone does not.
+/// Tells how far a command has come, which its exit status alone does not. Nobody need ask it.
 #[derive(Debug)]
-pub struct Teller(OwnedFd);
+pub struct Teller(UnixStream);
 
 impl Teller {
     /// After its start failed, or after its end.
@@ -63,7 +64,8 @@ impl Teller {
 /// The program of `command`, a path inside, will run in `sandbox`; as nobody where this process is
 /// root's. Nothing of it is left when the command has ended. To be started once.
 pub fn run_inside(command: &mut Command, sandbox: Sandbox) -> io::Result<Teller> {
-    let (told, teller) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    let (told, teller) = UnixStream::pair()?;
+    told.set_nonblocking(true)?;
     // SAFETY: every process that comes out of it makes system calls only.
     unsafe { command.pre_exec(move || Ok(become_program(&sandbox, teller.as_fd())?)) };
     Ok(Teller(told))
@@ -94,6 +96,13 @@ fn become_program(sandbox: &Sandbox, teller: BorrowedFd<'_>) -> Result<(), Errno
     }
 }
 
+/// Unlike write(2), not ended by a signal where nobody listens any more.
+fn tell(teller: BorrowedFd<'_>, what: &[u8]) {
+    let (fd, flags) = (teller.as_raw_fd(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
+    // SAFETY: bytes and their number.
+    unsafe { libc::send(fd, what.as_ptr().cast(), what.len(), flags) };
+}
+
 /// Ends as the program did.
 fn wait_outside(first: Pid, report: OwnedFd, teller: BorrowedFd<'_>) -> ! {
     close_all_but([report.as_fd(), teller]);
@@ -106,9 +115,9 @@ fn wait_outside(first: Pid, report: OwnedFd, teller: BorrowedFd<'_>) -> ! {
     }
     if told {
         let [a, b, c, d] = status;
-        let _ = nix::unistd::write(teller, &[ENDED, a, b, c, d]);
+        tell(teller, &[ENDED, a, b, c, d]);
     } else if libc::WIFEXITED(end) && libc::WEXITSTATUS(end) == TIME_IS_UP {
-        let _ = nix::unistd::write(teller, &[STOPPED]);
+        tell(teller, &[STOPPED]);
     }
     let status = i32::from_le_bytes(status);
     if told && libc::WIFSIGNALED(status) {
@@ -141,7 +150,7 @@ fn supervise(
         ForkResult::Child => {
             drop(reporter);
             give_up_rights(entrance)?;
-            let _ = nix::unistd::write(teller, &[ENTERED]);
+            tell(teller, &[ENTERED]);
             return Ok(());
         }
         ForkResult::Parent { child } => child,
