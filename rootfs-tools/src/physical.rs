@@ -4,7 +4,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fiemap::{Fiemap, FiemapExtentFlags as Flags, FiemapFlags};
 use rayon::prelude::*;
@@ -43,18 +43,18 @@ impl Found {
 /// Bytes that the regular files `files` take up, a file each; `None` where the file system does not
 /// say where data lies. Where it does not for some of them, these count with their blocks.
 pub fn of_files(files: &[PathBuf]) -> Option<u64> {
-    let found = files.par_iter().map(of_file).reduce(Found::default, Found::add);
+    let found = files.par_iter().map(|file| of_file(file)).reduce(Found::default, Found::add);
     found.told.then(|| found.own + once(found.shared))
 }
 
-fn of_file(path: &PathBuf) -> Found {
+fn of_file(path: &Path) -> Found {
     extents(path).unwrap_or_else(|_| {
         let own = path.symlink_metadata().map_or(0, |stat| stat.blocks() * BLOCK);
         Found { own, ..Found::default() }
     })
 }
 
-fn extents(path: &PathBuf) -> io::Result<Found> {
+fn extents(path: &Path) -> io::Result<Found> {
     let file = contents::open(path)?;
     let stat: Metadata = file.metadata()?;
     let mut found = Found { told: true, ..Found::default() };

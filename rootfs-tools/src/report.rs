@@ -313,7 +313,6 @@ mod tests {
                 build_id: String::new(),
                 shared: 0,
                 cached: false,
-                shared: 0,
                 files: vec![library("/lib/a", 10), library("/lib/b", 1000)],
             },
             kept: None,

@@ -11,11 +11,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = compression::Compression::of(bytes);
     let mut members = Members::new(bytes);
     let mut passed = std::io::sink();
-    while let Ok(Some(member)) = members.next() {
+    while let Ok(Some(member)) = members.next_member() {
         let _ = whiteouts::of(&member.name);
         let _ = passed.write_all(&member.converted(1 << 20));
         let placed = member.placed(b"usr/bin/program", 1 << 20, Some(b"usr/bin/other"));
-        let again = Members::new(&placed[..]).next().expect("a header that was made is one");
+        let again = Members::new(&placed[..]).next_member().expect("a header that was made is one");
         let again = again.expect("it is there");
         assert_eq!(again.name, b"usr/bin/program");
         assert_eq!(again.link, b"usr/bin/other");

@@ -44,7 +44,7 @@ pub fn of(root: &Path) -> Result<Option<Kind>> {
 fn of_archive(file: File) -> Result<Kind, Fault> {
     let (_, reader) = compression::reader(file)?;
     let mut members = Members::new(reader);
-    while let Some(member) = members.next()? {
+    while let Some(member) = members.next_member()? {
         if matches!(member.kind, member::Kind::Other) {
             continue;
         }

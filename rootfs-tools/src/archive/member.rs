@@ -116,7 +116,7 @@ impl<R: Read> Members<R> {
     }
 
     /// The next one. What is left of the last one's contents is passed over.
-    pub fn next(&mut self) -> Result<Option<Member>> {
+    pub fn next_member(&mut self) -> Result<Option<Member>> {
         self.pass(&mut io::sink())?;
         let mut raw = Vec::new();
         let mut parts = Vec::new();
@@ -536,7 +536,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<Member>> {
         let mut members = Members::new(bytes);
         let mut all = Vec::new();
-        while let Some(member) = members.next()? {
+        while let Some(member) = members.next_member()? {
             all.push(member);
         }
         Ok(all)
@@ -548,7 +548,7 @@ mod tests {
         assert_eq!((before.name.len(), before.stored), (150, 5));
         let large = 9 << 30;
         let mut members = Members::new(io::Cursor::new(before.converted(large)));
-        let after = members.next().unwrap().unwrap();
+        let after = members.next_member().unwrap().unwrap();
         assert_eq!(after.stored, large);
         assert_eq!((&after.name, &after.records), (&before.name, &before.records));
         let placed = before.placed(b"usr/bin/x", 7, Some(b"usr/bin/y"));

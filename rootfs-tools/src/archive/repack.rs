@@ -23,7 +23,7 @@ pub fn repack(
     let mut output = Counted { to: output, len: 0 };
     let mut members = Members::new(input);
     let mut number = 0;
-    while let Some(member) = members.next()? {
+    while let Some(member) = members.next_member()? {
         if let Some(path) = changed.get(&number) {
             let (file, size) = open(path)?;
             output.write_all(&member.converted(size)).map_err(Fault::Write)?;

@@ -58,14 +58,14 @@ impl Room {
     }
 
     /// Where the output is made.
-    pub fn new(&self) -> PathBuf {
+    pub fn output(&self) -> PathBuf {
         self.path.join("new")
     }
 
     /// Gives what is made its name, once it is on the disk.
     pub fn publish(&self) -> Result<()> {
         let failed = |source| Error::File { path: self.out.clone(), what: "written", source };
-        let new = self.new();
+        let new = self.output();
         let file = File::open(&new).map_err(failed)?;
         let is_dir = file.metadata().map_err(failed)?.is_dir();
         let synced = if is_dir {

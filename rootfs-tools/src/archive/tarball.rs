@@ -26,7 +26,7 @@ pub fn convert(options: &Options, room: &Room, tell: &mut dyn FnMut(Event<'_>)) 
     let (compression, reader) = compression::reader(again(&input, options)?).map_err(fault)?;
     let mut members = Members::new(reader);
     let mut number = 0;
-    while let Some(member) = members.next().map_err(fault)? {
+    while let Some(member) = members.next_member().map_err(fault)? {
         unpacker.add(&member, &mut members.contents(), number).map_err(fault)?;
         number += 1;
     }
@@ -37,7 +37,7 @@ pub fn convert(options: &Options, room: &Room, tell: &mut dyn FnMut(Event<'_>)) 
         changed.insert(program.number, open_in(&tree, &program.names[0])?);
     }
     tell(Event::Packing);
-    let new = room.new();
+    let new = room.output();
     let mode = input.metadata().map_err(Error::file("read", &options.root))?.permissions().mode();
     let mut create = OpenOptions::new();
     let output = create.write(true).create_new(true).mode(mode & 0o666).open(&new);

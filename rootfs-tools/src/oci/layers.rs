@@ -38,7 +38,7 @@ impl Headers {
         self.file.flush().map_err(ArchiveFault::Write)?;
         let mut file = self.file.get_ref();
         file.seek(SeekFrom::Start(at)).map_err(ArchiveFault::Read)?;
-        let member = Members::new(file).next()?;
+        let member = Members::new(file).next_member()?;
         member.ok_or_else(|| ArchiveFault::Truncated("the headers".into()))
     }
 }
@@ -61,7 +61,7 @@ pub fn apply(
     file.rewind().map_err(unread)?;
     let (compression, reader) = compression::reader(file).map_err(fault)?;
     let mut members = Members::new(reader);
-    while let Some(member) = members.next().map_err(fault)? {
+    while let Some(member) = members.next_member().map_err(fault)? {
         if whiteouts::of(&member.name).is_some() {
             continue;
         }
@@ -84,7 +84,7 @@ fn gone(file: File, blob: &Digest, contents: &Digest) -> Result<Vec<Whiteout>> {
     let mut hashed = Hashed::new(reader, contents);
     let mut members = Members::new(hashed.by_ref());
     let mut gone = Vec::new();
-    while let Some(member) = members.next().map_err(fault)? {
+    while let Some(member) = members.next_member().map_err(fault)? {
         match whiteouts::of(&member.name) {
             Some(Whiteout::Bad) => {
                 return Err(Fault::Whiteout(blob.to_string(), member.shown()));

@@ -34,7 +34,7 @@ pub fn convert(
 ) -> Result<Outcome> {
     let fault = |fault| Error::Image(options.root.clone(), fault);
     tell(Event::Copying);
-    let new = room.new();
+    let new = room.output();
     layout::copy(&options.root, &new).map_err(fault)?;
     let mut layout = Layout::open(&new).map_err(fault)?;
     convert_layout(options, room, &mut layout, platform, tell)

@@ -65,7 +65,7 @@ pub fn convert(
         more.push(Addition { header, path: file });
     }
     let mode = input.metadata().map_err(unread)?.permissions().mode() & 0o666;
-    let new = OpenOptions::new().write(true).create_new(true).mode(mode).open(room.new());
+    let new = OpenOptions::new().write(true).create_new(true).mode(mode).open(room.output());
     let new = new.map_err(Error::file("written", &room.out))?;
     let (_, reader) = compression::reader(again().map_err(unread)?).map_err(fault)?;
     let write = || -> Result<(), ArchiveFault> {
@@ -101,7 +101,7 @@ fn unpack(
     let mut numbers = HashMap::new();
     let mut like = None;
     let mut number = 0;
-    while let Some(member) = members.next()? {
+    while let Some(member) = members.next_member()? {
         // Links would lead those who read and add blobs elsewhere.
         if !matches!(member.kind, Kind::File | Kind::Directory | Kind::Other) {
             let what = "is neither a file nor a directory, as all of an image layout are";
