@@ -33,7 +33,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    Convert(convert::Arguments),
+    Convert(Box<convert::Arguments>),
     Restore(restore::Arguments),
     Report(report::Arguments),
     Check(check::Arguments),
