@@ -4,7 +4,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fiemap::{Fiemap, FiemapExtentFlags as Flags, FiemapFlags};
 use rayon::prelude::*;
@@ -54,7 +54,7 @@ fn of_file(path: &PathBuf) -> Found {
     })
 }
 
-fn extents(path: &PathBuf) -> io::Result<Found> {
+fn extents(path: &Path) -> io::Result<Found> {
     let file = contents::open(path)?;
     let stat: Metadata = file.metadata()?;
     let mut found = Found { told: true, ..Found::default() };

@@ -139,7 +139,7 @@ pub fn growths(times: &[f64]) -> String {
     let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
         return String::new();
     };
-    let (from, to) = (least.min(1.0).max(0.01), most.max(10.0) * 1.1);
+    let (from, to) = (least.clamp(0.01, 1.0), most.max(10.0) * 1.1);
     draw(380, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(MARGIN)
