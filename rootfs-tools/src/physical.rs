@@ -43,11 +43,11 @@ impl Found {
 /// Bytes that the regular files `files` take up, a file each; `None` where the file system does not
 /// say where data lies. Where it does not for some of them, these count with their blocks.
 pub fn of_files(files: &[PathBuf]) -> Option<u64> {
-    let found = files.par_iter().map(of_file).reduce(Found::default, Found::add);
+    let found = files.par_iter().map(|path| of_file(path)).reduce(Found::default, Found::add);
     found.told.then(|| found.own + once(found.shared))
 }
 
-fn of_file(path: &PathBuf) -> Found {
+fn of_file(path: &Path) -> Found {
     extents(path).unwrap_or_else(|_| {
         let own = path.symlink_metadata().map_or(0, |stat| stat.blocks() * BLOCK);
         Found { own, ..Found::default() }
