@@ -115,7 +115,7 @@ fn as_the_directory(case: &Case) -> Result<()> {
     ensure!(count >= 20, "{count} converted");
     ensure!(after.len() % 10240 == 0, "the last record is not full");
     let report: serde_json::Value = serde_json::from_slice(&fs::read(report.join("report.json"))?)?;
-    ensure!(report["root"] == out.to_string_lossy().as_ref(), "{}", report["root"]);
+    ensure!(report["root"] == *out.to_string_lossy(), "{}", report["root"]);
     ensure!(report["programs"].as_array().is_some_and(|all| all.len() == count), "the report");
     // What is converted already stays.
     let again = case.dir.join("again.tar");
