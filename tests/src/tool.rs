@@ -19,7 +19,8 @@ pub fn locate(name: &str) -> Result<PathBuf> {
 fn build(name: &str) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", name, "--bin", name, "--message-format=json"]);
+    // Of the whole workspace, as it is tested: with other features everything would be built once more.
+    command.args(["build", "--quiet", "--workspace", "--bin", name, "--message-format=json"]);
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
     if !cfg!(debug_assertions) {
         command.arg("--release");
