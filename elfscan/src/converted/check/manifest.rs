@@ -90,7 +90,10 @@ fn check_file(file: &EmbeddedFile, problems: &mut Problems) {
     if !file.memory.windows(2).all(ascending) {
         problems.push(Problem::of(file, "its memory overlaps, or is out of order"));
     }
-    for memory in &file.memory {
+    // ld.so makes the gap between segments out of a mapping of the file that goes on behind its end, and
+    // nobody may look at it.
+    let readable = |memory: &&Memory| memory.prot != prot_name(0);
+    for memory in file.memory.iter().filter(readable) {
         let end = memory.file_offset.map(|offset| offset.saturating_add(memory.size));
         if end.is_some_and(|end| end > page_up(file.size)) {
             let problem = Problem::of(file, "it has memory of behind its end");
