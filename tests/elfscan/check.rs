@@ -33,6 +33,7 @@ pub fn add(cases: &mut Cases) {
     });
     cases.add("check/intact/git", |case| of_machine(case, "git"));
     cases.add("check/intact/curl", |case| of_machine(case, "curl"));
+    cases.check("check/intact/large-pages", large_pages);
     cases.check("check/every-bit-of-headers-and-tables", every_bit);
     cases.check("check/mutations-are-answered", mutations);
     cases.check("check/sparse-file-fast", sparse);
@@ -73,6 +74,15 @@ fn of_machine(case: &Case, program: &str) -> Result<Done> {
     let out = case.convert(&program, &[])?;
     expect_intact(&out)?;
     Ok(Done::Passed)
+}
+
+/// A library for pages of 2 MiB has a gap between its segments that is longer than its file.
+fn large_pages(case: &Case) -> Result<()> {
+    let flags = ["-Wl,-soname,libwide.so.1,-z,max-page-size=0x200000,-z,noseparate-code"];
+    case.library("libwide.so.1", "int number = 1; int *wide(void) { return &number; }", &flags)?;
+    let link = case.link(&["libwide.so.1"]);
+    let link: Vec<_> = link.iter().map(String::as_str).collect();
+    expect_intact(&converted(case, &link, &[])?)
 }
 
 fn expect_intact(out: &Path) -> Result<()> {
