@@ -4,6 +4,7 @@ pub mod builder;
 pub mod case;
 pub mod compare;
 pub mod convert;
+pub mod cpio;
 pub mod directives;
 pub mod guest;
 pub mod machine;
