@@ -160,7 +160,7 @@ fn compressed(case: &Case) -> Result<()> {
 }
 
 /// What GNU tar makes of a converted archive is what comes of converting what it makes of the archive.
-fn as_unpacked(case: &Case, name: &str, archive: &Path) -> Result<()> {
+fn as_unpacked(case: &Case, name: &str, archive: &Path, times: bool) -> Result<()> {
     let path = |what: &str| case.dir.join(format!("{name}-{what}"));
     packed::unpack(archive, &path("before"))?;
     convert(case, &path("before"), &path("directory"))?;
@@ -168,7 +168,7 @@ fn as_unpacked(case: &Case, name: &str, archive: &Path) -> Result<()> {
     packed::unpack(&path("out"), &path("after"))?;
     let after = snapshot::of(&path("after"))?;
     ensure!(after.values().any(|seen| is_converted(&seen.contents)), "nothing was converted");
-    snapshot::same(&after, &snapshot::of(&path("directory"))?, true)
+    snapshot::same(&after, &snapshot::of(&path("directory"))?, times)
         .with_context(|| name.to_owned())
 }
 
@@ -200,7 +200,7 @@ fn formats(case: &Case) -> Result<()> {
     ] {
         let archive = case.dir.join(name);
         packed::pack(&root.dir, &archive, flags)?;
-        as_unpacked(case, name, &archive)?;
+        as_unpacked(case, name, &archive, true)?;
     }
     Ok(())
 }
@@ -225,7 +225,8 @@ fn odd_members(case: &Case) -> Result<()> {
     append("bin/two")?;
     shell(&root.dir, "rm usr/bin/two; mkdir usr/bin/two; touch usr/bin/two/x")?;
     append("usr/bin/two usr/bin/two/x")?;
-    as_unpacked(case, "odd", &archive)?;
+    // What comes later into a directory changes the time that tar has given it.
+    as_unpacked(case, "odd", &archive, false)?;
     // Behind the end of an archive there may be anything.
     let mut bytes = fs::read(&archive)?;
     bytes.extend(b"junk behind the end");

@@ -61,7 +61,7 @@ fn roots(case: &Case) -> Result<()> {
     fs::write(case.dir.join("file"), "")?;
     let file = case.dir.join("file");
     let arguments = ["restore".as_ref(), file.as_os_str()];
-    tool::refused(&tool::run(arguments)?, "cannot stand for the root")?;
+    tool::refused(&tool::run(arguments)?, "only a directory can be restored")?;
     let root = guest::tiny(case.dir.join("guest"))?;
     tool::refused(&tool::run(["restore".as_ref(), root.dir.as_os_str()])?, "no journal")?;
     // Links that lead nowhere, in a circle, or out.

@@ -110,7 +110,7 @@ fn changes(dir: &Path) -> Result<()> {
     ensure!(share(&two, &old) == whole, "the old library is not known any more");
     ensure!(share(&three, &new) == [0..10 * 4096, 50 * 4096..64 * 4096], "what differs was shared");
     // What no file has is written once.
-    let (name, page) = (dir.join("repeats"), vec![0x77; 8192]);
+    let (name, page) = (dir.join("repeats"), [[0x77; 4096], [0x78; 4096]].concat());
     let repeats = output("repeats")?;
     ensure!(pool.share_repeated(&page, &repeats, 4096).is_empty());
     repeats.write_all_at(&page, 4096)?;
