@@ -33,6 +33,11 @@ pub fn same(a: &Outcome, b: &Outcome) -> bool {
     difference(a, b, View::Exact).is_none()
 }
 
+/// Equal but for the order of the lines.
+pub fn same_lines(a: &Outcome, b: &Outcome) -> bool {
+    difference(a, b, View::Lines).is_none()
+}
+
 /// How two outcomes differ, byte for byte.
 pub fn exact_difference(a: &Outcome, b: &Outcome) -> Option<String> {
     difference(a, b, View::Exact)
@@ -69,6 +74,7 @@ pub fn judge(originals: &[Outcome], converted: &Outcome, unordered: bool) -> Ver
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum View {
     Exact,
+    Lines,
     Normalised,
 }
 
@@ -76,6 +82,11 @@ impl View {
     fn of(self, bytes: &[u8]) -> Cow<'_, [u8]> {
         match self {
             Self::Exact => Cow::Borrowed(bytes),
+            Self::Lines => {
+                let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+                lines.sort_unstable();
+                Cow::Owned(lines.join(&b'\n'))
+            }
             Self::Normalised => Cow::Owned(normalise(bytes)),
         }
     }
@@ -162,6 +173,15 @@ mod tests {
         assert!(matches!(judge(&runs[..2], &runs[3], false), Verdict::Differs(_)));
         let runs = ["red\n", "green\n", "blue\n"].map(|text| outcome(End::Exit(0), text));
         assert!(matches!(judge(&runs[..2], &runs[2], false), Verdict::Varies(_)));
+    }
+
+    #[test]
+    fn lines_in_another_order() {
+        let original = outcome(End::Exit(0), "troff\ngrops\n");
+        assert!(same_lines(&original, &outcome(End::Exit(0), "grops\ntroff\n")));
+        assert!(!same(&original, &outcome(End::Exit(0), "grops\ntroff\n")));
+        assert!(!same_lines(&original, &outcome(End::Exit(0), "troff\ngrops\nmore\n")));
+        assert!(!same_lines(&original, &outcome(End::Exit(1), "troff\ngrops\n")));
     }
 
     #[test]
