@@ -30,6 +30,7 @@ pub mod root;
 pub mod sandbox;
 pub mod seal;
 pub mod sharing;
+mod spawn;
 pub mod subject;
 mod symbols;
 mod verify;

@@ -12,12 +12,13 @@ use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::Pid;
 
 use super::block::Files;
 use super::explain;
 use super::observe::{Observation, Observer};
 use crate::error::{Error, Result};
+use crate::spawn::spawn;
 
 /// How the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,24 +206,20 @@ fn launch(program: &Path, arguments: &[OsString], to_stderr: bool) -> io::Result
         variables.push(text(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
     }
     let envp: Vec<_> = variables.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
-    // SAFETY: the child makes system calls only, on memory that was allocated before.
-    match unsafe { nix::unistd::fork() }? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            if to_stderr {
-                // SAFETY: dup2(2) touches no memory; the numbers are the child's own.
-                unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) };
-            }
-            let errno = match ptrace::traceme() {
-                Ok(()) => {
-                    // SAFETY: the strings end with NULs, the arrays with null pointers.
-                    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
-                    Errno::last_raw()
-                }
-                Err(errno) => errno as i32,
-            };
-            // SAFETY: ends the process without running anything of this program's.
-            unsafe { libc::_exit(errno) }
+    let become_program = || {
+        if to_stderr {
+            // SAFETY: dup2(2) touches no memory; the numbers are the child's own.
+            unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) };
         }
-    }
+        match ptrace::traceme() {
+            Ok(()) => {
+                // SAFETY: the strings end with NULs, the arrays with null pointers.
+                unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+                Errno::last_raw()
+            }
+            Err(errno) => errno as i32,
+        }
+    };
+    // SAFETY: the child makes system calls only, on memory that was allocated before.
+    Ok(unsafe { spawn(0, &mut { become_program }) }?)
 }

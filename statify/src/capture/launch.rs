@@ -11,13 +11,14 @@ use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::Pid;
 use seccompiler::BpfProgram;
 
 use super::tracee::{Stop, Tracee};
 use super::variation::Variation;
 use super::{Subject, filter};
-use crate::sandbox::{Entrance, Forked};
+use crate::sandbox::Entrance;
+use crate::spawn::spawn;
 
 /// The loader's word for "bind everything now", and a name as long that it does not know.
 const BIND_NOW: (&str, &str) = ("LD_BIND_NOW", "LD_BIND_NO_");
@@ -32,7 +33,7 @@ const NOT_ISOLATED: i32 = 254;
 /// What went wrong before the program's first instruction.
 #[derive(Debug)]
 pub enum LaunchError {
-    /// fork, ptrace or seccomp is refused.
+    /// clone, ptrace or seccomp is refused.
     Trace(io::Error),
     /// exec is refused.
     Exec(io::Error),
@@ -58,7 +59,7 @@ impl Launched {
     }
 }
 
-/// Forks and executes the program, in its room if it has one; `more` are further variables of its
+/// Executes the program in a new process, in its room if it has one; `more` are further variables of its
 /// environment.
 pub fn launch(
     subject: &Subject,
@@ -68,19 +69,16 @@ pub fn launch(
     let child = Child::prepare(subject, variation, more).map_err(LaunchError::Exec)?;
     let (stderr, write_end) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
         .map_err(|errno| LaunchError::Trace(errno.into()))?;
+    let stderr_end = write_end.as_fd();
     let pid = match subject.sandbox.as_deref() {
         // SAFETY: the child makes system calls only, on memory that was allocated before.
-        Some(sandbox) => match unsafe { sandbox.fork() } {
-            Ok(Forked::Parent(child)) => child,
-            Ok(Forked::Child(entrance)) => child.become_program(write_end.as_fd(), Some(entrance)),
-            Err(errno) => return Err(LaunchError::Sandbox(errno.into())),
-        },
+        Some(sandbox) => unsafe {
+            sandbox.spawn(&mut |entrance| child.become_program(stderr_end, Some(entrance)))
+        }
+        .map_err(|errno| LaunchError::Sandbox(errno.into()))?,
         // SAFETY: as above.
-        None => match unsafe { nix::unistd::fork() } {
-            Ok(ForkResult::Parent { child }) => child,
-            Ok(ForkResult::Child) => child.become_program(write_end.as_fd(), None),
-            Err(errno) => return Err(LaunchError::Trace(errno.into())),
-        },
+        None => unsafe { spawn(0, &mut || child.become_program(stderr_end, None)) }
+            .map_err(|errno| LaunchError::Trace(errno.into()))?,
     };
     drop(write_end);
     let mut launched = Launched { tracee: Tracee::new(pid, pidfd(pid)), stderr: stderr.into() };
@@ -104,7 +102,7 @@ pub fn launch(
     Ok(launched)
 }
 
-/// Everything that the child needs, allocated before the fork.
+/// Everything that the child needs, allocated before it is made.
 struct Child {
     program: CString,
     _strings: (Vec<CString>, Vec<CString>),
@@ -149,10 +147,10 @@ impl Child {
         })
     }
 
-    /// In the child: never returns.
-    fn become_program(&self, stderr: BorrowedFd<'_>, entrance: Option<Entrance<'_>>) -> ! {
+    /// In the child. Returns its exit status if it could not become the program.
+    fn become_program(&self, stderr: BorrowedFd<'_>, entrance: Option<Entrance<'_>>) -> i32 {
         let traced = || self.become_traced(stderr).map_err(|errno| (NOT_TRACED, errno));
-        let status = match self.isolate(entrance).and_then(|()| traced()) {
+        match self.isolate(entrance).and_then(|()| traced()) {
             Ok(()) => {
                 // SAFETY: the strings end with NULs, the arrays with null pointers.
                 unsafe {
@@ -165,9 +163,7 @@ impl Child {
                 let _ = nix::unistd::write(stderr, &(errno as i32).to_le_bytes());
                 status
             }
-        };
-        // SAFETY: ends the process without running anything of this program's.
-        unsafe { libc::_exit(status) }
+        }
     }
 
     fn isolate(&self, entrance: Option<Entrance<'_>>) -> Result<(), (i32, Errno)> {

@@ -32,6 +32,7 @@ pub use process::{Course, Teller, run_inside};
 
 use crate::error::Error;
 use crate::root::Root;
+use crate::spawn::spawn;
 
 /// The name of the host that is seen inside.
 const HOST_NAME: &[u8] = b"localhost";
@@ -72,6 +73,7 @@ pub enum Forked<'a> {
 }
 
 /// A process in namespaces of its own that are not furnished yet.
+#[derive(Clone, Copy)]
 pub struct Entrance<'a> {
     sandbox: &'a Sandbox,
     user_namespace: bool,
@@ -122,20 +124,44 @@ impl Sandbox {
     /// # Safety
     /// Until it executes a program or ends, the child makes system calls only.
     pub unsafe fn fork(&self) -> nix::Result<Forked<'_>> {
-        for user_namespace in [false, true] {
-            let user = if user_namespace { libc::CLONE_NEWUSER } else { 0 };
-            let flags = NAMESPACES | user | libc::SIGCHLD;
+        self.in_namespaces(|flags, entrance| {
             // SAFETY: without a stack of its own the child goes on with a copy of this one, as
             // after fork(2); the caller answers for what it does there.
-            let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
-            match Errno::result(pid) {
-                Ok(0) => return Ok(Forked::Child(Entrance { sandbox: self, user_namespace })),
-                Ok(pid) => return Ok(Forked::Parent(Pid::from_raw(pid as i32))),
-                Err(Errno::EPERM) if !user_namespace => {}
-                Err(errno) => return Err(errno),
+            let pid = unsafe { libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0) };
+            Errno::result(pid).map(|pid| match pid {
+                0 => Forked::Child(entrance),
+                pid => Forked::Parent(Pid::from_raw(pid as i32)),
+            })
+        })
+    }
+
+    /// As [`spawn`], the child being process 1 of new namespaces.
+    ///
+    /// # Safety
+    /// As that of [`spawn`].
+    pub(crate) unsafe fn spawn(
+        &self,
+        child: &mut dyn FnMut(Entrance<'_>) -> i32,
+    ) -> nix::Result<Pid> {
+        self.in_namespaces(|flags, entrance| {
+            // SAFETY: the caller answers for it.
+            unsafe { spawn(flags, &mut || child(entrance)) }
+        })
+    }
+
+    /// Makes a process with the flags for clone(2): in a user namespace where others may not be made
+    /// without.
+    fn in_namespaces<'a, T>(
+        &'a self,
+        mut make: impl FnMut(i32, Entrance<'a>) -> nix::Result<T>,
+    ) -> nix::Result<T> {
+        match make(NAMESPACES, Entrance { sandbox: self, user_namespace: false }) {
+            Err(Errno::EPERM) => {
+                let entrance = Entrance { sandbox: self, user_namespace: true };
+                make(NAMESPACES | libc::CLONE_NEWUSER, entrance)
             }
+            other => other,
         }
-        Err(Errno::EPERM)
     }
 
     /// Whether the process that made this has ended; getppid(2) does not tell across process id
