@@ -4,12 +4,14 @@
 //! What a conversion is made of is known before it only in part: the program, the options, the tool.
 //! So an entry under that key says which files were embedded, and where the loader found them and might
 //! have found others ([`search`]); it counts where all that is the same in the tree at hand. An entry's
-//! name is a tag of its contents and its key ([`secret`]), an output's name is its hash; they lie in a
-//! [`directory`] or an [`object_store`].
+//! name is a tag of its contents and its key ([`secret`]). Of an output is kept what it does not have from
+//! the files in it ([`recipe`]), under the hash of that as its name. Both lie in a [`directory`] or an
+//! [`object_store`].
 
 pub mod directory;
 pub mod object_store;
 pub mod place;
+pub mod recipe;
 pub mod search;
 pub mod secret;
 pub mod storage;
@@ -22,10 +24,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use statify::arch;
 use statify::elf::ElfFile;
 use statify::manifest::{Manifest, hex};
 use statify::seal;
+use statify::sharing::Sharing;
 
 use crate::contents;
 use crate::error::{Error, Result};
@@ -34,12 +38,13 @@ use crate::tree::Tree;
 use directory::Directory;
 use object_store::ObjectStore;
 use place::Place;
+use recipe::Recipe;
 use search::Search;
 use secret::Secret;
 use storage::Storage;
 
 /// Of the format; part of each key.
-const FORMAT: &str = "rootfs-tools cache 2";
+const FORMAT: &str = "rootfs-tools cache 3";
 /// An entry is smaller, in bytes.
 const MOST_ENTRY: u64 = 1 << 20;
 /// More entries of a key are not looked at.
@@ -63,7 +68,7 @@ pub struct Cache {
     common: String,
     /// Hashes of the tree's files, by device, inode, size and times.
     hashes: Mutex<HashMap<[i64; 7], String>>,
-    /// Outputs that are not what their names say.
+    /// Recipes that are not what their names say.
     damaged: Mutex<HashSet<String>>,
 }
 
@@ -74,10 +79,25 @@ pub struct Entry {
     files: Vec<(String, String)>,
     /// Where the loader found it.
     search: Search,
-    /// The output's SHA-256, in hexadecimal.
-    output: String,
+    /// The output's BLAKE3, in hexadecimal.
+    output: recipe::Hash,
     /// Its size, in bytes.
     size: u64,
+    /// The SHA-256 of its recipe as that is kept, in hexadecimal.
+    recipe: String,
+    /// The recipe's size as it is kept, in bytes.
+    kept: u64,
+}
+
+/// An output that was made from what was kept.
+#[derive(Debug)]
+pub struct Hit {
+    /// What the output says of itself.
+    pub manifest: Manifest,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// Bytes of it in blocks that it shares with what is embedded.
+    pub shared: u64,
 }
 
 /// Options that shape an output.
@@ -128,14 +148,15 @@ impl Cache {
     }
 
     /// If `program`, whose contents have this hash, was converted before and all that belongs to it is
-    /// the same in the tree: makes the output `to`, and returns its manifest and size.
+    /// the same in the tree: makes the output `to`.
     pub fn find(
         &self,
         tree: &Tree,
         program: &Path,
         sha256: &str,
         to: &Path,
-    ) -> Option<(Manifest, u64)> {
+        sharing: Option<&dyn Sharing>,
+    ) -> Option<Hit> {
         let key = self.key(program, sha256);
         for name in self.storage.entries(&key, MOST_ENTRIES).ok()? {
             let Ok(entry) = self.entry(&key, &name) else {
@@ -146,9 +167,9 @@ impl Cache {
             if of != Some((program, sha256)) || !self.holds(tree, &entry) {
                 continue;
             }
-            match self.fetch(&entry, to) {
+            match self.make(tree, &entry, to, sharing) {
                 // A full disk shows again where a conversion is written.
-                Ok(Some(found)) => return Some(found),
+                Ok(Some(hit)) => return Some(hit),
                 Ok(None) | Err(_) => {
                     let _ = fs::remove_file(to);
                 }
@@ -198,17 +219,33 @@ impl Cache {
         Ok(hash)
     }
 
-    /// Copies an output, and believes it only if it is what the entry says and consists of what the
+    /// Makes an output, and believes it only if it is what the entry says and consists of what the
     /// entry says.
-    fn fetch(&self, entry: &Entry, to: &Path) -> io::Result<Option<(Manifest, u64)>> {
-        if !storage::is_name(&entry.output) {
+    fn make(
+        &self,
+        tree: &Tree,
+        entry: &Entry,
+        to: &Path,
+        sharing: Option<&dyn Sharing>,
+    ) -> io::Result<Option<Hit>> {
+        if !storage::is_name(&entry.recipe) {
             return Ok(None);
         }
-        let new = self.storage.output(&entry.output, entry.size, to)?;
-        if contents::sha256(&new)? != entry.output {
-            locked(&self.damaged).insert(entry.output.clone());
+        let packed = self.storage.recipe(&entry.recipe, entry.kept)?;
+        if hex(&Sha256::digest(&packed)) != entry.recipe {
+            locked(&self.damaged).insert(entry.recipe.clone());
             return Ok(None);
         }
+        let recipe = Recipe::unpack(&packed, entry.size)?;
+        let mut files = Vec::new();
+        for (path, _) in &entry.files {
+            files.push((Path::new(path), File::open(tree.root.find(Path::new(path))?.link())?));
+        }
+        let (hash, shared) = recipe.make(&files, to, sharing)?;
+        if hash != entry.output {
+            return Ok(None);
+        }
+        let new = contents::open(to)?;
         // SAFETY: the file is this run's own; its bytes are only read as bytes.
         let bytes = unsafe { memmap2::Mmap::map(&new) }?;
         let Ok(elf) = ElfFile::parse(&bytes) else {
@@ -219,7 +256,7 @@ impl Cache {
             files_of(manifest) == entry.files
                 && id.is_some_and(|id| elf.build_id() == Some(id.to_vec()))
         });
-        Ok(manifest.map(|manifest| (manifest, bytes.len() as u64)))
+        Ok(manifest.map(|manifest| Hit { manifest, size: entry.size, shared }))
     }
 
     /// Keeps the conversion `output` of `program`. Not to have kept it is no error.
@@ -243,20 +280,28 @@ impl Cache {
         manifest: &Manifest,
     ) -> io::Result<()> {
         let output = contents::open(output)?;
+        let mut files = Vec::new();
+        for file in &manifest.files {
+            files.push(File::open(tree.root.find(&file.path)?.link())?);
+        }
+        let (recipe, hash) = Recipe::of(&output, manifest, &files)?;
+        let packed = recipe.pack()?;
         let entry = Entry {
             files: files_of(manifest),
             search: Search::of(tree, manifest)?,
-            output: contents::sha256(&output)?,
+            output: hash,
             size: output.metadata()?.len(),
+            recipe: hex(&Sha256::digest(&packed)),
+            kept: packed.len() as u64,
         };
         // A path that is no text cannot be found again.
         if !self.holds(tree, &entry) {
             return Ok(());
         }
-        let is_damaged = locked(&self.damaged).contains(&entry.output);
-        let is_kept = || self.storage.has_output(&entry.output, entry.size).unwrap_or(false);
+        let is_damaged = locked(&self.damaged).contains(&entry.recipe);
+        let is_kept = || self.storage.has_recipe(&entry.recipe, entry.kept).unwrap_or(false);
         if is_damaged || !is_kept() {
-            self.storage.keep_output(&entry.output, &output)?;
+            self.storage.keep_recipe(&entry.recipe, &packed)?;
         }
         let json = serde_json::to_vec(&entry).map_err(io::Error::other)?;
         let key = self.key(program, sha256);

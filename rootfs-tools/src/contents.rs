@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -45,34 +45,9 @@ pub fn copy(from: &File, to: &Path) -> io::Result<File> {
     Ok(new)
 }
 
-fn create(path: &Path) -> io::Result<File> {
+/// Makes a new file to write to and read from. Nobody else can open it yet.
+pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// Makes the new file `to` from the next `size` bytes of `from`, with holes where blocks have nothing
-/// but zeros. Nobody else can open it yet.
-pub fn receive(from: &mut dyn Read, size: u64, to: &Path) -> io::Result<File> {
-    const BLOCK: usize = 4096;
-    let new = create(to)?;
-    new.set_len(size)?;
-    let mut buffer = vec![0; 32 * BLOCK];
-    let mut at = 0;
-    while at < size {
-        let len = buffer.len().min(usize::try_from(size - at).unwrap_or(usize::MAX));
-        from.read_exact(&mut buffer[..len])?;
-        let blocks: Vec<_> = buffer[..len].chunks(BLOCK).collect();
-        let is_hole = |block: &[u8]| block.iter().all(|&byte| byte == 0);
-        let mut start = 0;
-        for run in blocks.chunk_by(|one, next| is_hole(one) == is_hole(next)) {
-            let end = (start + run.len() * BLOCK).min(len);
-            if !is_hole(run[0]) {
-                new.write_all_at(&buffer[start..end], at + start as u64)?;
-            }
-            start = end;
-        }
-        at += len as u64;
-    }
-    Ok(new)
 }
 
 fn copy_data(mut from: &File, mut to: &File) -> io::Result<()> {
@@ -93,24 +68,9 @@ fn copy_data(mut from: &File, mut to: &File) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileExt, MetadataExt};
 
     use super::*;
-
-    #[test]
-    fn what_is_received_has_holes() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut bytes = vec![0; (1 << 20) + 5000];
-        for at in [0, 300_000, 303_000, (1 << 20) + 4999] {
-            bytes[at] = 1;
-        }
-        let receive =
-            |name: &str, size| receive(&mut bytes.as_slice(), size, &dir.path().join(name));
-        let whole = receive("whole", bytes.len() as u64).unwrap();
-        assert_eq!(std::fs::read(dir.path().join("whole")).unwrap(), bytes);
-        assert!(whole.metadata().unwrap().blocks() <= 6 * 8, "{:?}", whole.metadata());
-        assert!(receive("short", bytes.len() as u64 + 1).is_err());
-    }
 
     #[test]
     fn holes_stay_holes() {

@@ -352,6 +352,8 @@ fn each(options: &Options, tree: &Tree, pool: Option<Arc<Pool>>) -> statify::Opt
         memory: Some(options.memory),
         root: tree.root.clone(),
         sharing: pool.map(|pool| pool as _),
+        // Before it gets the original's name.
+        sync: false,
         ..statify::Options::default()
     }
 }

@@ -21,13 +21,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{CWD, Mode, OFlags};
 use statify::Root;
 use statify::elf::PAGE;
-use statify::manifest::Manifest;
 use statify::sharing::Sharing;
 
 use crate::contents;
 use crate::error::{Error, Result};
 use crate::tree::Tree;
-use crate::{holes, physical};
 
 /// Whether blocks are shared with libraries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,59 +126,6 @@ impl Pool {
         kept.end = kept.end.next_multiple_of(START);
         Ok(())
     }
-
-    /// Makes the parts of `output` that hold unmodified pages of what is embedded, as its manifest says,
-    /// shared; it was written as a whole. Returns how many bytes are.
-    pub fn share_written(&self, output: &Path, manifest: &Manifest) -> io::Result<u64> {
-        let output = File::options().read(true).write(true).open(output)?;
-        // One that was cloned goes on sharing the rest with what it was cloned from.
-        let is_clone = physical::shares(&output);
-        let mut shared: Vec<Range<u64>> = Vec::new();
-        let mut buffer = vec![0; PIECE];
-        for file in &manifest.files {
-            for memory in &file.memory {
-                let (Some(offset), Some(stored_at)) = (memory.file_offset, memory.stored_at) else {
-                    continue;
-                };
-                let mut done = 0;
-                while done < memory.size {
-                    let len = (memory.size - done).min(PIECE as u64);
-                    let (bytes, at) = (&mut buffer[..len as usize], stored_at + done);
-                    output.read_exact_at(bytes, at)?;
-                    let ranges = self.share(&file.path, offset + done, bytes, &output, at);
-                    shared.extend(ranges.iter().map(|range| at + range.start..at + range.end));
-                    done += len;
-                }
-            }
-        }
-        if !is_clone && !shared.is_empty() {
-            write_again(&output, &mut shared, &mut buffer)?;
-        }
-        Ok(shared.iter().map(|range| range.end - range.start).sum())
-    }
-}
-
-/// Writes everything but `shared`, which becomes ordered, once more: an extent that was written keeps its
-/// whole room as long as any part of it is in use (btrfs).
-fn write_again(file: &File, shared: &mut [Range<u64>], buffer: &mut [u8]) -> io::Result<()> {
-    shared.sort_unstable_by_key(|range| range.start);
-    let len = file.metadata()?.len();
-    let mut next = shared.iter().filter(|range| range.start < range.end).peekable();
-    let mut at = 0;
-    while let Some(data) = holes::next_data(file, at, len)? {
-        at = data.start;
-        while next.next_if(|range| range.end <= at).is_some() {}
-        if let Some(range) = next.next_if(|range| range.start <= at) {
-            at = range.end;
-            continue;
-        }
-        let end = next.peek().map_or(data.end, |range| range.start.min(data.end));
-        let some = &mut buffer[..((end - at) as usize).min(PIECE)];
-        file.read_exact_at(some, at)?;
-        file.write_all_at(some, at)?;
-        at += some.len() as u64;
-    }
-    Ok(())
 }
 
 impl Sharing for Pool {

@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::backup::Backup;
+use crate::contents;
 use crate::error::{Error, Result};
 use crate::failure::{Failure, stops_the_run};
 use crate::journal::Journal;
 use crate::journal::record::{Converted, Failed, Original, Record, Replacement};
+use crate::measure::BLOCK;
 use crate::tree::{self, Directory, Name};
 
 /// A complete converted program that does not have its names yet.
@@ -62,8 +64,8 @@ impl Replacer<'_> {
         let mut failed = Vec::new();
         let mut records = Vec::new();
         let mut agreed = Vec::new();
-        for ready in batch {
-            match self.prepare(&ready) {
+        for mut ready in batch {
+            match self.prepare(&mut ready) {
                 Ok(kept) => {
                     let id = self.next_id;
                     self.next_id += 1;
@@ -111,13 +113,22 @@ impl Replacer<'_> {
     }
 
     /// What can be refused is refused before any of its names changes.
-    fn prepare(&mut self, ready: &Ready) -> Result<Option<PathBuf>, Refusal> {
+    fn prepare(&mut self, ready: &mut Ready) -> Result<Option<PathBuf>, Refusal> {
         for name in &ready.names {
             if !is_unchanged(&name.at(), &ready.stat, true) {
                 return Err(Refusal::One(Failure::changed(&name.path())));
             }
         }
         let first = &ready.names[0];
+        // Here, as the next programs are converted meanwhile.
+        let stat = to_disk(&ready.work).map_err(|error| {
+            if stops_the_run(&error) {
+                Refusal::Stop(Error::Stopped { path: first.path(), source: error })
+            } else {
+                Refusal::One(Failure::file(&first.path(), "written", &error))
+            }
+        })?;
+        ready.converted.allocated = stat.blocks() * BLOCK;
         match self.keep {
             Keep::Not => Ok(None),
             Keep::InSource => Ok(Some(first.path())),
@@ -158,6 +169,12 @@ fn is_unchanged(path: &Path, stat: &Metadata, with_ctime: bool) -> bool {
         (tree::id(stat), stat.len(), modified, with_ctime.then_some(changed))
     };
     path.symlink_metadata().is_ok_and(|now| traits(&now) == traits(stat))
+}
+
+fn to_disk(path: &Path) -> io::Result<Metadata> {
+    let file = contents::open(path)?;
+    file.sync_all()?;
+    file.metadata()
 }
 
 fn rename(ready: &Ready) -> io::Result<()> {

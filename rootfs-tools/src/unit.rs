@@ -1,6 +1,5 @@
 //! One conversion: of a program, for all files that are equal to it.
 
-use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,8 +7,9 @@ use std::sync::Arc;
 
 use statify::Error as Cause;
 use statify::manifest::{EmbeddedFile, Manifest};
+use statify::sharing::Sharing;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Hit};
 use crate::contents;
 use crate::error::Error;
 use crate::failure::{Failure, stops_the_run};
@@ -47,6 +47,15 @@ pub struct With<'a> {
     pub pool: Option<Arc<Pool>>,
 }
 
+impl With<'_> {
+    /// Others may share what is in this output.
+    fn remember(&self, output: &Path) {
+        if let Some(pool) = &self.pool {
+            pool.remember(output);
+        }
+    }
+}
+
 /// A converted file, before anything is made of it.
 struct Output {
     path: PathBuf,
@@ -62,8 +71,8 @@ enum Refusal {
     Stop(Error),
 }
 
-/// Converts `unit`, the `number`th. Afterwards its files are on the disk, each in the working place of
-/// its directory, with everything that belongs to the original.
+/// Converts `unit`, the `number`th. Afterwards its files are in the working places of their directories,
+/// with everything that belongs to the original, and written, but not all on the disk.
 pub fn convert(unit: Unit, number: usize, with: &With<'_>) -> Done {
     let mut done = Done::default();
     let output = match make(&unit, number, with) {
@@ -83,7 +92,7 @@ pub fn convert(unit: Unit, number: usize, with: &With<'_>) -> Done {
     candidates.rotate_left(1);
     for (candidate, work) in candidates {
         match dress(&candidate, &work, &output) {
-            Ok(stat) => done.ready.push(Ready {
+            Ok(()) => done.ready.push(Ready {
                 original: Original {
                     size: candidate.stat.len(),
                     allocated: candidate.stat.blocks() * BLOCK,
@@ -91,7 +100,8 @@ pub fn convert(unit: Unit, number: usize, with: &With<'_>) -> Done {
                 },
                 converted: Converted {
                     size: output.size,
-                    allocated: stat.blocks() * BLOCK,
+                    // Known when it is on the disk.
+                    allocated: 0,
                     build_id: output.build_id.clone(),
                     shared: output.shared,
                     cached: output.cached,
@@ -128,11 +138,10 @@ fn make(unit: &Unit, number: usize, with: &With<'_>) -> Result<Output, Refusal> 
     // What privileged programs consist of is checked anew each time.
     let cache = with.cache.as_ref().filter(|_| first.program.privileges.is_none());
     let (tree, sha256) = (with.tree, &unit.sha256);
-    if let Some((manifest, size)) = cache.and_then(|cache| cache.find(tree, program, sha256, &path))
-    {
-        let share = |pool: &Arc<Pool>| pool.share_written(&path, &manifest);
-        let shared = with.pool.as_ref().map_or(Ok(0), share);
-        let shared = shared.map_err(|error| io_refusal(error, program))?;
+    let sharing = with.pool.as_deref().map(|pool| pool as &dyn Sharing);
+    let hit = cache.and_then(|cache| cache.find(tree, program, sha256, &path, sharing));
+    if let Some(Hit { manifest, size, shared }) = hit {
+        with.remember(&path);
         return output(path, [size, shared], &manifest, program, true);
     }
     let report = statify::convert(program, &path, &with.options, |_| {})
@@ -142,9 +151,7 @@ fn make(unit: &Unit, number: usize, with: &With<'_>) -> Result<Output, Refusal> 
         let _ = std::fs::remove_file(&path);
         return Err(Refusal::One(Failure::changed(program)));
     }
-    if let Some(pool) = &with.pool {
-        pool.remember(&path);
-    }
+    with.remember(&path);
     if let Some(cache) = cache {
         cache.keep(tree, program, sha256, &path, &manifest);
     }
@@ -198,17 +205,13 @@ fn refusal(error: Cause, program: &Path) -> Refusal {
 }
 
 /// Gives the file `work` all that the original has, making it first if it is not the conversion's own.
-fn dress(candidate: &Candidate, work: &Path, output: &Output) -> io::Result<Metadata> {
+fn dress(candidate: &Candidate, work: &Path, output: &Output) -> io::Result<()> {
     let stat = &candidate.stat;
-    let file = if work == output.path {
-        contents::open(work)?
-    } else {
-        contents::copy(&contents::open(&output.path)?, work)?
-    };
+    if work != output.path {
+        contents::copy(&contents::open(&output.path)?, work)?;
+    }
     let accessed = (stat.atime(), stat.atime_nsec());
     let modified = (stat.mtime(), stat.mtime_nsec());
     let original = Kept::of(&candidate.names[0].at())?.at_times(accessed, modified);
-    original.give_to(work, Contents::Converted)?;
-    file.sync_all()?;
-    work.symlink_metadata()
+    original.give_to(work, Contents::Converted)
 }

@@ -173,6 +173,7 @@ impl Cli {
                 },
             },
             sharing: None,
+            sync: true,
         }
     }
 }

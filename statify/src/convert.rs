@@ -58,6 +58,8 @@ pub struct Options {
     pub plugins: plugins::Request,
     /// What makes blocks of the file system shared with the embedded files.
     pub sharing: Option<Arc<dyn Sharing>>,
+    /// The output is on the disk before it gets its name. Who makes many sees to that at once.
+    pub sync: bool,
 }
 
 impl Default for Options {
@@ -74,6 +76,7 @@ impl Default for Options {
             root: Root::machine(),
             plugins: plugins::Request::default(),
             sharing: None,
+            sync: true,
         }
     }
 }
@@ -152,7 +155,7 @@ fn in_phases(
     check::check(pending.file(), &image, &plan, &manifest, &written.shared)
         .map_err(|what| Error::Check(output.to_owned(), what))?;
     report.describe(&image, &plan, manifest);
-    let complete = pending.complete().map_err(cannot_write)?;
+    let complete = pending.complete(options.sync).map_err(cannot_write)?;
     if let Some(arguments) = &options.verify {
         enter(&mut report, Phase::Verify);
         let privileged = privileges.is_some();

@@ -7,6 +7,7 @@ pub mod arch;
 pub mod c_library;
 pub mod capture;
 mod check;
+pub mod chunks;
 pub mod classify;
 pub mod command_line;
 mod contents;

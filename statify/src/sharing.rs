@@ -32,7 +32,7 @@ pub trait Sharing: Debug + Send + Sync {
 
 /// Part of an output that stems from a file, though some of its pages may have been changed.
 #[derive(Debug)]
-pub(crate) struct Source<'a> {
+pub struct Source<'a> {
     /// File offsets of the output.
     pub range: Range<u64>,
     /// The file.

@@ -97,15 +97,15 @@ fn damaged(case: &Case) -> Result<()> {
     let root = guest::tiny(case.dir.join("guest"))?;
     let (_, one) = cached(case, &root.dir, "one", &[])?;
     let before = snapshot::of(&one)?;
-    let outputs: Vec<_> =
-        fs::read_dir(case.dir.join("cache/outputs"))?.collect::<Result<_, _>>()?;
-    ensure!(outputs.len() == 2, "{} outputs", outputs.len());
+    let recipes: Vec<_> =
+        fs::read_dir(case.dir.join("cache/recipes"))?.collect::<Result<_, _>>()?;
+    ensure!(recipes.len() == 2, "{} recipes", recipes.len());
     // One has a byte changed; the other is an intact program of another kind.
-    let mut bytes = fs::read(outputs[0].path())?;
+    let mut bytes = fs::read(recipes[0].path())?;
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    fs::write(outputs[0].path(), bytes)?;
-    fs::copy("/bin/true", outputs[1].path())?;
+    fs::write(recipes[0].path(), bytes)?;
+    fs::copy("/bin/true", recipes[1].path())?;
     let (hits, two) = cached(case, &root.dir, "two", &[])?;
     ensure!(hits == 0, "{hits} from a damaged cache");
     snapshot::same(&snapshot::of(&two)?, &before, true)?;
@@ -135,7 +135,9 @@ fn forged(case: &Case) -> Result<()> {
     for (path, own, other) in [(&entries[0], &first, &second), (&entries[1], &second, &first)] {
         fs::remove_file(path)?;
         let mut entry = own.clone();
-        entry["output"] = other["output"].clone();
+        for field in ["output", "size", "recipe", "kept"] {
+            entry[field] = other[field].clone();
+        }
         // With what belongs to that output, and without.
         for files in [&own["files"], &other["files"]] {
             entry["files"] = files.clone();

@@ -198,7 +198,7 @@ fn same_bytes(case: &Case, mut server: Server) -> Result<()> {
     ensure!(!from_cache, "something came from an empty cache");
     snapshot::same(&snapshot::of(&one)?, &expected, true)?;
     let entries = server.order("count fleet/one/entries/")?;
-    ensure!(entries >= 20 && server.order("count fleet/one/outputs/")? <= entries, "{entries}");
+    ensure!(entries >= 20 && server.order("count fleet/one/recipes/")? <= entries, "{entries}");
     // Another builder has the same guest elsewhere.
     let elsewhere = case.dir.join("elsewhere");
     guest::copy(&root.dir, &elsewhere)?;
@@ -212,7 +212,7 @@ fn damaged(case: &Case, mut server: Server) -> Result<()> {
     let expected = uncached(case, &root.dir)?;
     good(case, &server, &root.dir, "one")?;
     let orders =
-        ["flip outputs/", "cut outputs/", "swap outputs/", "flip entries/", "cut entries/"];
+        ["flip recipes/", "cut recipes/", "swap recipes/", "flip entries/", "cut entries/"];
     for (turn, order) in orders.iter().enumerate() {
         ensure!(server.order(order)? == 2);
         let (out, from_cache) = good(case, &server, &root.dir, &format!("damaged-{turn}"))?;

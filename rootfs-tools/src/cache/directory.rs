@@ -1,6 +1,6 @@
-//! A cache in a directory: `entries/KEY/NAME` and `outputs/NAME`, which appear by rename(2).
+//! A cache in a directory: `entries/KEY/NAME` and `recipes/NAME`, which appear by rename(2).
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct Directory {
     entries: PathBuf,
-    outputs: PathBuf,
+    recipes: PathBuf,
 }
 
 impl Directory {
     /// Opens or makes it.
     pub fn open(dir: &Path) -> Result<Self> {
         let failed = |source| Error::File { path: dir.to_owned(), what: "used as a cache", source };
-        let new = Self { entries: dir.join("entries"), outputs: dir.join("outputs") };
-        for path in [dir, &new.entries, &new.outputs] {
+        let new = Self { entries: dir.join("entries"), recipes: dir.join("recipes") };
+        for path in [dir, &new.entries, &new.recipes] {
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
             let stat = path.metadata().map_err(failed)?;
             let own = rustix::process::geteuid().as_raw();
@@ -42,34 +42,40 @@ impl Storage for Directory {
     }
 
     fn entry(&self, key: &str, name: &str, most: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let file = contents::open(&self.entries.join(key).join(name))?;
-        file.take(most).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        read(&self.entries.join(key).join(name), most)
     }
 
-    fn output(&self, name: &str, _: u64, to: &Path) -> io::Result<File> {
-        contents::copy(&contents::open(&self.outputs.join(name))?, to)
+    fn recipe(&self, name: &str, size: u64) -> io::Result<Vec<u8>> {
+        read(&self.recipes.join(name), size)
     }
 
-    fn has_output(&self, name: &str, size: u64) -> io::Result<bool> {
-        Ok(self.outputs.join(name).metadata()?.len() == size)
+    fn has_recipe(&self, name: &str, size: u64) -> io::Result<bool> {
+        Ok(self.recipes.join(name).metadata()?.len() == size)
     }
 
-    fn keep_output(&self, name: &str, output: &File) -> io::Result<()> {
-        let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(&self.outputs)?;
-        let new = partial.path().join("output");
-        contents::copy(output, &new)?.sync_data()?;
-        fs::rename(new, self.outputs.join(name))
+    fn keep_recipe(&self, name: &str, recipe: &[u8]) -> io::Result<()> {
+        write(&self.recipes, recipe, &self.recipes.join(name))
     }
 
     fn keep_entry(&self, key: &str, name: &str, entry: &[u8]) -> io::Result<()> {
         let entries = self.entries.join(key);
         DirBuilder::new().recursive(true).mode(0o700).create(&entries)?;
-        let mut new = tempfile::NamedTempFile::new_in(&self.entries)?;
-        new.write_all(entry)?;
-        new.as_file().sync_data()?;
-        new.persist(entries.join(name))?;
-        Ok(())
+        write(&self.entries, entry, &entries.join(name))
     }
+}
+
+/// At most `most` bytes of a file.
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    contents::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes a file, which gets its name when it is on the disk, in a directory below `place`.
+fn write(place: &Path, bytes: &[u8], to: &Path) -> io::Result<()> {
+    let mut new = tempfile::NamedTempFile::new_in(place)?;
+    new.write_all(bytes)?;
+    new.as_file().sync_data()?;
+    new.persist(to)?;
+    Ok(())
 }

@@ -1,5 +1,5 @@
 //! A cache in an S3-compatible object store: the objects `PREFIX/entries/KEY/NAME` and
-//! `PREFIX/outputs/NAME`, each written by one request, so that it is there whole or not at all.
+//! `PREFIX/recipes/NAME`, each written by one request, so that it is there whole or not at all.
 //!
 //! A store that fails does no harm: what it does not give is not in the cache. It is a run's own fault
 //! only where it refuses the first request ([`client::Client::begin`]).
@@ -10,9 +10,7 @@ mod endpoint;
 mod health;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use super::place::Place;
 use super::storage::{Storage, is_name};
@@ -47,8 +45,8 @@ impl ObjectStore {
         format!("{}entries/{key}/", self.prefix)
     }
 
-    fn output_name(&self, name: &str) -> String {
-        format!("{}outputs/{name}", self.prefix)
+    fn recipe_name(&self, name: &str) -> String {
+        format!("{}recipes/{name}", self.prefix)
     }
 }
 
@@ -64,16 +62,16 @@ impl Storage for ObjectStore {
         self.client.get(&format!("{}{name}", self.entries_of(key)), most)
     }
 
-    fn output(&self, name: &str, size: u64, to: &Path) -> io::Result<File> {
-        self.client.receive(&self.output_name(name), size, to)
+    fn recipe(&self, name: &str, size: u64) -> io::Result<Vec<u8>> {
+        self.client.get(&self.recipe_name(name), size)
     }
 
-    fn has_output(&self, name: &str, size: u64) -> io::Result<bool> {
-        Ok(self.client.size(&self.output_name(name))? == Some(size))
+    fn has_recipe(&self, name: &str, size: u64) -> io::Result<bool> {
+        Ok(self.client.size(&self.recipe_name(name))? == Some(size))
     }
 
-    fn keep_output(&self, name: &str, output: &File) -> io::Result<()> {
-        self.client.send(&self.output_name(name), output)
+    fn keep_recipe(&self, name: &str, recipe: &[u8]) -> io::Result<()> {
+        self.client.put(&self.recipe_name(name), recipe)
     }
 
     fn keep_entry(&self, key: &str, name: &str, entry: &[u8]) -> io::Result<()> {

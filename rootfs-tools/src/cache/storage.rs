@@ -1,11 +1,9 @@
 //! What a cache asks of the place where it lies.
 
 use std::fmt::Debug;
-use std::fs::File;
 use std::io;
-use std::path::Path;
 
-/// Keeps entries by key and name, and outputs by name. What is kept appears whole or not at all, under
+/// Keeps entries by key and name, and recipes of outputs by name. What is kept appears whole or not at all, under
 /// names of 64 hexadecimal digits, so that any number of runs may use the place at the same time.
 pub trait Storage: Debug + Send + Sync {
     /// The names of a key's entries: at most `most`.
@@ -14,14 +12,14 @@ pub trait Storage: Debug + Send + Sync {
     /// An entry, up to `most` bytes of it.
     fn entry(&self, key: &str, name: &str, most: u64) -> io::Result<Vec<u8>>;
 
-    /// Makes the new file `to` from an output that should have `size` bytes. It may have others.
-    fn output(&self, name: &str, size: u64, to: &Path) -> io::Result<File>;
+    /// A recipe that should have `size` bytes. It may be another.
+    fn recipe(&self, name: &str, size: u64) -> io::Result<Vec<u8>>;
 
-    /// Whether there is an output of this size.
-    fn has_output(&self, name: &str, size: u64) -> io::Result<bool>;
+    /// Whether there is a recipe of this size.
+    fn has_recipe(&self, name: &str, size: u64) -> io::Result<bool>;
 
-    /// Keeps an output, in the place of one that may be there.
-    fn keep_output(&self, name: &str, output: &File) -> io::Result<()>;
+    /// Keeps a recipe, in the place of one that may be there.
+    fn keep_recipe(&self, name: &str, recipe: &[u8]) -> io::Result<()>;
 
     /// Keeps an entry.
     fn keep_entry(&self, key: &str, name: &str, entry: &[u8]) -> io::Result<()>;

@@ -24,10 +24,6 @@ pub enum Trouble {
         /// It took all the time that a request has.
         late: bool,
     },
-    /// The object is not of the size that it should have.
-    OtherSize,
-    /// This machine's own file cannot be read or written.
-    Own(String),
 }
 
 impl Trouble {
@@ -35,8 +31,7 @@ impl Trouble {
     pub fn is_missing(&self) -> bool {
         match self {
             Self::Refused { status, code, .. } => *status == 404 && code != "NoSuchBucket",
-            Self::OtherSize => true,
-            Self::NoAnswer { .. } | Self::Own(_) => false,
+            Self::NoAnswer { .. } => false,
         }
     }
 
@@ -45,7 +40,6 @@ impl Trouble {
         match self {
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
             Self::NoAnswer { late, .. } => !late,
-            Self::OtherSize | Self::Own(_) => false,
         }
     }
 
@@ -61,8 +55,7 @@ impl Trouble {
                 format!("the answer was HTTP status {status}")
             }
             Self::Refused { code, .. } => format!("the answer was {code}"),
-            Self::NoAnswer { why, .. } | Self::Own(why) => why.clone(),
-            Self::OtherSize => "the object has another size".into(),
+            Self::NoAnswer { why, .. } => why.clone(),
         }
     }
 

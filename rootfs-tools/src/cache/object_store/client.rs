@@ -2,9 +2,7 @@
 //! address is ever shown.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -19,8 +17,6 @@ use url::Url;
 use super::answer::{self, Trouble};
 use super::endpoint::Endpoint;
 use super::health::Health;
-use crate::contents;
-use crate::failure::stops_the_run;
 
 /// How long a connection may take to be made,
 const CONNECT: Duration = Duration::from_secs(4);
@@ -106,7 +102,7 @@ impl Client {
         let mut list = self.endpoint.bucket.list_objects_v2(Some(&self.endpoint.credentials));
         list.with_prefix(prefix);
         list.with_max_keys(most);
-        let body = self.fetch(&self.signed(&list), MOST_TEXT)?;
+        let body = self.fetch(&self.signed(&list), MOST_TEXT, WHOLE)?;
         let parsed = str::from_utf8(&body).ok().and_then(|t| ListObjectsV2::parse_response(t).ok());
         let parsed = parsed.ok_or_else(|| Trouble::NoAnswer {
             why: "the answer was not that of an S3 store".into(),
@@ -119,27 +115,7 @@ impl Client {
     pub fn get(&self, object: &str, most: u64) -> io::Result<Vec<u8>> {
         let bucket = &self.endpoint.bucket;
         let action = bucket.get_object(Some(&self.endpoint.credentials), object);
-        self.ask(&self.reading, || self.fetch(&self.signed(&action), most))
-    }
-
-    /// Makes the new file `to` of the first `size` bytes of an object.
-    pub fn receive(&self, object: &str, size: u64, to: &Path) -> io::Result<File> {
-        let action = self.endpoint.bucket.get_object(Some(&self.endpoint.credentials), object);
-        let patience = patience(size);
-        self.ask(&self.reading, || {
-            let mut answer = self.exchange_get(&self.signed(&action), patience)?;
-            if answer.body().content_length().is_some_and(|own| own != size) {
-                return Err(Trouble::OtherSize);
-            }
-            let mut body = answer.body_mut().with_config().limit(size.saturating_add(1)).reader();
-            let new = contents::receive(&mut body, size, to).map_err(|error| {
-                let _ = std::fs::remove_file(to);
-                read_trouble(error, patience)
-            })?;
-            // To its end, so that the connection serves again.
-            let _ = body.read(&mut [0]);
-            Ok(new)
-        })
+        self.ask(&self.reading, || self.fetch(&self.signed(&action), most, patience(most)))
     }
 
     /// The size of an object, if it is there.
@@ -158,21 +134,11 @@ impl Client {
         }
     }
 
-    /// Makes an object of a file's contents.
-    pub fn send(&self, object: &str, mut file: &File) -> io::Result<()> {
-        let action = self.endpoint.bucket.put_object(Some(&self.endpoint.credentials), object);
-        let patience = patience(file.metadata()?.len());
-        self.ask(&self.writing, || {
-            let own = |error: io::Error| Trouble::Own(error.to_string());
-            file.seek(SeekFrom::Start(0)).map_err(own)?;
-            self.exchange_put(&self.signed(&action), patience, file)
-        })
-    }
-
     /// Makes an object of these bytes.
     pub fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()> {
         let action = self.endpoint.bucket.put_object(Some(&self.endpoint.credentials), object);
-        self.ask(&self.writing, || self.exchange_put(&self.signed(&action), WHOLE, bytes))
+        let patience = patience(bytes.len() as u64);
+        self.ask(&self.writing, || self.exchange_put(&self.signed(&action), patience, bytes))
     }
 
     /// What came to nothing, in a sentence.
@@ -220,9 +186,7 @@ impl Client {
                 Err(io::ErrorKind::NotFound.into())
             }
             Err(trouble) => {
-                if !matches!(trouble, Trouble::Own(_)) {
-                    health.bad(&trouble);
-                }
+                health.bad(&trouble);
                 Err(io::Error::other(trouble.clause()))
             }
         }
@@ -249,11 +213,13 @@ impl Client {
         Ok(())
     }
 
-    fn fetch(&self, url: &Url, most: u64) -> Tried<Vec<u8>> {
-        let mut answer = self.exchange_get(url, WHOLE)?;
+    fn fetch(&self, url: &Url, most: u64, patience: Duration) -> Tried<Vec<u8>> {
+        let mut answer = self.exchange_get(url, patience)?;
         let mut bytes = Vec::new();
         let body = answer.body_mut().with_config().limit(most.saturating_add(1)).reader();
-        body.take(most).read_to_end(&mut bytes).map_err(|error| read_trouble(error, WHOLE))?;
+        body.take(most)
+            .read_to_end(&mut bytes)
+            .map_err(|error| answer::no_answer(&ureq::Error::from(error), patience))?;
         Ok(bytes)
     }
 }
@@ -275,14 +241,6 @@ fn accepted(mut answer: Response<Body>) -> Tried<Response<Body>> {
     let body = answer.body_mut().with_config().limit(MOST_TEXT).read_to_vec().unwrap_or_default();
     let code = answer::code(&String::from_utf8_lossy(&body));
     Err(Trouble::Refused { status, code, region })
-}
-
-/// Of an answer that could not be read, or not be written down.
-fn read_trouble(error: io::Error, patience: Duration) -> Trouble {
-    if stops_the_run(&error) {
-        return Trouble::Own(error.to_string());
-    }
-    answer::no_answer(&ureq::Error::from(error), patience)
 }
 
 /// With the certificates that this machine trusts.
