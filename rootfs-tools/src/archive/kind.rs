@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::compression;
 use super::fault::Fault;
-use super::member::{self, Members};
+use super::member;
+use super::members::Members;
 use crate::error::{Error, Result};
 
 /// An archive.

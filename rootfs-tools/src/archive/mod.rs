@@ -4,8 +4,10 @@
 pub mod compression;
 pub mod fault;
 pub mod gzip;
+pub mod header;
 pub mod kind;
 pub mod member;
+pub mod members;
 pub mod pax;
 pub mod repack;
 pub mod room;

@@ -6,7 +6,8 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use super::fault::{Fault, Result};
-use super::member::{BLOCK, Members, Rest};
+use super::header::BLOCK;
+use super::members::{Members, Rest};
 use crate::contents;
 
 /// What tar fills its archives up to (20 blocks) unless it is told otherwise.

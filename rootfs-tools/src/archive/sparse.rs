@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use tar::{GnuExtSparseHeader, GnuSparseHeader};
 
-use super::member::BLOCK;
+use super::header::BLOCK;
 use super::pax::Records;
 
 /// More pieces than any file system makes of a file that is worth it.

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 
 use super::compression::{self, Writer};
 use super::fault::Fault;
-use super::member::Members;
+use super::members::Members;
 use super::room::Room;
 use super::unpack::Unpacker;
 use super::{convert_tree, open_in, programs, repack};

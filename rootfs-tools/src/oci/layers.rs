@@ -8,7 +8,8 @@ use super::fault::{Fault, Result};
 use super::whiteouts::{self, Whiteout};
 use crate::archive::compression::{self, Compression};
 use crate::archive::fault::Fault as ArchiveFault;
-use crate::archive::member::{Kind, Member, Members};
+use crate::archive::member::{Kind, Member};
+use crate::archive::members::Members;
 use crate::archive::unpack::Unpacker;
 use crate::tree::Tree;
 

@@ -13,7 +13,7 @@ use super::digest::{Digest, Hashed};
 use super::layers::Headers;
 use crate::archive::compression::{Compression, Writer};
 use crate::archive::fault::{Fault, Result};
-use crate::archive::member::BLOCK;
+use crate::archive::header::{self, BLOCK};
 use crate::archive::{Program, repack};
 use crate::contents;
 
@@ -111,7 +111,7 @@ fn plain_directory(name: &[u8]) -> Vec<u8> {
     header.set_gid(0);
     header.set_mtime(0);
     header.set_size(0);
-    crate::archive::member::named(header, name)
+    header::named(header, name)
 }
 
 fn open(path: &Path) -> Result<(File, u64)> {
