@@ -35,35 +35,40 @@ pub struct Run {
     pub peak: u64,
 }
 
-/// Converts the root twice, since both results at a time would take up as much again. The second, in
-/// which every conversion comes from the cache, stays.
+/// Converts the root twice. The second, in which every conversion comes from the cache, stays.
 pub fn convert(room: &Room, tool: &Path) -> Result<Converted> {
     let (out, log) = (room.converted(), room.results().join("convert.log"));
+    let to = |out: &Path| {
+        let mut command = Command::new(tool);
+        command.arg("convert").arg(room.root()).arg("--out").arg(out);
+        command.arg("--cache").arg(room.cache());
+        command
+    };
+    // Not removed in between: ext4 gives a directory's new files no inodes that it freed shortly before, and
+    // takes long to look for others.
+    let before = room.pending("converted-first")?;
     let first = room.once("convert-first", || {
         room.remove(&room.cache())?;
         room.remove(&out)?;
-        run(room, tool, &out, &log)
+        run(&mut to(&before), &log)
     })?;
     let failed = left(&fs::read_to_string(&log)?);
     room.remove(&out)?;
-    let second = run(room, tool, &out, &room.results().join("convert-again.log"))?;
-    // What is no more needed takes up as much as the converted programs.
-    room.remove(&room.cache())?;
+    let second = run(&mut to(&out), &room.results().join("convert-again.log"))?;
+    room.remove(&before)?;
     Ok(Converted { first, second, failed })
 }
 
-fn run(room: &Room, tool: &Path, out: &Path, log: &Path) -> Result<Run> {
+/// Runs `rootfs-tools convert`.
+pub fn run(command: &mut Command, log: &Path) -> Result<Run> {
     // A log goes on where an earlier one ended.
     if log.exists() {
         fs::remove_file(log)?;
     }
     // What others have still to write is not this run's time.
     nix::unistd::sync();
-    let mut command = Command::new(tool);
-    command.arg("convert").arg(room.root()).arg("--out").arg(out);
-    command.args(["--preserve-privileges", "--keep-going", "--quiet"]);
-    command.arg("--cache").arg(room.cache()).arg("--log").arg(log);
-    let (status, usage) = usage::run(&mut command)?;
+    command.args(["--preserve-privileges", "--keep-going", "--quiet", "--log"]).arg(log);
+    let (status, usage) = usage::run(command)?;
     ensure!(matches!(status, WaitStatus::Exited(_, 0)), "rootfs-tools convert: {status:?}");
     let lines = fs::read_to_string(log)?;
     let copying = since_start(&lines, " programs to convert").context("the log has no number")?;

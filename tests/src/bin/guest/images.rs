@@ -9,6 +9,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::statvfs::statvfs;
 use serde::{Deserialize, Serialize};
 
+use crate::convert::{self, Run};
 use crate::room::{Room, output};
 
 /// What the file systems take up, in bytes.
@@ -18,9 +19,17 @@ pub struct Images {
     pub ext4: Sizes,
     /// The EROFS images, whose chunks of 4 KiB are stored once.
     pub erofs: Sizes,
-    /// Blocks in use of one btrfs before and after a conversion in place, with reflinks; or why
-    /// there is none.
-    pub btrfs: std::result::Result<Sizes, String>,
+    /// A conversion in place on btrfs; or why there is none.
+    pub btrfs: std::result::Result<InPlace, String>,
+}
+
+/// A conversion in place, with reflinks and from the cache.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InPlace {
+    /// Blocks in use of the file system.
+    pub sizes: Sizes,
+    /// What it took.
+    pub run: Run,
 }
 
 /// Before and after.
@@ -81,7 +90,7 @@ fn erofs(tree: &Path, image: &Path) -> Result<u64> {
 }
 
 /// On one file system, since clones share blocks only there.
-fn btrfs(room: &Room, tool: &Path, scratch: &Path) -> Result<std::result::Result<Sizes, String>> {
+fn btrfs(room: &Room, tool: &Path, scratch: &Path) -> Result<std::result::Result<InPlace, String>> {
     let image = room.images().join("btrfs");
     sparse(&image, 3 * (allocated(&room.root())? + allocated(&room.converted())?))?;
     output(Command::new("mkfs.btrfs").args(["-q", "-f"]).arg(&image))?;
@@ -95,12 +104,15 @@ fn btrfs(room: &Room, tool: &Path, scratch: &Path) -> Result<std::result::Result
     output(Command::new("cp").args(["-a", "--reflink=never"]).arg(room.root()).arg(&tree))?;
     let normal = mounted.used()?;
     let mut command = Command::new(tool);
-    command.arg("convert").arg(&tree).args(["--in-place", "--no-backup", "--quiet"]);
-    output(command.args(["--preserve-privileges", "--keep-going"]))?;
+    command.arg("convert").arg(&tree).args(["--in-place", "--no-backup", "--reflink=always"]);
+    command.arg("--cache").arg(room.cache());
+    let run = convert::run(&mut command, &room.results().join("convert-btrfs.log"))?;
     let converted = mounted.used()?;
     drop(mounted);
     fs::remove_file(image)?;
-    Ok(Ok(Sizes { normal, converted }))
+    // No other conversion is like these.
+    room.remove(&room.cache())?;
+    Ok(Ok(InPlace { sizes: Sizes { normal, converted }, run }))
 }
 
 /// A mounted file system, as long as it lives.

@@ -95,6 +95,7 @@ fn run(cli: &Cli) -> Result<bool> {
     }
     let converted = room.once("convert", || convert::convert(&room, &tool))?;
     let report = room.once("report", || growth::report(&room, &tool))?;
+    let aligned = room.once("aligned", || growth::aligned(&room, &tool))?;
     let mut good = converted.failed.is_empty();
     let checked = match wanted(Stage::Check) {
         true => Some(room.once("check", || check::check(&room, &tool))?),
@@ -121,6 +122,7 @@ fn run(cli: &Cli) -> Result<bool> {
         root: &root,
         converted: &converted,
         report: &report,
+        aligned: &aligned,
         checked: checked.as_ref(),
         images: &images,
         boots: &boots,

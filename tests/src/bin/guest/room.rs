@@ -37,7 +37,7 @@ impl Room {
         self.dir.join("converted")
     }
 
-    /// Conversions for a second run.
+    /// Conversions for later runs.
     pub fn cache(&self) -> PathBuf {
         self.dir.join("cache")
     }

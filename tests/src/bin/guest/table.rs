@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::boot::{Boots, Guest};
 use crate::check::Checked;
 use crate::convert::{Converted, Run};
+use crate::growth::ALIGNED;
 use crate::images::{Images, Sizes};
 use crate::machine::Machine;
 use crate::root::Root;
@@ -21,6 +22,8 @@ pub struct Facts<'a> {
     pub converted: &'a Converted,
     /// What rootfs-tools reports of it.
     pub report: &'a Value,
+    /// And of chunks, with modules that are aligned for them.
+    pub aligned: &'a Value,
     /// And what it finds in it, if that was asked for.
     pub checked: Option<&'a Checked>,
     /// The images.
@@ -35,7 +38,7 @@ pub fn markdown(facts: &Facts<'_>) -> String {
     table_1(&mut text, facts.report);
     table_2(&mut text, facts.report);
     storage(&mut text, facts);
-    chunks(&mut text, facts.report);
+    chunks(&mut text, facts);
     conversion(&mut text, facts);
     boots(&mut text, facts.boots);
     text
@@ -123,15 +126,19 @@ fn table_2(text: &mut String, report: &Value) {
 }
 
 /// The paper's are cut over an image, these for each file.
-fn chunks(text: &mut String, report: &Value) {
-    text.push_str(
-        "| unique chunks per file | normal | converted | here | paper, over its image |\n|---|---|---|---|---|\n",
+fn chunks(text: &mut String, facts: &Facts<'_>) {
+    let _ = writeln!(
+        text,
+        "| unique chunks per file | normal | converted | here | with `--align {ALIGNED}` | here | paper, over its image |\n\
+         |---|---|---|---|---|---|---|"
     );
-    for row in report["chunks"]["sizes"].as_array().map_or(&[][..], Vec::as_slice) {
+    let rows = |chunks: &Value| chunks["sizes"].as_array().cloned().unwrap_or_default();
+    for (row, aligned) in rows(&facts.report["chunks"]).iter().zip(rows(facts.aligned)) {
         let size = row["size"].as_u64().unwrap_or_default() >> 10;
-        let unique = |which: &str| {
+        let unique = |row: &Value, which: &str| {
             row[which]["unique_chunks"].as_u64().map_or_else(|| "-".into(), thousands)
         };
+        let times = |row: &Value| row["chunk_times"].as_f64().unwrap_or_default();
         let paper = match size {
             16 => "1.04",
             64 => "1.12",
@@ -140,10 +147,12 @@ fn chunks(text: &mut String, report: &Value) {
         };
         let _ = writeln!(
             text,
-            "| {size} KiB | {} | {} | {:.2} | {paper} |",
-            unique("original"),
-            unique("converted"),
-            row["chunk_times"].as_f64().unwrap_or_default()
+            "| {size} KiB | {} | {} | {:.2} | {} | {:.2} | {paper} |",
+            unique(row, "original"),
+            unique(row, "converted"),
+            times(row),
+            unique(&aligned, "converted"),
+            times(&aligned),
         );
     }
     text.push('\n');
@@ -161,7 +170,7 @@ fn storage(text: &mut String, facts: &Facts<'_>) {
     row("ext4, blocks in use", images.ext4);
     row("EROFS with chunks of 4 KiB", images.erofs);
     match &images.btrfs {
-        Ok(sizes) => row("btrfs with reflinks, blocks in use", *sizes),
+        Ok(in_place) => row("btrfs with reflinks, blocks in use", in_place.sizes),
         Err(reason) => {
             let _ = writeln!(text, "| btrfs with reflinks | not measured: {reason} | | |");
         }
@@ -175,7 +184,10 @@ fn conversion(text: &mut String, facts: &Facts<'_>) {
          |---|---|---|---|\n",
     );
     let Converted { first, second, failed } = facts.converted;
-    for (name, run) in [("first", first), ("again, from the cache", second)] {
+    let in_place = facts.images.btrfs.as_ref().ok().map(|in_place| &in_place.run);
+    let in_place = in_place.map(|run| ("in place on btrfs, from the cache", run));
+    let runs = [("first", first), ("again, from the cache", second)];
+    for (name, run) in runs.into_iter().chain(in_place) {
         let Run { seconds, copying, cpu, peak } = run;
         let peak = peak >> 20;
         let _ = writeln!(text, "| {name} | {seconds:.1}, {copying:.1} | {cpu:.1} | {peak} |");
