@@ -23,6 +23,7 @@ mod reports;
 mod snapshot;
 mod steps;
 mod tool;
+mod trial;
 
 use std::path::Path;
 use std::process::ExitCode;
