@@ -78,10 +78,16 @@ pub fn restore(options: &Options) -> Result<Outcome> {
     let complete = without == 0 && outcome.problems.is_empty();
     if complete {
         for (root, kept) in kept_files(&records, &steps, options) {
+            // The directory itself may be removed; without it there is nothing to be removed.
+            let directory = File::open(&root).ok();
             backup::remove(&root, &kept, &tree).map_err(Error::file("removed", &root))?;
+            directory.map_or(Ok(()), |directory| sync_file_system(&directory, &root))?;
         }
         // Before nobody knows them any more.
         set_back_times(&tree, &records);
+        // The journal's end may last, and what came before it not: fsync(2) is about one directory.
+        let directory = File::open(&tree.path).map_err(Error::file("read", &tree.path))?;
+        sync_file_system(&directory, &tree.path)?;
         drop(journal);
         journal::remove(&tree.path)?;
     }
@@ -91,6 +97,12 @@ pub fn restore(options: &Options) -> Result<Outcome> {
         0 => Ok(outcome),
         count => Err(Error::NoBackup(tree.path, count)),
     }
+}
+
+/// Makes all last that was done in the file system of this directory.
+fn sync_file_system(directory: &File, path: &Path) -> Result<()> {
+    let synced = rustix::fs::syncfs(directory).map_err(io::Error::from);
+    synced.map_err(Error::file("written", path))
 }
 
 /// All replacements, the latest first, each with where its original is; those of backup directories

@@ -4,14 +4,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use nix::mount::{MsFlags, mount};
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 use statify_tests::case::Case;
 use statify_tests::report::Done;
+
+/// How long the end of a mount is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A kind of file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +49,7 @@ pub fn with(
     case: &Case,
     kind: Kind,
     mib: u64,
-    test: impl FnOnce(&Disk) -> Result<()> + Send,
+    test: impl FnOnce(&Disk) -> Result<Done> + Send,
 ) -> Result<Done> {
     if !geteuid().is_root() {
         return Done::not_here("only root can mount file systems");
@@ -68,28 +74,88 @@ pub fn with(
     let dir = case.dir.join("disk");
     fs::create_dir(&dir)?;
     // A thread may have a mount namespace of its own, and what it starts inherits it.
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let run = || {
             unshare(CloneFlags::CLONE_NEWNS).context("no mount namespace")?;
             let none = None::<&str>;
             mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-            if let Err(reason) = mount_at(kind, &image, &dir, mib) {
-                return Done::not_here(format!("{reason:#}"));
-            }
-            test(&Disk { dir: dir.clone() }).map(|()| Done::Passed)
+            let mounted = match kind {
+                Kind::Tmpfs => Mounted::tmpfs(mib, &dir),
+                _ => Mounted::image(&image, &dir, "loop"),
+            };
+            let _mounted = match mounted {
+                Err(reason) => return Done::not_here(format!("{kind:?}: {reason:#}")),
+                Ok(mounted) => mounted,
+            };
+            test(&Disk { dir: dir.clone() })
         };
         scope.spawn(run).join().map_err(|_| anyhow::anyhow!("it panicked"))?
     })
 }
 
-fn mount_at(kind: Kind, image: &Path, dir: &Path, mib: u64) -> Result<()> {
-    if kind == Kind::Tmpfs {
+/// A mount that ends with the test.
+#[derive(Debug)]
+pub struct Mounted {
+    dir: PathBuf,
+}
+
+impl Mounted {
+    fn tmpfs(mib: u64, dir: &Path) -> Result<Self> {
         let size = format!("size={mib}m");
-        return Ok(mount(Some("none"), dir, Some("tmpfs"), MsFlags::empty(), Some(size.as_str()))?);
+        mount(Some("none"), dir, Some("tmpfs"), MsFlags::empty(), Some(size.as_str()))?;
+        Ok(Self { dir: dir.to_owned() })
     }
-    let output = Command::new("mount").args(["-o", "loop"]).arg(image).arg(dir).output()?;
-    if !output.status.success() {
-        bail!("{kind:?} cannot be mounted: {}", String::from_utf8_lossy(&output.stderr).trim());
+
+    /// Mounts what is in a file (with the option `loop`) or on a device.
+    pub fn image(image: &Path, dir: &Path, options: &str) -> Result<Self> {
+        let output = Command::new("mount").args(["-o", options]).arg(image).arg(dir).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "it cannot be mounted: {}", said.trim());
+        Ok(Self { dir: dir.to_owned() })
     }
-    Ok(())
+
+    /// Ends it now; a loop device goes, too.
+    pub fn unmount(self) -> Result<()> {
+        let since = Instant::now();
+        loop {
+            match umount(&self.dir) {
+                // What another test starts has this process's open files for a moment.
+                Err(Errno::EBUSY) if since.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Also where something in it is still open.
+        let _ = umount2(&self.dir, MntFlags::MNT_DETACH);
+    }
+}
+
+/// A loop device. Once this is dropped it goes with the last mount of it.
+#[derive(Debug)]
+pub struct LoopDevice {
+    /// The device.
+    pub path: PathBuf,
+}
+
+impl LoopDevice {
+    /// Makes one of a file, past the page cache where the file's file system can.
+    pub fn of(image: &Path) -> Result<Self> {
+        let mut command = Command::new("losetup");
+        let output = command.args(["--direct-io=on", "--find", "--show"]).arg(image).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "no loop device: {}", said.trim());
+        Ok(Self { path: String::from_utf8(output.stdout)?.trim().into() })
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("--detach").arg(&self.path).output();
+    }
 }

@@ -17,12 +17,14 @@ mod oci;
 mod options;
 mod packed;
 mod pages;
+mod power;
 mod progress;
 mod reflinks;
 mod reports;
 mod snapshot;
 mod steps;
 mod tool;
+mod trial;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,6 +38,7 @@ fn main() -> Result<ExitCode> {
     let mut cases = Cases::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/programs")))?;
     converts::add(&mut cases);
     killed::add(&mut cases);
+    power::add(&mut cases);
     bad_input::add(&mut cases);
     caches::add(&mut cases);
     object_store::add(&mut cases);

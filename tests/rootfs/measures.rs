@@ -14,6 +14,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::End;
 use statify_tests::report::Done;
 
+use crate::disk::Mounted;
 use crate::{guest, tool};
 
 const SIZES: [usize; 4] = [4 << 10, 16 << 10, 64 << 10, 256 << 10];
@@ -186,15 +187,13 @@ fn reflinks(case: &Case) -> Result<Done> {
         Err(error) => return Done::not_here(format!("mkfs.btrfs: {error}")),
         Ok(made) => ensure!(made.status.success(), "{made:?}"),
     }
-    let mounted = Mounted { dir: case.dir.join("mounted") };
-    fs::create_dir(&mounted.dir)?;
-    let mount =
-        Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted.dir).output()?;
-    if !mount.status.success() {
-        let why = String::from_utf8_lossy(&mount.stderr).trim().to_owned();
-        return Done::not_here(format!("a loop device cannot be mounted: {why}"));
-    }
-    let root = guest::tiny(mounted.dir.join("guest"))?;
+    let dir = case.dir.join("mounted");
+    fs::create_dir(&dir)?;
+    let _mounted = match Mounted::image(&image, &dir, "loop") {
+        Err(reason) => return Done::not_here(format!("{reason:#}")),
+        Ok(mounted) => mounted,
+    };
+    let root = guest::tiny(dir.join("guest"))?;
     let (mut noise, mut state) = (Vec::new(), 1u64);
     while noise.len() < 8 << 20 {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
@@ -202,7 +201,7 @@ fn reflinks(case: &Case) -> Result<Done> {
     }
     fs::write(root.path("etc/noise"), &noise)?;
     guest::shell(&root.dir, "cp --reflink=always etc/noise etc/again; sync -f .")?;
-    let out = mounted.dir.join("out");
+    let out = dir.join("out");
     tool::good(["convert".as_ref(), root.dir.as_os_str(), "--out".as_ref(), out.as_os_str()])?;
     let image = report(&out, &[])?["image"].take();
     let number = |value: &Value| value.as_u64().with_context(|| format!("no number in {image}"));
@@ -218,17 +217,6 @@ fn reflinks(case: &Case) -> Result<Done> {
     let text = tool::good(["report".as_ref(), out.as_os_str()])?;
     ensure!(text.contains("what is shared counted once"), "{text}");
     Ok(Done::Passed)
-}
-
-/// A mount that ends with the test.
-struct Mounted {
-    dir: PathBuf,
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.dir).output();
-    }
 }
 
 /// The tables together say what the JSON does.
