@@ -8,10 +8,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::geteuid;
 use serde_json::Value;
 use statify_tests::case::{Case, Cases};
-use statify_tests::process::{End, Outcome};
+use statify_tests::process::{End, Limits, Outcome, Running};
 use statify_tests::processes;
 use statify_tests::report::Done;
 use statify_tests::sandbox;
@@ -479,18 +480,20 @@ fn statify_verify(case: &Case) -> Result<()> {
 
 /// rootfs-tools killed while programs run: nothing of them is left.
 fn killed(case: &Case) -> Result<()> {
-    let (root, out) = bodies(case, &[("lingers", "if (fork() == 0) setsid(); for (;;) pause();")])?;
+    // Others, in other cases' rooms, may be as many as their common user may have.
+    let body = "pid_t child; while ((child = fork()) < 0) usleep(1000); if (child == 0) setsid(); for (;;) pause();";
+    let (root, out) = bodies(case, &[("lingers", body)])?;
     let arguments = ["check".as_ref(), out.as_os_str(), "--timeout".as_ref(), "600".as_ref()];
     let runs = || processes::all().into_iter().filter(|p| p.name == "lingers").count();
     for attempt in 0..3 {
-        let mut child = tool::command(arguments)?.stderr(std::process::Stdio::null()).spawn()?;
+        let check = Running::start(&mut tool::command(arguments)?, b"", Limits::seconds(300))?;
         let deadline = Instant::now() + Duration::from_secs(60);
         while runs() < 2 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
         ensure!(runs() >= 2, "it does not run");
-        child.kill()?;
-        child.wait()?;
+        // This one alone, not its process group.
+        kill(check.pid(), Signal::SIGKILL)?;
         let deadline = Instant::now() + Duration::from_secs(5);
         while runs() > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
