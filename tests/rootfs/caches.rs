@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use rootfs_tools::cache::secret::Secret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use statify::manifest::hex;
@@ -12,6 +13,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Running};
 use statify_tests::small_root::SmallRoot;
 
+use crate::oci::filter;
 use crate::{guest, snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
@@ -119,10 +121,25 @@ fn damaged(case: &Case) -> Result<()> {
         fs::write(&entry, text.replacen("\"output\":\"", "\"output\":\"0", 1))?;
     }
     ensure!(cached(case, &root.dir, "three", &[])?.0 == 0);
+    // Sound ones under such names.
+    for entry in walk(&case.dir.join("cache/entries"))? {
+        let name = entry.file_name().and_then(|name| name.to_str()).context("a name")?;
+        let other = if name.ends_with('0') { "1" } else { "0" };
+        fs::rename(&entry, entry.with_file_name(format!("{}{other}", &name[..name.len() - 1])))?;
+    }
+    ensure!(cached(case, &root.dir, "four", &[])?.0 == 0);
     Ok(())
 }
 
-/// An entry whose name is its hash, but that speaks of another program's output.
+/// Gives an entry of this key the name that its contents must have.
+fn write_entry(key: &Path, entry: &Value) -> Result<()> {
+    let bytes = serde_json::to_vec(entry)?;
+    let name = key.file_name().and_then(|name| name.to_str()).context("a key")?;
+    Ok(fs::write(key.join(Secret::none().entry(name, &bytes)), bytes)?)
+}
+
+/// Entries whose names are as they must be, but that speak of another program's output, or of one that takes
+/// other bytes of its files.
 fn forged(case: &Case) -> Result<()> {
     let root = guest::tiny(case.dir.join("guest"))?;
     let (_, one) = cached(case, &root.dir, "one", &[])?;
@@ -133,6 +150,7 @@ fn forged(case: &Case) -> Result<()> {
         |path: &PathBuf| Ok::<Value, anyhow::Error>(serde_json::from_slice(&fs::read(path)?)?);
     let (first, second) = (read(&entries[0])?, read(&entries[1])?);
     for (path, own, other) in [(&entries[0], &first, &second), (&entries[1], &second, &first)] {
+        let key = path.parent().context("a key")?;
         fs::remove_file(path)?;
         let mut entry = own.clone();
         for field in ["output", "size", "recipe", "kept"] {
@@ -141,13 +159,35 @@ fn forged(case: &Case) -> Result<()> {
         // With what belongs to that output, and without.
         for files in [&own["files"], &other["files"]] {
             entry["files"] = files.clone();
-            let bytes = serde_json::to_vec(&entry)?;
-            fs::write(path.with_file_name(hex(&Sha256::digest(&bytes))), bytes)?;
+            write_entry(key, &entry)?;
         }
+        write_entry(key, &with_other_bytes(case, own)?)?;
     }
     let (hits, two) = cached(case, &root.dir, "two", &[])?;
     ensure!(hits == 0, "{hits} from forged entries");
     snapshot::same(&snapshot::of(&two)?, &before, true)
+}
+
+/// A sound entry with a sound recipe, in which the first page of a file stands for the second.
+fn with_other_bytes(case: &Case, entry: &Value) -> Result<Value> {
+    let recipes = case.dir.join("cache/recipes");
+    let packed = recipes.join(entry["recipe"].as_str().context("no recipe")?);
+    let bytes = filter("zstd", &["-dqc"], &fs::read(packed)?)?;
+    let (len, rest) = bytes.split_first_chunk().context("no head")?;
+    let (head, own) = rest.split_at(usize::try_from(u64::from_le_bytes(*len))?);
+    let mut head: Value = serde_json::from_slice(head)?;
+    let taken = head["taken"].as_array_mut().context("nothing is taken")?;
+    let second = taken.iter_mut().find(|taken| taken["offset"].as_u64() > Some(0));
+    let second = second.context("only first pages are taken")?;
+    second["offset"] = 0.into();
+    let head = serde_json::to_vec(&head)?;
+    let whole = [&(head.len() as u64).to_le_bytes()[..], &head, own].concat();
+    let packed = filter("zstd", &["-qc"], &whole)?;
+    let name = hex(&Sha256::digest(&packed));
+    fs::write(recipes.join(&name), &packed)?;
+    let mut entry = entry.clone();
+    (entry["recipe"], entry["kept"]) = (name.into(), packed.len().into());
+    Ok(entry)
 }
 
 fn walk(dir: &Path) -> Result<Vec<PathBuf>> {

@@ -234,6 +234,10 @@ fn forged(case: &Case, mut server: Server) -> Result<()> {
     let (_, from_cache) = good(case, &server, &root.dir, "two")?;
     ensure!(!from_cache, "an entry served another program");
     ensure!(good(case, &server, &root.dir, "three")?.1);
+    // Under names that are not their tags, as who has no key would give them.
+    ensure!(server.order("rename entries/")? == 2);
+    let (_, from_cache) = good(case, &server, &root.dir, "renamed")?;
+    ensure!(!from_cache, "an entry without its tag served");
     // Entries of someone who may write to the bucket, and does not know the key.
     let other = key_file(case, "other", &"x".repeat(32))?;
     let with = (BUCKET, other.as_path());

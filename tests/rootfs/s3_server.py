@@ -7,6 +7,7 @@ which is Amazon's own. Standard input says, line by line, what the server does f
     flip P       every object whose name contains P has its middle byte changed
     cut P        ... its last byte taken away
     swap P       the objects whose names contain P have one another's contents
+    rename P     ... have names whose last digit is another
     count P      says how many objects there are whose names contain P
 
     s3_server.py KEY SECRET BUCKET [CERTIFICATE PRIVATE-KEY]
@@ -107,6 +108,11 @@ def do(word, value):
             contents = [one.value for one in objects]
             for one, other in zip(objects, contents[1:] + contents[:1]):
                 one.value = other
+        case "rename":
+            for one in objects:
+                name = one.name[:-1] + ("1" if one.name.endswith("0") else "0")
+                backend.put_object(BUCKET, name, one.value)
+                backend.delete_object(BUCKET, one.name)
     return len(objects)
 
 

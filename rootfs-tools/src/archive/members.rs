@@ -364,6 +364,27 @@ mod tests {
         assert_eq!(capability, Some(&b"\x01\n\0="[..]));
     }
 
+    /// One that is too large for its header says so in a record.
+    #[test]
+    fn a_converted_program_has_its_new_size_only() {
+        let mut records = Records::default();
+        records.push("size", b"5");
+        let mut header = Header::new_ustar();
+        header.set_size(0);
+        set_name(&mut header.as_mut_bytes()[..NAME], "path", b"program", &mut records);
+        header.set_cksum();
+        let mut archive = extension(&records, b"program");
+        archive.extend(header.as_bytes());
+        archive.extend(b"12345");
+        archive.resize(archive.len().next_multiple_of(BLOCK), 0);
+        let before = &read(&archive).unwrap()[0];
+        assert_eq!(before.stored, 5);
+        let after = Members::new(io::Cursor::new(before.converted(7000))).next_member();
+        assert_eq!(after.unwrap().unwrap().stored, 7000);
+        let placed = read(&before.placed(b"program", 0, None)).unwrap();
+        assert_eq!(placed[0].stored, 0);
+    }
+
     proptest! {
         #[test]
         fn damaged_archives_are_read_or_refused(

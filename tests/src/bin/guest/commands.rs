@@ -217,7 +217,8 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command {
         name: "processes",
-        line: "ps --ppid 2 -p 2 --deselect -o user,comm --no-headers | awk '{print $1,$2}' | sort -u; ps -o comm= -p 1; cat /proc/1/comm; free -m | awk 'NR==2{print ($2>1500)}'; nproc; uptime -p | cut -d' ' -f1; lsof -p $$ 2>/dev/null | awk '$4==\"cwd\"{print $5}'",
+        // Without those that systemd starts when they are asked, and that end when nobody has for 30 s.
+        line: "ps --ppid 2 -p 2 --deselect -o user,comm --no-headers | awk '$2 !~ /^systemd-(hostnam|timedat|locale)/ {print $1,$2}' | sort -u; ps -o comm= -p 1; cat /proc/1/comm; free -m | awk 'NR==2{print ($2>1500)}'; nproc; uptime -p | cut -d' ' -f1; lsof -p $$ 2>/dev/null | awk '$4==\"cwd\"{print $5}'",
         status: 0,
         varies: &[],
     },
