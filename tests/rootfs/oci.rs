@@ -111,8 +111,8 @@ fn layers(case: &Case) -> Result<[Vec<u8>; 3]> {
     let root = guest::tiny(case.dir.join("first"))?;
     shell(
         &root.dir,
-        "cp usr/bin/one usr/bin/gone; ln usr/bin/two usr/bin/two-too; mkdir -p opt/old/b; touch opt/old/a opt/old/b/c
-         mkdir usr/bin/old; cp usr/bin/one usr/bin/old/one
+        "cp usr/bin/one usr/bin/gone; ln usr/bin/two usr/bin/two-too; ln usr/bin/three usr/bin/three-too; mkdir -p opt/old/b; touch opt/old/a opt/old/b/c
+         cp usr/bin/one usr/sbin/gone
          touch -d '2001-02-03 04:05:06.789' usr/bin/three usr/bin; chown 12:34 usr/bin/three usr/sbin
          mknod dev/null c 1 3; chmod 1775 usr/sbin; setfattr -n user.note -v kept usr/bin/three",
     )?;
@@ -123,8 +123,8 @@ fn layers(case: &Case) -> Result<[Vec<u8>; 3]> {
     };
     shell(
         &case.dir,
-        "mkdir -p second/usr/bin/old second/opt/old third/usr/bin third/etc
-         touch second/usr/bin/.wh.gone second/opt/old/.wh..wh..opq second/opt/old/new second/usr/bin/old/.wh..wh..opq
+        "mkdir -p second/usr/bin second/usr/sbin second/opt/old third/usr/bin third/etc
+         touch second/usr/bin/.wh.gone second/opt/old/.wh..wh..opq second/opt/old/new second/usr/sbin/.wh..wh..opq
          cp /bin/cat second/usr/bin/two; chmod 711 second/usr/bin/two; chown 5:6 second/usr/bin/two
          touch -d 2011-11-11 second/usr/bin second/opt/old
          cp /bin/true third/usr/bin/gone; touch third/etc/.wh.nothing",
