@@ -225,7 +225,8 @@ fn converting(trial: &Trial, device: &Device) -> Result<()> {
             None => Ok(()),
         }
     })?;
-    ensure!(count > 10 && converted[0] == 0, "{converted:?}");
+    // However busy the machine is, some lie between the first and the last.
+    ensure!(count > 3 && converted[0] == 0, "{converted:?}");
     ensure!(converted.is_sorted(), "what was done is undone: {converted:?}");
     // A command that has ended has done it.
     ensure!(converted[count - 1] == trial.programs()?, "{converted:?}");
@@ -246,7 +247,7 @@ fn restoring(trial: &Trial, device: &Device) -> Result<()> {
         }
         if sampled.is_some() { trial.goes_back() } else { Ok(()) }
     })?;
-    ensure!(count > 5 && converted[0] == trial.programs()?, "{converted:?}");
+    ensure!(count > 1 && converted[0] == trial.programs()?, "{converted:?}");
     ensure!(converted.is_sorted_by(|one, next| one >= next), "{converted:?}");
     ensure!(converted[count - 1] == 0, "{converted:?}");
     Ok(())

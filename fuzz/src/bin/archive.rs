@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 
 use rootfs_tools::archive::compression;
-use rootfs_tools::archive::member::Members;
+use rootfs_tools::archive::members::Members;
 use rootfs_tools::oci::whiteouts;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -133,10 +133,15 @@ impl Recipe {
     /// Reads what [`Recipe::pack`] made for an output of `size` bytes; an error if it is nothing of the
     /// kind.
     pub fn unpack(packed: &[u8], size: u64) -> io::Result<Self> {
+        Self::read(zstd::stream::read::Decoder::new(packed)?, size)
+    }
+
+    /// The same of what is not packed.
+    pub fn read(bytes: impl Read, size: u64) -> io::Result<Self> {
         let wrong = || io::Error::from(io::ErrorKind::InvalidData);
         // Each page may be a range of its own, of less than 128 bytes.
         let most = size.saturating_mul(2).saturating_add(PAGE);
-        let mut bytes = zstd::stream::read::Decoder::new(packed)?.take(most);
+        let mut bytes = bytes.take(most);
         let mut head = [0; 8];
         bytes.read_exact(&mut head)?;
         let head = u64::from_le_bytes(head);
