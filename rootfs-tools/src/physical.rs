@@ -1,7 +1,7 @@
 //! What files take up on the disk if blocks that they share count once, as reflinks and deduplication
 //! leave them: FIEMAP (the kernel's Documentation/filesystems/fiemap.rst).
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -45,13 +45,6 @@ impl Found {
 pub fn of_files(files: &[PathBuf]) -> Option<u64> {
     let found = files.par_iter().map(|file| of_file(file)).reduce(Found::default, Found::add);
     found.told.then(|| found.own + once(found.shared))
-}
-
-/// Whether a file has blocks that it shares, as far as the file system says.
-pub fn shares(file: &File) -> bool {
-    Fiemap::with_flags(file, FiemapFlags::SYNC)
-        .map_while(io::Result::ok)
-        .any(|extent| extent.fe_flags.contains(Flags::SHARED))
 }
 
 fn of_file(path: &Path) -> Found {

@@ -4,6 +4,7 @@ mod archives;
 mod bad_input;
 mod bad_trees;
 mod caches;
+mod check_rooms;
 mod checks;
 mod converts;
 mod disk;
@@ -45,6 +46,7 @@ fn main() -> Result<ExitCode> {
     malicious::add(&mut cases);
     reports::add(&mut cases);
     checks::add(&mut cases);
+    check_rooms::add(&mut cases);
     bad_trees::add(&mut cases);
     options::add(&mut cases);
     reflinks::add(&mut cases);

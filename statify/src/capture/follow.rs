@@ -206,7 +206,7 @@ fn launch(program: &Path, arguments: &[OsString], to_stderr: bool) -> io::Result
         variables.push(text(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
     }
     let envp: Vec<_> = variables.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
-    let become_program = || {
+    let mut become_program = || {
         if to_stderr {
             // SAFETY: dup2(2) touches no memory; the numbers are the child's own.
             unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) };
@@ -221,5 +221,5 @@ fn launch(program: &Path, arguments: &[OsString], to_stderr: bool) -> io::Result
         }
     };
     // SAFETY: the child makes system calls only, on memory that was allocated before.
-    Ok(unsafe { spawn(0, &mut { become_program }) }?)
+    Ok(unsafe { spawn(0, &mut become_program) }?)
 }
