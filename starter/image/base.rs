@@ -1,17 +1,19 @@
-//! The block's base, where the kernel chose one that is not aligned enough.
+//! Where the program goes, if not where the kernel has put it.
 //!
-//! Kernels put a file without interpreter at any page until Linux 6.10, whatever its p_align says
-//! (load_elf_binary in fs/binfmt_elf.c). Where a module needs more, everything behind the starter's
-//! own pages moves to room that has it, before anything there is looked at.
+//! Kernels before Linux 6.10 put a file without interpreter at any page, whatever its p_align says
+//! (load_elf_binary in fs/binfmt_elf.c). And where a file takes 4 MiB of addresses, file systems
+//! with huge pages align it to 2 MiB (thp_get_unmapped_area), which takes away nine random bits. The
+//! front stays where it is in both cases: no code counts distances to it.
 
 use crate::arch::{self, nr};
-use crate::maps::{MREMAP_FIXED, MREMAP_MAYMOVE};
-use crate::params::Params;
-use crate::{Block, message};
+use crate::maps;
+use crate::own_file::OwnFile;
+use crate::params::{Params, RANDOM_FULL};
+use crate::random::{self, Purpose};
+use crate::stack::Stack;
+use crate::{Block, PAGE, message};
 
-const MAP_PRIVATE_ANONYMOUS_NORESERVE: u64 = 0x02 | 0x20 | 0x4000;
-const PROT_NONE: u64 = 0;
-const PAGE: u64 = 4096;
+const HUGE_PAGE: u64 = 2 << 20;
 
 const PT_LOAD: u32 = 1;
 /// Offsets in the ELF header (gABI): e_phnum; the program headers follow the header itself.
@@ -31,72 +33,67 @@ struct ProgramHeader {
     align: u64,
 }
 
-/// The block where its modules have their alignment: `block` itself if it is good.
+/// Puts the program elsewhere if it must be. Returns by how much.
 ///
 /// # Safety
 ///
 /// The kernel has mapped the output's program headers at `block`, and nothing else has been done to
-/// those mappings. The starter and its tables stay where they are.
-pub unsafe fn settle(p: &Params, block: Block) -> Block {
-    if block.base & p.alignment.wrapping_sub(1) == 0 {
-        return block;
-    }
+/// those mappings.
+pub unsafe fn settle(p: &Params, block: Block, stack: &Stack, file: Option<&OwnFile>) -> u64 {
     // SAFETY: the caller's promise.
-    unsafe { move_block(p, block) }
-}
-
-#[cold]
-unsafe fn move_block(p: &Params, block: Block) -> Block {
-    let mask = p.alignment.wrapping_sub(1);
-    // SAFETY: the caller's promise; what is overwritten is this function's own reservation.
     unsafe {
-        let count = *((block.base + PHNUM) as *const u16);
-        let headers = (block.base + PHDRS) as *const ProgramHeader;
-        // The front's two come first; the second is the code, right behind the parameters.
-        let code = p.vaddr + size_of::<Params>() as u64;
+        let front = block.at(p.front);
+        let count = *((front + PHNUM) as *const u16);
+        let headers = (front + PHDRS) as *const ProgramHeader;
         let headers = core::slice::from_raw_parts(headers, usize::from(count));
-        let loads = || headers.iter().filter(|h| h.kind == PT_LOAD && h.vaddr > code);
-        let mut end = 0;
+        let loads = || headers.iter().filter(|h| h.kind == PT_LOAD && h.vaddr < p.front);
+        let Some(first) = loads().next() else { return 0 };
+        let len = p.front - first.vaddr;
+        let mapped = block.at(first.vaddr);
+        let misplaced = block.program & (p.alignment - 1) != 0;
+        let coarse = p.choices & RANDOM_FULL != 0
+            && len >= HUGE_PAGE
+            && mapped.wrapping_sub(first.offset) & (HUGE_PAGE - 1) == 0;
+        if !misplaced && !coarse {
+            return 0;
+        }
+        let wanted = match random::address(stack, Purpose::Program) {
+            None if !misplaced => return 0,
+            wanted => wanted.unwrap_or(0),
+        };
+        let rest = first.vaddr & (p.alignment - 1);
+        let to = maps::reserve(wanted, len + rest, p.alignment) + rest;
+        let by = to.wrapping_sub(mapped);
         for load in loads() {
-            end = load.vaddr + load.memsz;
+            move_segment(load, block, by, file);
         }
-        let room = end + p.alignment;
-        let flags = MAP_PRIVATE_ANONYMOUS_NORESERVE;
-        let result = arch::syscall(nr::MMAP, [0, room, PROT_NONE, flags, u64::MAX, 0]);
-        if result < 0 {
-            message::fail(message::MAPPING);
-        }
-        let reserved = result as u64;
-        let to = Block { base: (reserved + mask) & !mask };
-        let mut free = reserved;
-        for load in loads() {
-            // Two mappings: pages of the file, then zero pages.
-            let in_file = (load.filesz + PAGE - 1) & !(PAGE - 1);
-            for (start, len) in
-                [(load.vaddr, in_file), (load.vaddr + in_file, load.memsz - in_file)]
-            {
-                let flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-                let args = [block.at(start), len, len, flags, to.at(start), 0];
-                if len != 0 && arch::syscall(nr::MREMAP, args) as u64 != to.at(start) {
-                    message::fail(message::MAPPING);
-                }
-            }
-            give_back(free, to.at(load.vaddr));
-            free = to.at(load.vaddr + load.memsz);
-        }
-        give_back(free, reserved + room);
-        to
+        by
     }
 }
 
-/// Unmaps what is left of the reservation.
-///
-/// # Safety
-///
-/// Nothing else lies there.
-unsafe fn give_back(start: u64, end: u64) {
-    if start < end {
-        // SAFETY: the caller's promise.
-        unsafe { arch::syscall(nr::MUNMAP, [start, end - start, 0, 0, 0, 0]) };
+/// Maps a segment once more, `by` bytes higher; or else moves it.
+unsafe fn move_segment(load: &ProgramHeader, block: Block, by: u64, file: Option<&OwnFile>) {
+    let prot = (load.flags & 4) >> 2 | load.flags & 2 | (load.flags & 1) << 2;
+    // Two mappings: pages of the file, then zero pages.
+    let in_file = (load.filesz + PAGE - 1) & !(PAGE - 1);
+    let from = block.at(load.vaddr);
+    let to = from.wrapping_add(by);
+    // SAFETY: where it goes is this module's own reservation.
+    let moved = unsafe {
+        match file {
+            Some(file) => {
+                // Not what lies between segments: the kernel may have put the vDSO there.
+                arch::syscall(nr::MUNMAP, [from, load.memsz, 0, 0, 0, 0]);
+                (in_file == 0 || file.map(to, in_file, prot.into(), load.offset))
+                    && maps::zeros(to + in_file, load.memsz - in_file, prot.into())
+            }
+            None => {
+                maps::remap(from, in_file, to)
+                    && maps::remap(from + in_file, load.memsz - in_file, to + in_file)
+            }
+        }
+    };
+    if !moved {
+        message::fail(message::MAPPING);
     }
 }

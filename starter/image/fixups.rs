@@ -4,10 +4,9 @@ use crate::arch::{self, nr};
 use crate::kernel::Thread;
 use crate::params::*;
 use crate::stack::{AT_RANDOM, AT_SECURE, AT_SYSINFO_EHDR, Stack};
-use crate::{Block, vdso};
+use crate::{Block, PAGE, vdso};
 
 const RLIMIT_STACK: u64 = 3;
-const PAGE: u64 = 4096;
 
 /// Writes every fix-up.
 ///

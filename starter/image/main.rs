@@ -13,13 +13,16 @@ mod arch;
 mod base;
 mod cpu;
 mod fixups;
+mod heap;
 mod kernel;
 mod maps;
 mod memory;
 mod message;
+mod own_file;
 #[path = "../src/params.rs"]
 #[allow(dead_code)]
 mod params;
+mod random;
 mod release;
 mod secure;
 mod slides;
@@ -27,12 +30,21 @@ mod stack;
 mod vdso;
 
 use arch::Resume;
+use own_file::OwnFile;
 use params::Params;
 
-/// Where the block lies in this process.
+/// The size that outputs are laid out for.
+const PAGE: u64 = 4096;
+
+/// Where the block lies in this process: what is added to virtual addresses of the output.
 #[derive(Clone, Copy)]
 struct Block {
-    base: u64,
+    /// To those of the program and the front.
+    program: u64,
+    /// The first virtual address that is the libraries'.
+    first_library: u64,
+    /// To those of the libraries.
+    libraries: u64,
 }
 
 impl Block {
@@ -40,8 +52,10 @@ impl Block {
     fn at(self, place: u64) -> u64 {
         if place & params::ABSOLUTE != 0 {
             place & !params::ABSOLUTE
+        } else if place < self.first_library {
+            self.program.wrapping_add(place)
         } else {
-            self.base.wrapping_add(place)
+            self.libraries.wrapping_add(place)
         }
     }
 }
@@ -56,7 +70,8 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
     // SAFETY: the caller's promise; the parameter block was checked when the file was written.
     unsafe {
         let p = &*params;
-        let block = Block { base: (params as u64).wrapping_sub(p.vaddr) };
+        let program = (params as u64).wrapping_sub(p.vaddr);
+        let block = Block { program, first_library: p.libraries, libraries: program };
         let mut stack = stack::Stack::find(sp);
         if p.magic != params::MAGIC || stack.value(stack::AT_PAGESZ) != Some(p.page_size) {
             message::fail(message::PAGE_SIZE);
@@ -65,14 +80,28 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
             message::fail(message::KERNEL);
         }
         secure::prepare(p, &stack);
-        let block = base::settle(p, block);
-        maps::assemble(p, block);
+        let front = block.at(p.front);
+        let file = OwnFile::open(front, &stack);
+        // Without the file, the page behind the code grows, and goes.
+        let front_end = block.at(p.pool) + if file.is_some() { PAGE } else { 0 };
+        let moved = base::settle(p, block, &stack, file.as_ref());
+        let block = maps::reserve_libraries(p, block, &stack);
+        maps::assemble(p, block, file.as_ref());
+        if let Some(file) = file {
+            file.close();
+        }
+        // The front, which is where it was, is not needed by its place any more.
+        let block = Block { program: block.program.wrapping_add(moved), ..block };
+        if p.choices & params::RANDOM_FULL != 0 {
+            heap::place(p, block, &stack, moved);
+        }
         maps::populate(p, block);
         let thread = kernel::replay(p, block);
         slides::apply(p, block);
         fixups::apply(p, block, &stack, &thread);
         cpu::apply(p, block);
-        maps::protect(p, block);
+        let front = if p.unmap != 0 { params.add(1) as u64 } else { front };
+        maps::protect(p, block, front, front_end);
         stack.describe_program(p, block);
         let resume = Resume { entry: block.at(p.entry), handoff: block.at(p.handoff) };
         // The last use of the parameters: from here on they are gone.

@@ -1,54 +1,128 @@
 //! The address space: pieces put where they belong, permissions, seals.
 
 use crate::arch::{self, nr};
-use crate::params::{Move, Params, Range};
-use crate::{Block, message};
+use crate::own_file::{OwnFile, Pool};
+use crate::params::{Map, Params, Range, SEAL_ALWAYS, SEAL_UNFILTERED};
+use crate::random::{self, Purpose};
+use crate::stack::Stack;
+use crate::{Block, PAGE, message};
 
 pub const MREMAP_MAYMOVE: u64 = 1;
-pub const MREMAP_FIXED: u64 = 2;
-const MAP_PRIVATE_FIXED_ANONYMOUS_NORESERVE: u64 = 0x02 | 0x10 | 0x20 | 0x4000;
+const MREMAP_FIXED: u64 = 2;
+const PROT_NONE: u64 = 0;
+const MAP_PRIVATE_ANONYMOUS_NORESERVE: u64 = 0x02 | 0x20 | 0x4000;
+const MAP_FIXED: u64 = 0x10;
 const ENOSYS: i64 = 38;
 const EPERM: i64 = 1;
 /// Linux 5.14; older kernels refuse it and the pages come one by one.
 const MADV_POPULATE_WRITE: u64 = 23;
 
-/// Puts what the program headers could not express where it belongs.
+/// `len` bytes of addresses from a multiple of `alignment` on: at `wanted` if they are free, else
+/// wherever the kernel gives them.
+///
+/// # Safety
+///
+/// The parameters are those of an output.
+pub unsafe fn reserve(wanted: u64, len: u64, alignment: u64) -> u64 {
+    let mask = alignment - 1;
+    let room = len + (mask & !(PAGE - 1));
+    let flags = MAP_PRIVATE_ANONYMOUS_NORESERVE;
+    // SAFETY: takes what nobody has.
+    let result =
+        unsafe { arch::syscall(nr::MMAP, [wanted & !mask, room, PROT_NONE, flags, u64::MAX, 0]) };
+    if result < 0 {
+        message::fail(message::MAPPING);
+    }
+    let start = (result as u64 + mask) & !mask;
+    // SAFETY: what is left at both ends.
+    unsafe {
+        give_back(result as u64, start);
+        give_back(start + len, result as u64 + room);
+    }
+    start
+}
+
+unsafe fn give_back(start: u64, end: u64) {
+    if start < end {
+        // SAFETY: the caller's promise: nothing else lies there.
+        unsafe { arch::syscall(nr::MUNMAP, [start, end - start, 0, 0, 0, 0]) };
+    }
+}
+
+/// Moves pages over whatever is at `to`.
+///
+/// # Safety
+///
+/// Nothing else uses those addresses.
+pub unsafe fn remap(from: u64, len: u64, to: u64) -> bool {
+    let args = [from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to, 0];
+    // SAFETY: the caller's promise.
+    len == 0 || unsafe { arch::syscall(nr::MREMAP, args) as u64 == to }
+}
+
+/// Maps zero pages over whatever is there.
+///
+/// # Safety
+///
+/// Nothing else uses those addresses.
+pub unsafe fn zeros(start: u64, len: u64, prot: u64) -> bool {
+    let flags = MAP_PRIVATE_ANONYMOUS_NORESERVE | MAP_FIXED;
+    // SAFETY: the caller's promise.
+    len == 0
+        || unsafe {
+            arch::syscall(nr::MMAP, [start, len, prot, flags, u64::MAX, 0]) as u64 == start
+        }
+}
+
+/// Chooses where the libraries go, and keeps the addresses free for them. Returns the block with
+/// them.
 ///
 /// # Safety
 ///
 /// The tables describe this process's address space.
-pub unsafe fn assemble(p: &Params, block: Block) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        for piece in p.moves.records::<Move>(p) {
-            let to = block.at(piece.to);
-            let flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-            let args = [block.at(piece.from), piece.len, piece.len, flags, to, 0];
-            if arch::syscall(nr::MREMAP, args) as u64 != to {
-                message::fail(message::MAPPING);
-            }
-        }
-        for range in p.zeros.records::<Range>(p) {
-            let start = block.at(range.start);
-            let flags = MAP_PRIVATE_FIXED_ANONYMOUS_NORESERVE;
-            let args = [start, range.len, range.prot, flags, u64::MAX, 0];
-            if arch::syscall(nr::MMAP, args) as u64 != start {
-                message::fail(message::MAPPING);
-            }
-        }
-        for range in p.unmaps.records::<Range>(p) {
-            arch::syscall(nr::MUNMAP, [block.at(range.start), range.len, 0, 0, 0, 0]);
-        }
-        change_permissions(p.unlocks.records::<Range>(p), block);
+pub unsafe fn reserve_libraries(p: &Params, block: Block, stack: &Stack) -> Block {
+    if p.libraries_len == 0 {
+        return block;
     }
+    // SAFETY: the caller's promise.
+    let at = unsafe {
+        let wanted = random::address(stack, Purpose::Libraries).unwrap_or(0);
+        reserve(wanted, p.libraries_len, p.libraries_alignment)
+    };
+    Block { libraries: at.wrapping_sub(p.libraries), ..block }
 }
 
-unsafe fn change_permissions(ranges: &[Range], block: Block) {
-    for range in ranges {
-        let args = [block.at(range.start), range.len, range.prot, 0, 0, 0];
-        // SAFETY: the caller's promise.
-        if unsafe { arch::syscall(nr::MPROTECT, args) } < 0 {
-            message::fail(message::MAPPING);
+/// Maps what no program header does.
+///
+/// # Safety
+///
+/// The tables describe this process's address space.
+pub unsafe fn assemble(p: &Params, block: Block, file: Option<&OwnFile>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let maps = p.maps.records::<Map>(p);
+        let pool = match file {
+            None if !maps.is_empty() => Pool::grow(p, block.at(p.pool)),
+            _ => None,
+        };
+        for map in maps {
+            let (to, len) = (block.at(map.to), map.len);
+            let mapped = match (file, &pool) {
+                (Some(file), _) => file.map(to, len, map.prot, map.offset),
+                (None, Some(pool)) => pool.map(to, len, map.prot, map.offset),
+                (None, None) => false,
+            };
+            if !mapped {
+                message::fail(message::MAPPING);
+            }
+        }
+        if let Some(pool) = pool {
+            pool.release();
+        }
+        for range in p.zeros.records::<Range>(p) {
+            if !zeros(block.at(range.start), range.len, range.prot) {
+                message::fail(message::MAPPING);
+            }
         }
     }
 }
@@ -70,21 +144,44 @@ pub unsafe fn populate(p: &Params, block: Block) {
     }
 }
 
-/// Gives every page its final permissions, and seals what stays as it is (Linux 6.10).
+/// Gives every page its final permissions, and seals what stays as it is (Linux 6.10): also what is
+/// left of the front, from `front` to `front_end`.
 ///
 /// # Safety
 ///
 /// As [`assemble`], and nothing is left to be written there.
-pub unsafe fn protect(p: &Params, block: Block) {
+pub unsafe fn protect(p: &Params, block: Block, front: u64, front_end: u64) {
     // SAFETY: the caller's promise.
     unsafe {
-        change_permissions(p.protects.records::<Range>(p), block);
-        for range in p.seals.records::<Range>(p) {
-            let args = [block.at(range.start), range.len, 0, 0, 0, 0];
-            // An older kernel, or a sandbox: all the others would be refused as well.
-            if matches!(-arch::syscall(nr::MSEAL, args), ENOSYS | EPERM) {
-                break;
+        for range in p.protects.records::<Range>(p) {
+            let args = [block.at(range.start), range.len, range.prot, 0, 0, 0];
+            if arch::syscall(nr::MPROTECT, args) < 0 {
+                message::fail(message::MAPPING);
             }
         }
+        // An older kernel, or a sandbox: all the others would be refused as well.
+        if !seals(p) || !seal(front, front_end - front) {
+            return;
+        }
+        for range in p.seals.records::<Range>(p) {
+            seal(block.at(range.start), range.len);
+        }
     }
+}
+
+/// Seals; whether the kernel knows the call.
+unsafe fn seal(start: u64, len: u64) -> bool {
+    // SAFETY: changes nothing of what is there.
+    let result = unsafe { arch::syscall(nr::MSEAL, [start, len, 0, 0, 0, 0]) };
+    !matches!(-result, ENOSYS | EPERM)
+}
+
+/// Whether to seal. A seccomp filter may end the process for a system call that its author has not
+/// heard of.
+unsafe fn seals(p: &Params) -> bool {
+    const PR_GET_SECCOMP: u64 = 21;
+    // SAFETY: it asks only.
+    p.choices & SEAL_ALWAYS != 0
+        || p.choices & SEAL_UNFILTERED != 0
+            && unsafe { arch::syscall(nr::PRCTL, [PR_GET_SECCOMP, 0, 0, 0, 0, 0]) == 0 }
 }

@@ -12,6 +12,7 @@ pub const AT_BASE: u64 = 7;
 pub const AT_ENTRY: u64 = 9;
 pub const AT_SECURE: u64 = 23;
 pub const AT_RANDOM: u64 = 25;
+pub const AT_EXECFN: u64 = 31;
 pub const AT_SYSINFO_EHDR: u64 = 33;
 
 /// Size of a program header of the 64-bit class (gABI).
@@ -44,12 +45,18 @@ impl Stack {
 
     /// The value of the first auxv entry of this type.
     pub fn value(&self, kind: u64) -> Option<u64> {
+        // SAFETY: `word` leads to a value.
+        self.word(kind).map(|value| unsafe { *value })
+    }
+
+    /// Where the value of the first auxv entry of this type is.
+    pub fn word(&self, kind: u64) -> Option<*mut u64> {
         // SAFETY: `find` put `auxv` at the kernel's vector, which ends with AT_NULL.
         unsafe {
             let mut entry = self.auxv;
             while *entry != AT_NULL {
                 if *entry == kind {
-                    return Some(*entry.add(1));
+                    return Some(entry.add(1));
                 }
                 entry = entry.add(2);
             }

@@ -9,13 +9,15 @@
 //! ```
 //!
 //! All integers are little-endian. A *place* is an address in 64 bits: with bit 63 set it is
-//! absolute, otherwise it counts from the block's base (virtual address 0 of the output).
+//! absolute, otherwise a virtual address of the output. The kernel chooses where the program and
+//! this front go, by program headers; from [`Params::libraries`] on lie the loader, the libraries
+//! and the loader's memory, which the starter maps at a distance of their own.
 
 /// Bit 63 of a place: the rest is an absolute address, not one in the block.
 pub const ABSOLUTE: u64 = 1 << 63;
 
 /// First word of every parameter block ("statify" and the format's version).
-pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x01");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x02");
 
 /// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
 #[repr(C)]
@@ -33,8 +35,10 @@ pub struct Table {
 pub struct Params {
     /// [`MAGIC`].
     pub magic: u64,
-    /// Virtual address of this structure in the output: its distance from the block's base.
+    /// Virtual address of this structure in the output.
     pub vaddr: u64,
+    /// Virtual address of the output's ELF header: the first byte of the front.
+    pub front: u64,
     /// Bytes before the starter's code that are of no use after the start: whole pages.
     pub unmap: u64,
     /// Where to jump (a place).
@@ -55,19 +59,33 @@ pub struct Params {
     pub stack_least: u64,
     /// One of the `SECURE_*` constants: what to do where the kernel says AT_SECURE.
     pub secure: u64,
-    /// What the block's base must be a multiple of: a power of two, a page at least.
+    /// What the distance between the program's addresses and its virtual addresses must be a
+    /// multiple of: a power of two, a page at least.
     pub alignment: u64,
+    /// The first place that is the libraries'; none is where nothing slides.
+    pub libraries: u64,
+    /// How many bytes of addresses they take from there.
+    pub libraries_len: u64,
+    /// What their distance must be a multiple of, as [`Params::alignment`].
+    pub libraries_alignment: u64,
+    /// A page of the starter's code that is mapped once more (a place): where the output cannot be
+    /// opened, it grows to hold what [`Params::maps`] names.
+    pub pool: u64,
+    /// The offset in the output of that page, in bytes.
+    pub pool_offset: u64,
+    /// To how many bytes it grows.
+    pub pool_len: u64,
+    /// The program's code and data, as proc_pid_stat(5) tells of them: four places.
+    pub extents: [u64; 4],
+    /// A sum of the `RANDOM_*` and `SEAL_*` constants.
+    pub choices: u64,
     /// The oldest kernel that the program's files take, three numbers of a byte each (0x30200 is
     /// 3.2.0); 0 if they do not say.
     pub least_kernel: u64,
-    /// Table of [`Move`].
-    pub moves: Table,
+    /// Table of [`Map`].
+    pub maps: Table,
     /// Table of [`Range`] with `prot`: zero pages to map.
     pub zeros: Table,
-    /// Table of [`Range`]: mappings to give back after the moves.
-    pub unmaps: Table,
-    /// Table of [`Range`] with `prot`: permissions while patching, where the kernel mapped with others.
-    pub unlocks: Table,
     /// Table of [`Range`]: pages that will be written, to be made present in one call each.
     pub populates: Table,
     /// Table of [`Call`].
@@ -177,16 +195,26 @@ pub const SECURE_AS_GLIBC: u64 = 1;
 /// Under AT_SECURE: the program is not started.
 pub const SECURE_REFUSED: u64 = 2;
 
-/// A piece of a pool mapping that belongs somewhere else: `mremap(from, len, to)`.
+/// The program moves to where addresses are random to the page, and the heap to an address of its
+/// own, unless the kernel does not randomise.
+pub const RANDOM_FULL: u64 = 1;
+/// What does not change again is sealed, unless a seccomp filter might end the process for it.
+pub const SEAL_UNFILTERED: u64 = 2;
+/// What does not change again is sealed.
+pub const SEAL_ALWAYS: u64 = 4;
+
+/// Pages of the output that the kernel does not map from a program header.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Move {
-    /// Where the kernel mapped it (a place).
-    pub from: u64,
-    /// Where it belongs (a place).
+pub struct Map {
+    /// Where they belong (a place).
     pub to: u64,
     /// Length in bytes.
     pub len: u64,
+    /// Where they are in the output, in bytes from its start.
+    pub offset: u64,
+    /// PROT_* bits of mmap(2).
+    pub prot: u64,
 }
 
 /// A range of pages.
@@ -288,7 +316,7 @@ pub const FIXUP_STACK_LIMIT: u8 = 10;
 pub const FIXUP_VDSO: u8 = 11;
 /// Random bytes of its own.
 pub const FIXUP_RANDOM: u8 = 12;
-/// A word not aligned to 8 that holds an address in the module whose place is `extra` pages from the block's base.
+/// A word not aligned to 8 that holds an address in the module whose place is `extra` pages from place 0.
 pub const FIXUP_UNALIGNED_SLIDE: u8 = 13;
 /// The time-stamp counter.
 pub const FIXUP_TIMESTAMP: u8 = 14;

@@ -157,6 +157,6 @@ impl<'a> Window<'a> {
 /// The parameter block lies right before the entry point, and its tables before it.
 fn check_tables(elf: &ElfFile<'_>, plan: &Plan) -> Result<(), String> {
     let parameters = Parameters::read(elf).map_err(|error| error.to_string())?;
-    let moved = parameters.moves().count() + parameters.params.zeros.count as usize == plan.moved;
-    if moved { Ok(()) } else { Err("the starter does not move what it should".into()) }
+    let mapped = parameters.maps().count() + parameters.params.zeros.count as usize == plan.mapped;
+    if mapped { Ok(()) } else { Err("the starter does not map what it should".into()) }
 }

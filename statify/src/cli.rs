@@ -53,6 +53,20 @@ pub struct Cli {
     #[arg(long)]
     pub fixed: bool,
 
+    /// How random addresses are: to the page, the heap's as well, whatever the file system and the
+    /// program's size; or as the kernel gives them, which saves system calls at each start
+    #[arg(long, value_name = "BITS", value_enum, default_value_t, conflicts_with = "fixed")]
+    pub aslr: Aslr,
+
+    /// When OUT seals code and relocated constants (mseal(2)): at each start; unless it runs under a
+    /// seccomp filter, which might end it for a system call that it does not know; or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub seal: SealChoice,
+
+    /// The same as --seal never
+    #[arg(long, conflicts_with = "seal")]
+    pub no_seal: bool,
+
     /// Which CPUs OUT has to run on: any that PROG runs on, each at its best; or native, those with
     /// all that this machine's CPU has, others being told so at start
     #[arg(long, value_name = "CPUS", default_value = "any")]
@@ -110,6 +124,28 @@ pub struct Cli {
     pub arguments: Vec<std::ffi::OsString>,
 }
 
+/// What `--aslr` takes.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Aslr {
+    /// To the page.
+    #[default]
+    Full,
+    /// As the kernel gives them.
+    Kernel,
+}
+
+/// What `--seal` takes.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum SealChoice {
+    /// Unless a seccomp filter is in force.
+    #[default]
+    Unfiltered,
+    /// At each start.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// What `--cpu` takes.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum CpuChoice {
@@ -154,6 +190,16 @@ impl Cli {
             force: self.force,
             preserve_privileges: self.preserve_privileges,
             align: self.align,
+            randomness: match self.aslr {
+                Aslr::Full => statify::Randomness::Full,
+                Aslr::Kernel => statify::Randomness::Kernel,
+            },
+            seal: match self.seal {
+                _ if self.no_seal => statify::Seal::Never,
+                SealChoice::Unfiltered => statify::Seal::Unfiltered,
+                SealChoice::Always => statify::Seal::Always,
+                SealChoice::Never => statify::Seal::Never,
+            },
             cpus: match self.cpu {
                 CpuChoice::Any => statify::Cpus::Any,
                 CpuChoice::Native => statify::Cpus::Native,

@@ -14,7 +14,7 @@ use crate::capture::variation::{self, Mode, Variation};
 use crate::capture::{self, Capture, Cause, Failure, Subject, secure};
 use crate::classify::{self, Captures};
 use crate::error::{Error, Result};
-use crate::layout::{self, LayoutOptions};
+use crate::layout::{self, LayoutOptions, Randomness, Seal};
 use crate::report::{Phase, Report};
 use crate::root::Root;
 use crate::sandbox::{self, Sandbox};
@@ -43,6 +43,10 @@ pub struct Options {
     pub preserve_privileges: bool,
     /// File offsets of modules are multiples of this power of two.
     pub align: u64,
+    /// How random addresses are.
+    pub randomness: Randomness,
+    /// When what is constant is sealed.
+    pub seal: Seal,
     /// What it has to run on.
     pub cpus: Cpus,
     /// How long one capture may take.
@@ -69,6 +73,8 @@ impl Default for Options {
             force: false,
             preserve_privileges: false,
             align: crate::elf::PAGE,
+            randomness: Randomness::Full,
+            seal: Seal::Unfiltered,
             cpus: Cpus::Any,
             timeout: Duration::from_secs(60),
             memory: None,
@@ -137,7 +143,8 @@ fn in_phases(
     if let Some(privileges) = privileges {
         provenance::check(&options.root, &program, privileges, &image)?;
     }
-    let plan = layout::lay_out(&image, LayoutOptions { align: options.align });
+    let (align, randomness, seal) = (options.align, options.randomness, options.seal);
+    let plan = layout::lay_out(&image, LayoutOptions { align, randomness, seal });
     plugins::locate(&mut image, &plan);
     let manifest = manifest::describe(&image, &plan, options);
     enter(&mut report, Phase::Write);

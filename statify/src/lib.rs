@@ -39,6 +39,7 @@ mod write;
 
 pub use convert::{Cpus, Options, convert};
 pub use error::{Error, Result};
+pub use layout::{Randomness, Seal};
 pub use report::{Phase, Report};
 pub use root::Root;
 pub use sandbox::mounts;

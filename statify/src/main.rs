@@ -87,8 +87,8 @@ fn describe(report: &Report) -> String {
     let _ = writeln!(text, "  fix-ups: {}", fixups.join(", "));
     let _ = writeln!(
         text,
-        "  {} program headers, {} mappings moved, {} bytes of starter",
-        report.loads, report.moved, report.starter
+        "  {} program headers, {} mappings made at start, {} bytes of starter",
+        report.loads, report.mapped, report.starter
     );
     let times: Vec<String> =
         report.milliseconds.iter().map(|(p, ms)| format!("{} {ms:.1} ms", p.name())).collect();

@@ -15,7 +15,7 @@ use crate::classify::cpu::CpuChoices;
 use crate::contents;
 use crate::convert;
 use crate::elf::{ElfFile, PAGE};
-use crate::layout::Plan;
+use crate::layout::{Plan, Randomness, Seal};
 use crate::plugins::HostLibs;
 
 /// The note's name, with its NUL.
@@ -43,6 +43,10 @@ pub struct Options {
     pub fixed: bool,
     /// `--align`, in bytes.
     pub align: u64,
+    /// `--aslr`; of no meaning with `--fixed`.
+    pub aslr: Randomness,
+    /// `--seal`.
+    pub seal: Seal,
     /// Every symbol was bound at conversion; false where one is missing that is never called.
     pub bound: bool,
     /// The CPUs it is for.
@@ -139,6 +143,8 @@ pub fn describe(image: &Image, plan: &Plan, options: &convert::Options) -> Manif
         options: Options {
             fixed: options.fixed,
             align: options.align,
+            aslr: options.randomness,
+            seal: options.seal,
             bound: image.bound,
             cpu: describe_cpu(&image.cpu),
             host_libs: options.plugins.host_libs,

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use starter::params::{
-    CALL_RSEQ, Call, Constant, CpuFeatures, Fixup, MAGIC, Move, Params, Resolver, Slide, Table,
+    CALL_RSEQ, Call, Constant, CpuFeatures, Fixup, MAGIC, Map, Params, Resolver, Slide, Table,
     Variant,
 };
 
@@ -46,7 +46,7 @@ impl<'a> Parameters<'a> {
     /// Finds and reads it.
     pub fn read(elf: &ElfFile<'a>) -> Result<Self, ParametersError> {
         let entry = elf.header().e_entry;
-        let mut loads = elf.loads();
+        let mut loads = elf.loads().skip_while(|load| load.p_offset != 0 || load.p_filesz == 0);
         let (Some(tables), Some(code)) = (loads.next(), loads.next()) else {
             return Err(ParametersError::NoStarter);
         };
@@ -64,7 +64,10 @@ impl<'a> Parameters<'a> {
         let at = bytes.len().checked_sub(size_of::<Params>()).filter(|&at| at >= headers);
         let at = at.ok_or(ParametersError::NotParameters)?;
         let params = Words::new(&bytes[at..]).params();
-        if params.magic != MAGIC || params.vaddr != entry - size_of::<Params>() as u64 {
+        if params.magic != MAGIC
+            || params.vaddr != entry - size_of::<Params>() as u64
+            || params.front != tables.p_vaddr
+        {
             return Err(ParametersError::NotParameters);
         }
         let code = code.p_offset..code.p_offset.saturating_add(code.p_filesz);
@@ -73,15 +76,13 @@ impl<'a> Parameters<'a> {
     }
 
     /// The block's tables with their names and the sizes of their records.
-    pub fn tables(&self) -> [(&'static str, Table, usize); 15] {
+    pub fn tables(&self) -> [(&'static str, Table, usize); 13] {
         let p = &self.params;
         let range = size_of::<starter::params::Range>();
         let constant = size_of::<Constant>();
         [
-            ("moves", p.moves, size_of::<Move>()),
+            ("mappings", p.maps, size_of::<Map>()),
             ("zero pages", p.zeros, range),
-            ("unmappings", p.unmaps, range),
-            ("permissions while patching", p.unlocks, range),
             ("pages to be present", p.populates, range),
             ("kernel calls", p.calls, size_of::<Call>()),
             ("constants", p.constants, constant),
@@ -143,16 +144,17 @@ impl<'a> Parameters<'a> {
         bytes.chunks_exact(record_size::<T>()).map(move |record| read(&mut Words::new(record)))
     }
 
-    /// Out of the pools.
-    pub fn moves(&self) -> impl Iterator<Item = Move> + use<'a> {
-        self.records(self.params.moves, |words| Move {
-            from: words.next(),
+    /// What the starter maps from the output.
+    pub fn maps(&self) -> impl Iterator<Item = Map> + use<'a> {
+        self.records(self.params.maps, |words| Map {
             to: words.next(),
             len: words.next(),
+            offset: words.next(),
+            prot: words.next(),
         })
     }
 
-    /// A table of ranges: [`Params::zeros`], `unmaps`, `unlocks`, `populates`, `protects` or `seals`.
+    /// A table of ranges: [`Params::zeros`], `populates`, `protects` or `seals`.
     pub fn ranges(&self, table: Table) -> impl Iterator<Item = starter::params::Range> + use<'a> {
         self.records(table, |words| starter::params::Range {
             start: words.next(),
@@ -304,6 +306,7 @@ impl<'a> Words<'a> {
         Params {
             magic: self.next(),
             vaddr: self.next(),
+            front: self.next(),
             unmap: self.next(),
             handoff: self.next(),
             entry: self.next(),
@@ -315,11 +318,17 @@ impl<'a> Words<'a> {
             stack_least: self.next(),
             secure: self.next(),
             alignment: self.next(),
+            libraries: self.next(),
+            libraries_len: self.next(),
+            libraries_alignment: self.next(),
+            pool: self.next(),
+            pool_offset: self.next(),
+            pool_len: self.next(),
+            extents: [self.next(), self.next(), self.next(), self.next()],
+            choices: self.next(),
             least_kernel: self.next(),
-            moves: self.table(),
+            maps: self.table(),
             zeros: self.table(),
-            unmaps: self.table(),
-            unlocks: self.table(),
             populates: self.table(),
             calls: self.table(),
             constants: self.table(),

@@ -72,7 +72,7 @@ pub struct Report {
     /// Program headers that the kernel maps.
     pub loads: usize,
     /// Mappings that the starter makes.
-    pub moved: usize,
+    pub mapped: usize,
     /// What is embedded.
     pub manifest: Option<Manifest>,
     /// Words to be written at start, by kind.
@@ -99,7 +99,7 @@ impl Report {
             shared: 0,
             loaded: 0,
             loads: 0,
-            moved: 0,
+            mapped: 0,
             manifest: None,
             fixups: BTreeMap::new(),
             starter: 0,
@@ -173,7 +173,7 @@ impl Report {
     pub(crate) fn describe(&mut self, image: &Image, plan: &Plan, manifest: Manifest) {
         self.loaded = plan.segments.iter().map(|segment| segment.file_len).sum();
         self.loads = plan.loads.len();
-        self.moved = plan.moved;
+        self.mapped = plan.mapped;
         self.starter = plan.front.len();
         self.fixups.insert("pointer", image.slides.len() + image.unaligned_slides.len());
         for fixup in &image.fixups {

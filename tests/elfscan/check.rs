@@ -296,7 +296,7 @@ fn length(case: &Case) -> Result<()> {
     expect_intact(&out)?;
     for (cut, what) in [
         (len - 1, "manifest"),
-        (len - 5000, "not a converted file"),
+        (len - 5000, "it has no manifest"),
         (len / 2, "damaged or truncated"),
         (70, "damaged or truncated"),
         (0, "not an ELF file"),
@@ -313,6 +313,11 @@ fn several(case: &Case) -> Result<()> {
     fs::copy(&out, &bad)?;
     let mut bytes = fs::read(&bad)?;
     let (range, path) = Map::of(&bytes)?.memory.into_iter().nth(1).context("no memory")?;
+    let address = statify::elf::ElfFile::parse(&bytes)?
+        .loads()
+        .find(|load| load.p_offset == range.start)
+        .map(|load| load.p_vaddr)
+        .context("no PT_LOAD")?;
     bytes[range.start as usize + 100] ^= 4;
     fs::write(&bad, &bytes)?;
     let said = run(&mut elfscan([Path::new("check"), &out, &bad, &out])?)?;
@@ -322,7 +327,7 @@ fn several(case: &Case) -> Result<()> {
          was written\n{good}: intact\n",
         bad.display(),
         path.display(),
-        range.start,
+        address,
         range.start
     );
     ensure!(said.stdout_text() == expected, "{}", said.stdout_text());

@@ -15,8 +15,8 @@ const PLENTY: u64 = 256 << 20;
 
 /// What a converted program may need beyond its original, in bytes, and why.
 const LIMITS: &[(&str, Resource, u64)] = &[
-    // The starter, its tables, and a program's pages twice while they are moved to their addresses.
-    ("address-space", Resource::RLIMIT_AS, 256 << 10),
+    // The starter and its tables; what the loader's memory leaves free among the libraries' addresses.
+    ("address-space", Resource::RLIMIT_AS, 320 << 10),
     // Read-only data is mapped writable together with what is patched, and made read-only then:
     // for each library up to 1 MiB (Linux counts such pages from 4.7 on).
     ("data", Resource::RLIMIT_DATA, 1 << 20),

@@ -4,6 +4,7 @@
 //! that they point into (at fixed addresses in `--fixed` outputs), so that the loader's changes to the
 //! module's dynamic section, a few pointers, can be taken back.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use goblin::elf::dynamic;
 use goblin::elf::program_header::PT_DYNAMIC;
 use statify::elf::{ElfFile, page_down};
 use statify::manifest::{EmbeddedFile, FileKind, Manifest};
+use statify::procfs::Mapping;
 
 use super::image::{Backing, Bytes, Image};
 use super::process::FileId;
@@ -37,12 +39,69 @@ const POINTERS: [u64; 12] = [
     DT_RELR,
 ];
 
-/// The modules of the converted file `output`, whose address 0 lies at `base`: program, loader,
-/// libraries. `None` if the manifest is damaged: what it says is not in the file.
-pub fn modules(output: &[u8], manifest: &Manifest, file: FileId, base: u64) -> Option<Vec<Image>> {
+/// Where a converted file's address 0 lies in a process: for the program, and for what slides with
+/// the libraries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bases {
+    /// The program's.
+    pub program: u64,
+    /// The loader's and the libraries'.
+    pub libraries: u64,
+}
+
+impl Bases {
+    /// The bases that most bytes of the file's mappings agree on.
+    pub fn find(manifest: &Manifest, mappings: &[&Mapping]) -> Self {
+        let base = |of_program: bool| {
+            let is_ours = |file: &&EmbeddedFile| {
+                (file.kind == FileKind::Program) == of_program
+                    && file.kind != FileKind::Plugin
+                    && !file.fixed
+            };
+            let files = manifest.files.iter().filter(is_ours);
+            let mut parts: Vec<(Range<u64>, u64)> = files
+                .flat_map(|file| &file.memory)
+                .filter_map(|part| {
+                    let start = part.stored_at?;
+                    Some((start..start.checked_add(part.size)?, part.address))
+                })
+                .collect();
+            parts.sort_unstable_by_key(|(stored, _)| stored.start);
+            let mut votes: BTreeMap<u64, u64> = BTreeMap::new();
+            for mapping in mappings {
+                let next = parts.partition_point(|(stored, _)| stored.end <= mapping.offset);
+                let Some((stored, address)) = parts.get(next) else { continue };
+                let Some(into) = stored.start.checked_sub(mapping.offset) else {
+                    let into = mapping.offset - stored.start;
+                    let at = mapping.range.start.wrapping_sub(address.wrapping_add(into));
+                    *votes.entry(at).or_default() += mapping.range.end - mapping.range.start;
+                    continue;
+                };
+                if into < mapping.range.end - mapping.range.start {
+                    let at = mapping.range.start.wrapping_add(into).wrapping_sub(*address);
+                    *votes.entry(at).or_default() += mapping.range.end - mapping.range.start - into;
+                }
+            }
+            votes.into_iter().max_by_key(|vote| vote.1).map_or(0, |vote| vote.0)
+        };
+        Self { program: base(true), libraries: base(false) }
+    }
+}
+
+/// The modules of the converted file `output`, which lies at `bases`: program, loader, libraries.
+/// `None` if the manifest is damaged: what it says is not in the file.
+pub fn modules(
+    output: &[u8],
+    manifest: &Manifest,
+    file: FileId,
+    bases: Bases,
+) -> Option<Vec<Image>> {
     let mut left = MOST;
     let embedded = manifest.files.iter().filter(|file| file.kind != FileKind::Plugin);
-    embedded.map(|part| assemble(output, manifest, part, file, base, &mut left)).collect()
+    let base = |part: &EmbeddedFile| {
+        if part.kind == FileKind::Program { bases.program } else { bases.libraries }
+    };
+    embedded.map(|part| assemble(output, manifest, part, file, base(part), &mut left)).collect()
 }
 
 /// The plugin whose file lies at this offset of a converted file: its path and extent.

@@ -9,7 +9,7 @@ use goblin::elf::header::EM_X86_64;
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_LOAD};
 use memmap2::Mmap;
 use statify::elf::{ElfError, ElfFile, page_down, page_up};
-use statify::manifest::{FileKind, Manifest, NOTE_NAME, NOTE_TYPE};
+use statify::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use statify::procfs::Mapping;
 
 use super::converted;
@@ -159,8 +159,8 @@ impl<'a> Search<'a> {
         }
         if let Some(manifest) = Manifest::read(&elf) {
             let damaged = || Refusal::Manifest(pid, name.clone());
-            let base = converted_base(&elf, &manifest, &opened.mappings).ok_or_else(damaged)?;
-            let images = converted::modules(bytes, &manifest, file, base).ok_or_else(damaged)?;
+            let bases = converted::Bases::find(&manifest, &opened.mappings);
+            let images = converted::modules(bytes, &manifest, file, bases).ok_or_else(damaged)?;
             let plugins = plugins(&manifest, opened, file);
             self.found.of_program = images.len();
             self.found.images = images;
@@ -328,33 +328,6 @@ fn base(elf: &ElfFile<'_>, mappings: &[&Mapping]) -> Option<u64> {
         }
     }
     votes.into_iter().max_by_key(|vote| vote.1).map(|vote| vote.0)
-}
-
-/// The base at which most memory is that the manifest tells of. The starter moves some to where it
-/// belongs, so that not every mapping says the same.
-fn converted_base(elf: &ElfFile<'_>, manifest: &Manifest, mappings: &[&Mapping]) -> Option<u64> {
-    let candidates: BTreeSet<u64> = mappings
-        .iter()
-        .flat_map(|mapping| elf.loads().filter_map(|load| bias_of(load, mapping)))
-        .collect();
-    let is_mapped = |at: u64, offset: u64| {
-        mappings.iter().any(|mapping| {
-            mapping.range.contains(&at) && at - mapping.range.start + mapping.offset == offset
-        })
-    };
-    let relative =
-        manifest.files.iter().filter(|file| !file.fixed && file.kind != FileKind::Plugin);
-    let memory: Vec<_> = relative.flat_map(|file| &file.memory).collect();
-    let score = |base: &u64| {
-        let parts = memory.iter().filter(|part| {
-            let stored = part.stored_at;
-            stored.is_some_and(|offset| is_mapped(base.wrapping_add(part.address), offset))
-        });
-        parts.map(|part| part.size).sum::<u64>()
-    };
-    // With --fixed everything is where it says.
-    let fixed = manifest.files.iter().all(|file| file.fixed).then_some(0);
-    fixed.or_else(|| candidates.into_iter().max_by_key(score))
 }
 
 /// The biases at which a file is mapped as a loader maps it: the first of its segments is there, and

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use elfscan::converted::module;
+use elfscan::extract::anchor::Anchor;
 use elfscan::extract::{Error, debug_file, file, gdb, is_plausible, originals, tree};
 use memmap2::Mmap;
 use serde::Serialize;
@@ -82,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return Err(Error::Damaged(arguments.file.clone(), "an embedded file".into()).into());
     }
     let root = arguments.root.as_deref().map_or_else(|| Ok(Root::machine()), Root::open)?;
-    let symbols = make_symbols(arguments, &bytes, &manifest, &root)?;
+    let symbols = make_symbols(arguments, &bytes, &manifest, &root, |_| true)?;
     let mut answer = Answer::default();
     if let Some(path) = &arguments.symbols {
         answer.symbols = Some(write_symbols(path, &symbols, arguments.force)?);
@@ -100,7 +101,18 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             let path = tree.write(Path::new(&path), &symbols, 0o644)?;
             let base = elf.loads().map(|load| load.p_vaddr).min().unwrap_or(0);
             let modules = modules(&bytes, &manifest, &answer.files, &root);
-            let commands = gdb::commands(tree.path(), &path, base, &modules);
+            let anchor = Anchor::find(&bytes, &elf, &manifest);
+            // gdb gives a file's symbols one distance: where the libraries have another, theirs come
+            // from their own files only.
+            let own = match anchor {
+                Some(_) => {
+                    let of_program = |file: &EmbeddedFile| file.kind == FileKind::Program;
+                    let own = make_symbols(arguments, &bytes, &manifest, &root, of_program)?;
+                    tree.write(Path::new("/gdb.symbols"), &own, 0o644)?
+                }
+                None => path.clone(),
+            };
+            let commands = gdb::commands(tree.path(), &own, base, anchor, &modules);
             answer.gdb = Some(tree.write(Path::new("/gdb"), commands.as_bytes(), 0o644)?);
             answer.symbols.get_or_insert(path);
         }
@@ -126,6 +138,7 @@ fn make_symbols(
     bytes: &[u8],
     manifest: &Manifest,
     root: &Root,
+    wanted: impl Fn(&EmbeddedFile) -> bool,
 ) -> Result<Vec<u8>, Failure> {
     if arguments.symbols.is_none() && !arguments.modules.is_empty() {
         return Ok(Vec::new());
@@ -135,7 +148,7 @@ fn make_symbols(
         [originals::debug_file(root, embedded), original].into_iter().flatten().collect()
     };
     let damaged = || Error::Damaged(arguments.file.clone(), "the program".into());
-    Ok(debug_file::make(bytes, manifest, tables).ok_or_else(damaged)?)
+    Ok(debug_file::make(bytes, manifest, wanted, tables).ok_or_else(damaged)?)
 }
 
 fn write_symbols(path: &Path, symbols: &[u8], force: bool) -> Result<PathBuf, Error> {
@@ -219,7 +232,9 @@ fn modules(
         let addresses = module::rebuild(bytes, embedded)?.addresses?;
         let original = originals::original(root, embedded).filter(|_| root.directory().is_none());
         let path = original.map_or(&file.extracted, |_| &embedded.path).clone();
-        Some(gdb::Module { path, bias: addresses.in_output(0), fixed: addresses.absolute })
+        let is_program = embedded.kind == FileKind::Program;
+        let (bias, fixed) = (addresses.in_output(0), addresses.absolute);
+        Some(gdb::Module { path, bias, fixed, is_program })
     };
     manifest.files.iter().zip(files).filter_map(describe).collect()
 }

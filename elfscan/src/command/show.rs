@@ -193,9 +193,8 @@ fn starter(shown: &Shown) -> String {
         "kernel calls made again: ".to_owned() + &starter.calls.join(", "),
         starter.calls.len() as u64,
     );
-    row("pieces moved".into(), starter.moves);
+    row("runs of pages mapped".into(), starter.maps);
     row("runs of zero pages mapped".into(), starter.zeros);
-    row("mappings given back".into(), starter.unmaps);
     row("changes of permissions".into(), starter.protects);
     row("runs of pages sealed".into(), starter.seals);
     let code = if starter.is_ours { "this version's" } else { "another version's" };

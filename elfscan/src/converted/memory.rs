@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
-use starter::params::{FIXUP_SECURE, FIXUP_UNALIGNED_SLIDE, Params};
+use starter::params::{FIXUP_SECURE, FIXUP_UNALIGNED_SLIDE};
 use statify::elf::{PAGE, page_up};
 use statify::parameters::{Parameters, ParametersError};
 
@@ -161,9 +161,9 @@ impl Memory {
                 memory.patching.map(all, Mapped { prot, offset: None });
             }
         }
-        memory.assemble(parameters, places);
+        memory.assemble(parameters, places, converted.bytes().len() as u64);
         memory.last = memory.patching.clone();
-        memory.finish(&parameters.params, parameters, places);
+        memory.finish(parameters, places);
         memory
     }
 
@@ -174,28 +174,19 @@ impl Memory {
     }
 
     /// What the starter does before it writes.
-    fn assemble(&mut self, parameters: &Parameters<'_>, places: &Places) {
-        let params = &parameters.params;
-        for piece in parameters.moves() {
-            let (from, to) = (places.normal(piece.from), places.normal(piece.to));
-            let (Some(from), Some(to)) = (pages(from, piece.len), pages(to, piece.len)) else {
-                self.fault(piece.from, "a move of no whole pages");
-                continue;
-            };
-            let mut source = self.patching.within(from.clone());
-            match (source.next(), source.next()) {
-                (Some((run, mapped)), None) if run == from && mapped.offset.is_some() => {
-                    drop(source);
-                    self.patching.clear(from);
-                    self.patching.map(to, mapped);
+    fn assemble(&mut self, parameters: &Parameters<'_>, places: &Places, len: u64) {
+        for map in parameters.maps() {
+            let prot = map.prot as u32;
+            let end = map.offset.checked_add(map.len);
+            let stored = map.offset.is_multiple_of(PAGE) && end.is_some_and(|end| end <= len);
+            match pages(places.normal(map.to), map.len) {
+                Some(pages) if stored => {
+                    self.patching.map(pages, Mapped { prot, offset: Some(map.offset) });
                 }
-                _ => {
-                    drop(source);
-                    self.fault(piece.from, "a move of what is not mapped as one");
-                }
+                _ => self.fault(map.to, "a mapping of no whole pages of the file"),
             }
         }
-        for range in parameters.ranges(params.zeros) {
+        for range in parameters.ranges(parameters.params.zeros) {
             match pages(places.normal(range.start), range.len) {
                 Some(pages) if range.prot as u32 & EXECUTE == 0 => {
                     self.patching.map(pages, Mapped { prot: range.prot as u32, offset: None });
@@ -204,14 +195,7 @@ impl Memory {
                 None => self.fault(range.start, "zero pages that are no whole pages"),
             }
         }
-        for range in parameters.ranges(params.unmaps) {
-            match pages(places.normal(range.start), range.len) {
-                Some(pages) => self.patching.clear(pages),
-                None => self.fault(range.start, "an unmapping of no whole pages"),
-            }
-        }
-        self.protect(true, parameters, places);
-        self.in_order(parameters, params.populates, places, |memory, pages, _| {
+        self.in_order(parameters, parameters.params.populates, places, |memory, pages, _| {
             let writable = memory.patching.all(pages.clone(), |mapped| mapped.prot & WRITE != 0);
             if !writable {
                 memory.fault(pages.start, "pages made present that are not writable");
@@ -220,9 +204,9 @@ impl Memory {
     }
 
     /// What it does afterwards.
-    fn finish(&mut self, params: &Params, parameters: &Parameters<'_>, places: &Places) {
-        self.protect(false, parameters, places);
-        self.in_order(parameters, params.seals, places, |memory, pages, _| {
+    fn finish(&mut self, parameters: &Parameters<'_>, places: &Places) {
+        self.protect(parameters, places);
+        self.in_order(parameters, parameters.params.seals, places, |memory, pages, _| {
             if !memory.last.all(pages.clone(), |mapped| mapped.prot & WRITE == 0) {
                 memory.fault(pages.start, "pages sealed that are writable or not mapped");
             }
@@ -257,14 +241,11 @@ impl Memory {
         }
     }
 
-    fn protect(&mut self, patching: bool, parameters: &Parameters<'_>, places: &Places) {
-        let params = &parameters.params;
-        let table = if patching { params.unlocks } else { params.protects };
-        self.in_order(parameters, table, places, |memory, pages, prot| {
-            let space = if patching { &mut memory.patching } else { &mut memory.last };
+    fn protect(&mut self, parameters: &Parameters<'_>, places: &Places) {
+        self.in_order(parameters, parameters.params.protects, places, |memory, pages, prot| {
             let allowed = |mapped: Mapped| prot & EXECUTE == 0 || mapped.prot & EXECUTE != 0;
-            if space.all(pages.clone(), allowed) {
-                space.protect(pages, prot);
+            if memory.last.all(pages.clone(), allowed) {
+                memory.last.protect(pages, prot);
             } else {
                 memory.fault(
                     pages.start,

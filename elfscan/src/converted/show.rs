@@ -86,13 +86,11 @@ pub struct Starter {
     pub chosen_at_start: bool,
     /// The loader's calls that are made again.
     pub calls: Vec<String>,
-    /// Pieces moved out of pools.
-    pub moves: u64,
+    /// Runs of pages of the file mapped.
+    pub maps: u64,
     /// Runs of zero pages mapped.
     pub zeros: u64,
-    /// Mappings given back.
-    pub unmaps: u64,
-    /// Changes of permissions before and after it writes.
+    /// Changes of permissions after it writes.
     pub protects: u64,
     /// Runs of pages sealed (mseal(2)).
     pub seals: u64,
@@ -252,10 +250,9 @@ fn starter(
         cpus: cpus.collect(),
         chosen_at_start: params.can_resolve != 0,
         calls: parameters.calls().map(|call| call_name(call.number)).collect(),
-        moves: params.moves.count.into(),
+        maps: params.maps.count.into(),
         zeros: params.zeros.count.into(),
-        unmaps: params.unmaps.count.into(),
-        protects: u64::from(params.unlocks.count) + u64::from(params.protects.count),
+        protects: params.protects.count.into(),
         seals: params.seals.count.into(),
         populates: params.populates.count.into(),
         secure: match params.secure {

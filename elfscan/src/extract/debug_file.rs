@@ -26,11 +26,12 @@ pub const BASE: &str = "statify_base";
 /// Indices above have other meanings (gABI, SHN_LORESERVE), and a few sections follow.
 const MOST_SECTIONS: usize = 0xfe00;
 
-/// The debug file of `output`; `tables` are the files that have further symbols of a module. `None` if
-/// `output` is not as a conversion writes it.
+/// The debug file of `output`, with the modules that are `wanted`; `tables` are the files that have
+/// further symbols of a module. `None` if `output` is not as a conversion writes it.
 pub fn make(
     output: &[u8],
     manifest: &Manifest,
+    wanted: impl Fn(&EmbeddedFile) -> bool,
     tables: impl Fn(&EmbeddedFile) -> Vec<Mmap>,
 ) -> Option<Vec<u8>> {
     let elf = ElfFile::parse(output).ok()?;
@@ -38,7 +39,8 @@ pub fn make(
     let mut sections = vec![note(&debug, output, &elf)?];
     let mut named = vec![];
     let mut unwinding = Vec::new();
-    for file in manifest.files.iter().filter(|file| file.kind != FileKind::Plugin) {
+    let modules = manifest.files.iter().filter(|file| file.kind != FileKind::Plugin);
+    for file in modules.filter(|file| wanted(file)) {
         let Some(module) = module::rebuild(output, file) else { continue };
         let Some(addresses) = module.addresses else { continue };
         let name = file_name(file);

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use super::anchor::Anchor;
 use super::debug_file::BASE;
 
 /// A file for gdb.
@@ -16,10 +17,19 @@ pub struct Module {
     pub bias: u64,
     /// Those are absolute addresses, in a position-independent output too.
     pub fixed: bool,
+    /// It is the program; all else slides with the libraries.
+    pub is_program: bool,
 }
 
-/// The commands, for files extracted to `tree`. `base` is the output's first address.
-pub fn commands(tree: &Path, symbols: &Path, base: u64, modules: &[Module]) -> String {
+/// The commands, for files extracted to `tree`. `base` is the output's first address; where the
+/// libraries slide by themselves, `anchor` tells from where their distance is to be taken.
+pub fn commands(
+    tree: &Path,
+    symbols: &Path,
+    base: u64,
+    anchor: Option<Anchor>,
+    modules: &[Module],
+) -> String {
     // Libraries of the host with the names of embedded ones are other files: the loader's list
     // of libraries, which gdb finds by the symbol `_r_debug`, is for the extracted files.
     let mut commands = format!(
@@ -32,12 +42,31 @@ pub fn commands(tree: &Path, symbols: &Path, base: u64, modules: &[Module]) -> S
         tree.display(),
         quoted(symbols),
     );
-    for Module { path, bias, fixed } in modules {
-        let offset = match fixed {
-            true => format!("{bias:#x}"),
-            false => format!("(unsigned\\ long)&{BASE}+{:#x}", bias.wrapping_sub(base)),
-        };
+    let program =
+        |address: u64| format!("(unsigned\\ long)&{BASE}+{:#x}", address.wrapping_sub(base));
+    let (libraries, others): (Vec<&Module>, Vec<&Module>) =
+        modules.iter().partition(|module| !module.is_program && !module.fixed);
+    for Module { path, bias, fixed, .. } in others {
+        let offset = if *fixed { format!("{bias:#x}") } else { program(*bias) };
         commands += &format!("add-symbol-file {} -o {offset}\n", quoted(path));
+    }
+    match anchor {
+        Some(Anchor { at, absolute, value }) => {
+            let at = if absolute { format!("{at:#x}") } else { format!("({})", program(at)) };
+            commands += "if $_thread\n";
+            for Module { path, bias, .. } in libraries {
+                let offset = format!("*(unsigned\\ long*){at}+{:#x}", bias.wrapping_sub(value));
+                commands += &format!("add-symbol-file {} -o {offset}\n", quoted(path));
+            }
+            commands += "else\n\
+                echo The libraries' addresses are known once the program runs: source this file then.\\n\n\
+                end\n";
+        }
+        None => {
+            for Module { path, bias, .. } in libraries {
+                commands += &format!("add-symbol-file {} -o {}\n", quoted(path), program(*bias));
+            }
+        }
     }
     commands + "set confirm on\n"
 }

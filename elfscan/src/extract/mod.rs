@@ -5,6 +5,7 @@
 //! them together; [`debug_file`] is one file with the [`symbols`] and unwinding tables
 //! ([`frames`]) of all modules. [`tree`] is where they are written to.
 
+pub mod anchor;
 pub mod debug_file;
 mod error;
 pub mod file;
@@ -46,5 +47,5 @@ pub fn everything(output: &[u8]) {
     for embedded in &manifest.files {
         let _ = file::rebuild(output, embedded);
     }
-    let _ = debug_file::make(output, &manifest, |_| Vec::new());
+    let _ = debug_file::make(output, &manifest, |_| true, |_| Vec::new());
 }

@@ -31,7 +31,7 @@ static CONVERTED: LazyLock<Vec<u8>> = LazyLock::new(|| {
         ));
     }
     let manifest = format!(
-        r#"{{"version":"0","options":{{"fixed":false,"align":4096,"bound":true,"cpu":{{"least":"x","prepared":[],"chosen_at_start":true}},"host_libs":"allow"}},"files":[{{"kind":"program","path":"/bin/true","size":{},"sha256":"","address":{PAGE},"memory":[{}],"stored_blake3":""}}],"memory":[]}}"#,
+        r#"{{"version":"0","options":{{"fixed":false,"align":4096,"aslr":"full","seal":"unfiltered","bound":true,"cpu":{{"least":"x","prepared":[],"chosen_at_start":true}},"host_libs":"allow"}},"files":[{{"kind":"program","path":"/bin/true","size":{},"sha256":"","address":{PAGE},"memory":[{}],"stored_blake3":""}}],"memory":[]}}"#,
         library.len(),
         memory.join(","),
     );
@@ -99,7 +99,7 @@ fn object_sections(bytes: &[u8]) -> Vec<String> {
 #[test]
 fn a_debug_file_has_the_functions() {
     use object::Object;
-    let debug = super::debug_file::make(&CONVERTED, &manifest(), |_| Vec::new()).unwrap();
+    let debug = super::debug_file::make(&CONVERTED, &manifest(), |_| true, |_| Vec::new()).unwrap();
     let file = object::File::parse(&*debug).unwrap();
     let names: Vec<_> = file.symbols().map(|symbol| object::ObjectSymbol::name(&symbol)).collect();
     assert!(names.iter().any(|name| name.is_ok_and(|name| name.starts_with("true+0x"))));

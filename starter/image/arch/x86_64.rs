@@ -18,16 +18,19 @@ use crate::params::{self, CpuFeatures, Params};
 /// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_64.tbl).
 pub mod nr {
     pub const WRITE: u64 = 1;
+    pub const CLOSE: u64 = 3;
     pub const FSTAT: u64 = 5;
     pub const MMAP: u64 = 9;
     pub const MPROTECT: u64 = 10;
     pub const MUNMAP: u64 = 11;
     pub const BRK: u64 = 12;
+    pub const PREAD64: u64 = 17;
     pub const MREMAP: u64 = 25;
     pub const MADVISE: u64 = 28;
     pub const UNAME: u64 = 63;
     pub const FCNTL: u64 = 72;
     pub const GETRLIMIT: u64 = 97;
+    pub const PRCTL: u64 = 157;
     pub const GETTID: u64 = 186;
     pub const EXIT_GROUP: u64 = 231;
     pub const OPENAT: u64 = 257;
@@ -42,8 +45,24 @@ pub const STAT_WORDS: usize = 18;
 pub const STAT_MODE: usize = 24;
 pub const STAT_RDEV: usize = 40;
 
-/// O_NOFOLLOW (asm-generic/fcntl.h).
+/// Flags of openat(2) (asm-generic/fcntl.h).
+pub const O_NOCTTY: u64 = 0o400;
+pub const O_NONBLOCK: u64 = 0o4000;
 pub const O_NOFOLLOW: u64 = 0o400000;
+pub const O_CLOEXEC: u64 = 0o2000000;
+
+/// The end of the lower 47 bits of addresses, less the page that is never mapped: where a stack that
+/// is not randomised ends (DEFAULT_MAP_WINDOW in arch/x86/include/asm/page_64_types.h).
+pub const STACK_TOP: u64 = (1 << 47) - 4096;
+/// How many pages a random address may be away from where it is counted from, less one: as many
+/// random bits as vm.mmap_rnd_bits is at most.
+pub const RANDOM_PAGES: u64 = (1 << 32) - 1;
+/// From where random addresses are counted: 16 TiB each, where the kernel places nothing by itself.
+/// It has position-independent files and breaks from 2/3 of the address space on (ELF_ET_DYN_BASE),
+/// mappings and the stack near its end.
+pub const PROGRAM: u64 = 48 << 40;
+pub const LIBRARIES: u64 = 64 << 40;
+pub const HEAP: u64 = 0x5555_5555_4000;
 
 /// Where and with what to continue; returned in rax and rdx.
 #[repr(C)]

@@ -19,6 +19,9 @@ use crate::root::Root;
 /// loader's data lie together: fewer mappings at start. Not more than most programs need: a hole
 /// takes page tables.
 const ARENA: u64 = 256 << 10;
+/// Between the program and what follows it: more than twice what a pointer may lead out of a module
+/// (glibc's `l_gnu_chain_zero`, a symbol with an addend of 32 bits).
+pub const GAP: u64 = 16 << 30;
 /// Where objects have addresses of their own: this much at the block's base...
 const OWN_ADDRESSES: u64 = 1 << 40;
 /// ...in steps of this.
@@ -199,6 +202,12 @@ impl Block {
             }
         }
         None
+    }
+
+    /// Leaves a gap behind the program: so a pointer shows by its value whether it counts from there
+    /// or from a library, even where it is biased and points outside of both.
+    pub fn leave_gap(&mut self) {
+        self.next += GAP;
     }
 
     /// Makes the arena, at the end of what has been placed.

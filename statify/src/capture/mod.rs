@@ -35,7 +35,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 pub use auxv::InitialStack;
-pub use block::{Files, Object};
+pub use block::{Files, GAP, Object};
 pub use follow::{Ending, follow};
 pub use observe::{CallSite, FileId, Observation};
 pub use preload::{NOWHERE, Preloaded, preload};

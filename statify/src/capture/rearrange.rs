@@ -107,6 +107,9 @@ pub fn rearrange(
     } else {
         block.place_object(&program_elf, &program_bytes, &program_span).ok_or(FULL)?
     };
+    if !fixed_program && !variation.fixed {
+        block.leave_gap();
+    }
     let room = if variation.agent { AGENT_ROOM } else { 0 };
     let span = loader_span.start..loader_span.end + room;
     let new_loader = block.place_object(&loader_elf, &loader_bytes, &span).ok_or(FULL)?;

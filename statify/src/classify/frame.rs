@@ -5,7 +5,7 @@ use std::ops::Range;
 use starter::params::ABSOLUTE;
 
 use super::{Module, Place, Region};
-use crate::capture::{Capture, KernelCall};
+use crate::capture::{Capture, GAP, KernelCall};
 
 /// A capture's block.
 #[derive(Clone, Debug)]
@@ -88,7 +88,11 @@ impl Frame {
     }
 }
 
-/// The module that a pointer at `at` with the value `value` is stored relative to. Any choice
+/// How far behind the program a pointer may lead that still counts from it.
+const BEHIND: u64 = GAP / 2;
+
+/// The module that a pointer at `at` with the value `value` is stored relative to. It must be one
+/// that slides as what is meant does: the program, or any of the libraries. Among these any choice
 /// gives the right address; this one keeps a library's pages free of its neighbours.
 pub fn attribute(modules: &[Module], at: Place, value: Place) -> usize {
     let own = module_at(modules, at);
@@ -98,10 +102,24 @@ pub fn attribute(modules: &[Module], at: Place, value: Place) -> usize {
             return own;
         }
     }
-    // What lies outside of all is most likely a biased pointer into the module that holds it. A
-    // module at fixed addresses cannot be slid with.
-    let usable = |index: &usize| modules[*index].range.start & ABSOLUTE == 0;
-    module_at(modules, value).filter(usable).or(own.filter(usable)).unwrap_or(0)
+    // A module at fixed addresses cannot be slid with.
+    let slides = |index: &usize| modules[*index].range.start & ABSOLUTE == 0;
+    if let Some(meant) = module_at(modules, value).filter(slides) {
+        return meant;
+    }
+    // What lies outside of all is biased. The program comes first: what lies below the block, or
+    // close behind the program, is a bias of the program's.
+    let program = modules.iter().position(|module| module.object == Some(0)).filter(slides);
+    let library = |index: &usize| slides(index) && Some(*index) != program;
+    match program {
+        Some(program)
+            if value & ABSOLUTE != 0
+                || value < modules[program].range.end.saturating_add(BEHIND) =>
+        {
+            program
+        }
+        _ => own.filter(library).or_else(|| (0..modules.len()).find(library)).unwrap_or(0),
+    }
 }
 
 /// The module that contains a place; the modules are sorted.
@@ -157,7 +175,7 @@ mod tests {
 
     #[test]
     fn pointers_are_attributed_to_what_they_point_into() {
-        let module = |range| Module { object: Some(0), range };
+        let module = |range| Module { object: Some(1), range };
         let modules = [module(0..0x1000), module(0x1000..0x3000), module(0x8000..0x9000)];
         for (at, value, target) in [
             (0x10, 0x20, 0),     // into itself
@@ -167,6 +185,18 @@ mod tests {
             (0x8008, 0x1000, 1),
         ] {
             assert_eq!(attribute(&modules, at, value), target, "{at:#x} {value:#x}");
+        }
+        let program = Module { object: Some(0), range: 0..0x1000 };
+        let apart = [program, module(GAP..GAP + 0x2000), module(GAP + 0x2000..GAP + 0x3000)];
+        for (at, value, target) in [
+            (GAP + 0x2008, 0x20, 0),
+            (GAP + 0x2008, 0x1000, 0),            // its end
+            (GAP + 0x2008, ABSOLUTE | 0x7000, 0), // below the block: of the first
+            (GAP + 0x2008, GAP - 0x1000, 2),      // below the libraries: of one of them
+            (0x10, GAP - 0x1000, 1),
+            (0x10, GAP + 0x2010, 2),
+        ] {
+            assert_eq!(attribute(&apart, at, value), target, "{at:#x} {value:#x}");
         }
         let fixed = [module(0..0x1000), module(ABSOLUTE | 0x40_0000..ABSOLUTE | 0x40_1000)];
         assert_eq!(attribute(&fixed, ABSOLUTE | 0x40_0010, 0x7000), 0);

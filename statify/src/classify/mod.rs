@@ -25,7 +25,7 @@ use starter::params::ABSOLUTE;
 use crate::c_library::CLibrary;
 use crate::capture::secure::Secure;
 use crate::capture::{Capture, KernelCall, Object};
-use crate::elf::{ElfFile, PAGE};
+use crate::elf::PAGE;
 use crate::error::{Error, Result};
 use cpu::CpuChoices;
 use frame::Frame;
@@ -144,8 +144,6 @@ pub struct Image {
     pub loader: Place,
     /// Whether the stack is executable.
     pub executable_stack: bool,
-    /// The alignment that the block's base needs.
-    pub alignment: u64,
     /// Whether everything was bound before the hand-off.
     pub bound: bool,
     /// The modules lie at addresses of their own; nothing slides.
@@ -278,13 +276,8 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     let calls = frame::calls(&first, &second, &frame)
         .ok_or_else(|| unexpected("two runs made different system calls"))?;
     let aux = |kind| first.stack.value(kind).unwrap_or(0);
-    let alignment = first
-        .objects
-        .iter()
-        .filter_map(|object| Some(ElfFile::parse(&object.bytes).ok()?.alignment()));
     Ok(Image {
         c_library,
-        alignment: alignment.max().unwrap_or(PAGE),
         modules,
         regions,
         pages,

@@ -2,10 +2,8 @@
 //! headers, which the starter puts in place, where each lies in the file, and the starter's tables.
 //!
 //! [`pieces`] cuts the memory by permissions, [`segments`] decides what is in the file,
-//! [`coalesce`] joins where there are too many, [`placement`] says who maps what, [`tables`] builds
-//! the parameter block.
+//! [`placement`] says who maps what and where it lies, [`tables`] builds the parameter block.
 
-mod coalesce;
 mod constants;
 mod pieces;
 mod placement;
@@ -15,10 +13,13 @@ mod tables;
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::classify::{Image, Place};
 use crate::elf::{PAGE, page_up};
 
 pub use pieces::Piece;
+use placement::Addresses;
 pub use placement::Load;
 pub use segments::Segment;
 
@@ -27,11 +28,47 @@ pub use segments::Segment;
 pub struct LayoutOptions {
     /// File offsets of modules are multiples of this: a power of two, a page at least.
     pub align: u64,
+    /// How random addresses are.
+    pub randomness: Randomness,
+    /// When what is constant is sealed.
+    pub seal: Seal,
+}
+
+impl Default for LayoutOptions {
+    fn default() -> Self {
+        Self { align: PAGE, randomness: Randomness::Full, seal: Seal::Unfiltered }
+    }
+}
+
+/// How random the addresses of an output are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Randomness {
+    /// To the page, on every file system, the heap's as well.
+    #[default]
+    Full,
+    /// What the kernel gives: for a program of 4 MiB and more, and for the heap, nine to ten bits
+    /// fewer; two system calls and, for such a program, some mappings fewer at each start.
+    Kernel,
+}
+
+/// When an output seals what is constant (mseal(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seal {
+    /// Unless a seccomp filter is in force, which might end the process for a system call that it
+    /// does not know.
+    #[default]
+    Unfiltered,
+    /// At each start.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// A file to be written.
 pub struct Plan {
-    /// The PT_LOADs, ascending by address; the first holds the headers and the starter.
+    /// The PT_LOADs, ascending by address: the program's, then the front's.
     pub loads: Vec<Load>,
     /// Parameter block and starter, from file offset `front_offset` on.
     pub front: Vec<u8>,
@@ -48,7 +85,7 @@ pub struct Plan {
     /// PF_X on PT_GNU_STACK.
     pub executable_stack: bool,
     /// Mappings that the starter makes.
-    pub moved: usize,
+    pub mapped: usize,
     /// Addresses in the output of the modules' first bytes, by module (places).
     pub modules: Vec<Range<Place>>,
     /// The memory by what happens to it; ascending as the image's regions are.
@@ -64,41 +101,39 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
     let patched = &pieces::patched_pages(image, constants);
     let mut pieces = pieces::cut(image, patched);
     let mut segments = segments::choose(image, &mut pieces, constants);
-    let most = placement::room(image, &segments);
-    // Between modules that begin at multiples of more than a page, the file has gaps.
-    coalesce::coalesce(image, &mut pieces, &mut segments, most, options.align == PAGE);
-    // The size of the tables does not depend on where they are.
-    let placement = placement::place(image, &segments, 0);
-    let slides = &tables::SlideGroups::new(&image.slides, &image.cpu.resolvers);
+    // The size of the tables does not depend on where anything is.
+    let addresses = &Addresses::choose(image, PAGE);
+    let placement = &placement::place(image, &segments, addresses);
+    let slides = &tables::SlideGroups::new(&image.slides, &image.cpu.resolvers, addresses);
+    let (pieces, no_pool) = (&pieces[..], 0..0);
     let input = tables::Input {
         image,
-        pieces: &pieces,
-        placement: &placement,
+        options,
+        pieces,
+        placement,
         patched,
         constants,
         slides,
-        shift: 0,
+        addresses,
+        pool: (0, no_pool),
     };
     let size = tables::size(&input);
     let code_len = page_up(starter::IMAGE.len() as u64);
     let front_len = page_up(HEADERS + size as u64) + code_len;
-    let base = if image.fixed { placement::fixed_base(image, front_len) } else { 0 };
-    let shift = if image.fixed { 0 } else { front_len.next_multiple_of(image.alignment) };
+    let addresses = &Addresses::choose(image, front_len + PAGE);
     let end = segments::assign_offsets(image, &mut segments, front_len, options.align);
-    let mut placement = placement::place(image, &segments, shift);
-    placement.loads.extend(Load::front(base, front_len, code_len, image.alignment));
+    let mut placement = placement::place(image, &segments, addresses);
+    let base = addresses.front;
+    placement.loads.extend(placement::front(base, front_len, code_len));
     placement.loads.sort_by_key(|load| load.address);
+    if let Some(first) = placement.loads.first_mut() {
+        first.align = addresses.program_alignment;
+    }
     let code = base + front_len - code_len;
-    let input = tables::Input { placement: &placement, shift, ..input };
+    let pool = (base + front_len, placement.pool(front_len - PAGE));
+    let input = tables::Input { placement: &placement, addresses, pool, ..input };
     let front = tables::build(&input, base, code, HEADERS);
-    let modules = image
-        .modules
-        .iter()
-        .map(|module| {
-            let start = placement::shifted(module.range.start, shift);
-            start..start + (module.range.end - module.range.start)
-        })
-        .collect();
+    let modules = image.modules.iter().map(|module| addresses.range(&module.range)).collect();
     Plan {
         loads: placement.loads,
         front,
@@ -108,8 +143,8 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
         manifest_offset: end,
         fixed: image.fixed,
         executable_stack: image.executable_stack,
-        moved: placement.moves.len() + placement.zeros.len(),
+        mapped: placement.maps.len() + placement.zeros.len(),
         modules,
-        pieces,
+        pieces: pieces.to_vec(),
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use goblin::elf::program_header::PT_GNU_RELRO;
+
 use super::constants::Constants;
 use crate::classify::{Image, Place};
 use crate::elf::{ElfFile, page_down, page_up};
@@ -22,9 +24,7 @@ const MOST_CONSTANTS: u64 = 1 << 20;
 pub struct Piece {
     /// Where it lies.
     pub range: Range<Place>,
-    /// PROT_* as the kernel maps it.
-    pub map_prot: u32,
-    /// PROT_* while the starter patches: writable where it does.
+    /// PROT_* as it is mapped: writable where the starter patches.
     pub load_prot: u32,
     /// PROT_* when the program runs.
     pub prot: u32,
@@ -37,12 +37,16 @@ pub struct Piece {
 /// Cuts the image's regions; `patched` are the pages that the starter writes to.
 pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
     let bound = bound_slots(image);
+    let relro = program_relro(image);
     let mut pieces = Vec::new();
     for region in &image.regions {
         let mut prots = vec![(region.range.clone(), region.prot)];
         for slots in &bound {
             prots = prots.into_iter().flat_map(|(range, prot)| split(range, prot, slots)).collect();
         }
+        let prots = prots.into_iter().flat_map(|(range, prot)| {
+            cut_at(range, &relro).into_iter().map(move |range| (range, prot))
+        });
         let is_loader = image.modules[region.module].object == Some(1);
         for (range, prot) in prots {
             let is_patched = patched.range(range.clone()).next().is_some();
@@ -50,9 +54,16 @@ pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
             // If the loader itself makes a page of its RELRO writable again, that one page cannot
             // be told from the others.
             let is_rewritten = is_loader && is_patched && image.c_library.rewrites_constants();
-            let seal = prot & WRITE == 0 && prot != 0 && !is_rewritten;
-            let (map_prot, module) = (load_prot, region.module);
-            pieces.push(Piece { range, map_prot, load_prot, prot, module, seal });
+            // A program may give back constants that it needs no more, or make them inaccessible.
+            // Code and what the loader had relocated are another matter.
+            let is_programs = image.modules[region.module].object == Some(0);
+            let is_relocated = is_patched
+                || region.prot & WRITE != 0
+                || relro.start < range.end && range.start < relro.end;
+            let is_plain = is_programs && prot == READ && !is_relocated;
+            let seal = prot & WRITE == 0 && prot != 0 && !is_rewritten && !is_plain;
+            let module = region.module;
+            pieces.push(Piece { range, load_prot, prot, module, seal });
         }
     }
     join_constants(&mut pieces);
@@ -74,7 +85,6 @@ fn join_constants(pieces: &mut [Piece]) {
             && constants.range.end - constants.range.start <= MOST_CONSTANTS;
         if joins {
             constants.load_prot = READ | WRITE;
-            constants.map_prot = READ | WRITE;
         }
     }
 }
@@ -108,6 +118,27 @@ fn bound_slots(image: &Image) -> Vec<Range<Place>> {
             .then(|| range.start.wrapping_add(bias)..range.end.wrapping_add(bias))
     });
     slots.collect()
+}
+
+/// The pages of the program that its loader makes read-only when they are relocated.
+fn program_relro(image: &Image) -> Range<Place> {
+    let find = || {
+        let module = image.modules.iter().find(|module| module.object == Some(0))?;
+        let elf = ElfFile::parse(&image.objects.first()?.bytes).ok()?;
+        let relro = elf.of_type(PT_GNU_RELRO).next()?;
+        let bias = module.range.start.wrapping_sub(page_down(elf.span()?.start));
+        let end = page_down(relro.p_vaddr.saturating_add(relro.p_memsz));
+        Some(page_down(relro.p_vaddr).wrapping_add(bias)..end.wrapping_add(bias))
+    };
+    find().unwrap_or(0..0)
+}
+
+/// `range` in pieces that are wholly inside or outside of `other`.
+fn cut_at(range: Range<Place>, other: &Range<Place>) -> Vec<Range<Place>> {
+    let start = other.start.clamp(range.start, range.end);
+    let end = other.end.clamp(start, range.end);
+    let pieces = [range.start..start, start..end, end..range.end];
+    pieces.into_iter().filter(|piece| !piece.is_empty()).collect()
 }
 
 /// Cuts `range` at `slots`, which become read-only where they were writable.

@@ -1,25 +1,23 @@
-//! Who maps what. Most segments are program headers. But many kernels take no more than 4 KiB of
-//! them (load_elf_phdrs in fs/binfmt_elf.c, up to Linux 5.17), and an absolute address has no
-//! program header in a position-independent file: such segments lie in *pools*, mappings of their
-//! part of the file with one permission each, out of which the starter moves them with mremap(2).
-//! [`super::coalesce`] has seen to it that there are few.
+//! Who maps what, and where it lies.
+//!
+//! The program comes first, at its own addresses, then the front (the output's headers, the
+//! starter's tables and code): the kernel maps these from program headers. What follows are the
+//! libraries: the loader, what it has loaded and allocated. The starter maps them from the output,
+//! at a distance of their own, as it does what belongs to absolute addresses.
 
 use std::ops::Range;
 
 use super::HEADERS;
 use super::pieces::{EXECUTE, READ, WRITE};
 use super::segments::{Segment, must_move};
-use crate::classify::{Image, Place};
-use crate::elf::PAGE;
-use starter::params::ABSOLUTE;
+use crate::classify::{Image, Place, is_absolute};
+use crate::elf::{ElfFile, PAGE, page_down, page_up};
 
-/// PT_LOADs that fit: the headers may take 4 KiB, the ELF header among them, and two PT_NOTEs,
-/// PT_GNU_STACK and the build-id are wanted too.
+/// PT_LOADs that fit: the headers may take 4 KiB (load_elf_phdrs in fs/binfmt_elf.c, up to Linux
+/// 5.17), the ELF header among them, and two PT_NOTEs, PT_GNU_STACK and the build-id are wanted too.
 const MOST_LOADS: usize = (HEADERS as usize - 64 - crate::seal::NOTE) / 56 - 3;
-/// The front's two.
-const FRONT_LOADS: usize = 2;
-/// The pools and the reservation.
-const POOL_LOADS: usize = 4;
+/// The front's two, the pool, and room kept free.
+const OWN_LOADS: usize = 4;
 
 /// A PT_LOAD.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,34 +36,86 @@ pub struct Load {
     pub align: u64,
 }
 
-impl Load {
-    /// The first two: headers, tables and parameters; the starter's code, `code_len` bytes.
-    pub fn front(base: u64, len: u64, code_len: u64, align: u64) -> [Self; 2] {
-        let tables = len - code_len;
-        let (read, execute) = (READ, READ | EXECUTE);
-        [
-            Self { address: base, len: tables, offset: 0, file_len: tables, prot: read, align },
-            Self {
-                address: base + tables,
-                len: code_len,
-                offset: tables,
-                file_len: code_len,
-                prot: execute,
-                align: PAGE,
-            },
-        ]
-    }
+/// The addresses of the output.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Addresses {
+    /// What the program's own addresses have more than places of the image.
+    program: u64,
+    /// The first place of the image that is the libraries'; the last one of all where none slide.
+    first_library: Place,
+    /// What the libraries' virtual addresses have more than places of the image.
+    libraries: u64,
+    /// The first byte of the front.
+    pub front: u64,
+    /// What the program's distance must be a multiple of.
+    pub program_alignment: u64,
+    /// What the libraries' distance must be a multiple of.
+    pub alignment: u64,
 }
 
-/// A piece of a pool, and where it belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolMove {
-    /// In the pool (a place of the output).
-    pub from: Place,
-    /// Where it belongs (a place of the output).
-    pub to: Place,
-    /// In bytes.
-    pub len: u64,
+impl Addresses {
+    /// Decides. The front takes `front_len` bytes, the pool among them.
+    pub fn choose(image: &Image, front_len: u64) -> Self {
+        if image.fixed {
+            let front = fixed_base(image, front_len);
+            let (first_library, alignment) = (u64::MAX, PAGE);
+            return Self {
+                first_library,
+                front,
+                program_alignment: PAGE,
+                alignment,
+                ..Self::default()
+            };
+        }
+        let slid = || image.modules.iter().filter(|module| !is_absolute(module.range.start));
+        let file = |index: usize| ElfFile::parse(&image.objects.get(index)?.bytes).ok();
+        let alignment_of = |index| file(index).map_or(PAGE, |elf| elf.alignment());
+        let program = slid().find(|module| module.object == Some(0));
+        let (by, end) = program.map_or((0, 0), |module| {
+            let own = file(0).and_then(|elf| elf.span()).map_or(0, |span| page_down(span.start));
+            let by = own.wrapping_sub(module.range.start);
+            (by, page_up(module.range.end.wrapping_add(by)))
+        });
+        let libraries = || slid().filter(|module| module.object != Some(0));
+        // The program's as well: the loader allocates its thread-local variables.
+        let alignment = (0..image.objects.len()).map(alignment_of).max().unwrap_or(PAGE);
+        let first_library = libraries().map(|module| module.range.start).min().unwrap_or(u64::MAX);
+        let start = first_library & !(alignment - 1);
+        let libraries = (end + front_len).next_multiple_of(alignment).wrapping_sub(start);
+        let program_alignment = program.map_or(PAGE, |_| alignment_of(0));
+        Self { program: by, first_library, libraries, front: end, program_alignment, alignment }
+    }
+
+    /// A place of the image in the output.
+    pub fn at(&self, place: Place) -> Place {
+        if is_absolute(place) {
+            place
+        } else if place < self.first_library {
+            place.wrapping_add(self.program)
+        } else {
+            place.wrapping_add(self.libraries)
+        }
+    }
+
+    /// A range of places of the image in the output.
+    pub fn range(&self, range: &Range<Place>) -> Range<Place> {
+        let start = self.at(range.start);
+        start..start + (range.end - range.start)
+    }
+
+    /// Whether two places of the image slide alike.
+    pub fn slide_alike(&self, a: Place, b: Place) -> bool {
+        is_absolute(a) == is_absolute(b) && (a < self.first_library) == (b < self.first_library)
+    }
+
+    /// The libraries' addresses in the output, from a multiple of their alignment on.
+    pub fn libraries(&self, image: &Image) -> Range<u64> {
+        let ours = |place: Place| !is_absolute(place) && place >= self.first_library;
+        let ends = image.modules.iter().map(|module| &module.range).filter(|r| ours(r.start));
+        let end = ends.map(|range| range.end).max();
+        let start = self.at(self.first_library) & !(self.alignment - 1);
+        end.map_or(u64::MAX..u64::MAX, |end| start..page_up(self.at(end)))
+    }
 }
 
 /// Program headers and what the starter does.
@@ -73,126 +123,86 @@ pub struct PoolMove {
 pub struct Placement {
     /// Ascending by address.
     pub loads: Vec<Load>,
-    /// Out of the pools.
-    pub moves: Vec<PoolMove>,
+    /// Pages of the file for the starter to map: places of the output, PROT_* and file offsets.
+    pub maps: Vec<(Range<Place>, u32, u64)>,
     /// Zero pages for the starter to map, with their PROT_*.
     pub zeros: Vec<(Range<Place>, u32)>,
-    /// To be given back afterwards: the pools, and what is left of the reservation.
-    pub unmaps: Vec<Range<Place>>,
 }
 
-/// A place of the image in the output.
-pub fn shifted(place: Place, shift: u64) -> Place {
-    if place & ABSOLUTE != 0 { place } else { place + shift }
+impl Placement {
+    /// The file offsets that hold what the starter maps.
+    pub fn pool(&self, start: u64) -> Range<u64> {
+        let ends = self.maps.iter().map(|(range, _, offset)| offset + (range.end - range.start));
+        start..ends.max().unwrap_or(start + PAGE)
+    }
 }
 
-/// How many segments the kernel can map from program headers.
-pub fn room(image: &Image, segments: &[Segment]) -> usize {
-    let any_absolute = segments.iter().any(|segment| must_move(image, segment));
-    MOST_LOADS - FRONT_LOADS - if any_absolute { POOL_LOADS } else { 0 }
-}
-
-/// Decides. `shift` is where the block's first byte lies in the output.
-pub fn place(image: &Image, segments: &[Segment], shift: u64) -> Placement {
-    let at = |range: &Range<Place>| {
-        let start = shifted(range.start, shift);
-        start..start + (range.end - range.start)
-    };
+/// Decides.
+pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Placement {
     let mut placement = Placement::default();
-    let room = room(image, segments);
-    let room = if segments.len() > room { room - POOL_LOADS } else { room };
-    let mut moved = Vec::new();
+    let of_program = |segment: &Segment| {
+        image.modules[segment.module].object == Some(0) && !must_move(image, segment)
+    };
+    let room = MOST_LOADS - OWN_LOADS;
+    let mut kept: Option<Range<u64>> = None;
     for segment in segments {
-        if must_move(image, segment) || placement.loads.len() >= room {
-            moved.push(segment);
-        } else {
-            let range = at(&segment.range);
-            placement.loads.push(load(range.start, range.end - range.start, segment));
+        let range = addresses.range(&segment.range);
+        let file_len = segment.file_len.min(range.end - range.start);
+        let in_file = range.start..range.start + file_len;
+        if of_program(segment) {
+            if placement.loads.len() < room {
+                placement.loads.push(Load {
+                    address: range.start,
+                    len: range.end - range.start,
+                    offset: segment.offset,
+                    file_len,
+                    prot: segment.prot,
+                    align: PAGE,
+                });
+                continue;
+            }
+            // What has no program header must stay free until the starter comes.
+            kept = Some(kept.map_or(range.start, |kept| kept.start)..range.end);
+        }
+        if !in_file.is_empty() {
+            placement.maps.push((in_file.clone(), segment.prot, segment.offset));
+        }
+        if in_file.end < range.end {
+            placement.zeros.push((in_file.end..range.end, segment.prot));
         }
     }
-    if !moved.is_empty() {
-        pool(image, &moved, shift, &mut placement);
-    }
-    placement.loads.sort_by_key(|load| load.address);
+    placement.loads.extend(kept.map(|range| Load {
+        address: range.start,
+        len: range.end - range.start,
+        offset: 0,
+        file_len: 0,
+        prot: READ | WRITE,
+        align: PAGE,
+    }));
     placement
 }
 
-fn load(address: u64, len: u64, segment: &Segment) -> Load {
-    let file_len = segment.file_len.min(len);
-    Load { address, len, offset: segment.offset, file_len, prot: segment.prot, align: PAGE }
-}
-
-/// Makes pools for the segments that are not program headers.
-fn pool(image: &Image, moved: &[&Segment], shift: u64, placement: &mut Placement) {
-    let in_file = || moved.iter().filter(|segment| segment.file_len > 0);
-    let block_end = image.modules.iter().map(|module| shifted(module.range.end, shift));
-    let mut next = block_end.filter(|end| end & ABSOLUTE == 0).max().unwrap_or(0);
-    // Where the segments of the block belong must stay free until they are there.
-    let in_block = moved.iter().filter(|segment| segment.range.start & ABSOLUTE == 0);
-    let first = in_block.map(|segment| shifted(segment.range.start, shift)).min();
-    let reserved = match first {
-        Some(first) if !image.fixed => first..next,
-        _ => 0..0,
+/// The front: headers, tables and parameters; the starter's code, `code_len` bytes; its last page
+/// once more, for the starter to grow where it cannot open the output.
+pub fn front(base: u64, len: u64, code_len: u64) -> [Load; 3] {
+    let tables = len - code_len;
+    let load = |address, offset, len, prot| Load {
+        address,
+        len,
+        offset,
+        file_len: len,
+        prot,
+        align: PAGE,
     };
-    if !reserved.is_empty() {
-        let len = reserved.end - reserved.start;
-        let prot = READ | WRITE;
-        placement.loads.push(Load {
-            address: reserved.start,
-            len,
-            offset: 0,
-            file_len: 0,
-            prot,
-            align: PAGE,
-        });
-        let mut free = reserved.start;
-        for segment in moved.iter().filter(|segment| segment.range.start & ABSOLUTE == 0) {
-            let start = shifted(segment.range.start, shift);
-            if free < start {
-                placement.unmaps.push(free..start);
-            }
-            free = start + (segment.range.end - segment.range.start);
-        }
-        if free < reserved.end {
-            placement.unmaps.push(free..reserved.end);
-        }
-    }
-    let start = in_file().map(|segment| segment.offset).min().unwrap_or(0);
-    let end = in_file().map(|segment| segment.offset + segment.file_len).max().unwrap_or(0);
-    let mut prots: Vec<u32> = in_file().map(|segment| segment.prot).collect();
-    prots.sort_unstable();
-    prots.dedup();
-    for prot in prots {
-        let len = end - start;
-        placement.loads.push(Load {
-            address: next,
-            len,
-            offset: start,
-            file_len: len,
-            prot,
-            align: PAGE,
-        });
-        placement.unmaps.push(next..next + len);
-        for segment in in_file().filter(|segment| segment.prot == prot) {
-            let from = next + (segment.offset - start);
-            let to = shifted(segment.range.start, shift);
-            placement.moves.push(PoolMove { from, to, len: segment.file_len });
-        }
-        next += len;
-    }
-    for segment in moved {
-        let zeros = segment.file_range().end..segment.range.end;
-        let start = shifted(zeros.start, shift);
-        // The reservation is made of such pages.
-        let there = segment.prot == READ | WRITE && reserved.contains(&start);
-        if !zeros.is_empty() && !there {
-            placement.zeros.push((start..start + (zeros.end - zeros.start), segment.prot));
-        }
-    }
+    [
+        load(base, 0, tables, READ),
+        load(base + tables, tables, code_len, READ | EXECUTE),
+        load(base + len, len - PAGE, PAGE, READ | EXECUTE),
+    ]
 }
 
 /// Where the front of an output at fixed addresses lies: below its lowest module if it can.
-pub fn fixed_base(image: &Image, front_len: u64) -> u64 {
+fn fixed_base(image: &Image, front_len: u64) -> u64 {
     /// Lower addresses are refused (vm.mmap_min_addr).
     const LEAST: u64 = 64 << 10;
     let lowest = image.modules.iter().map(|module| module.range.start).min().unwrap_or(0);

@@ -35,7 +35,6 @@ impl Segment {
         self.prot = READ | WRITE;
         for piece in pieces.iter_mut().filter(|piece| self.range.contains(&piece.range.start)) {
             piece.load_prot = READ | WRITE;
-            piece.map_prot = READ | WRITE;
         }
     }
 

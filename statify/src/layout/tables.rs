@@ -1,24 +1,27 @@
 //! The parameter block and its tables, as bytes (the format is in `starter::params`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use starter::params::{self, ABSOLUTE, Table};
+use starter::params::{self, Table};
 
 use super::constants::Constants;
 use super::pieces::Piece;
-use super::placement::{Placement, shifted};
-use super::stream;
+use super::placement::{Addresses, Placement};
+use super::{LayoutOptions, Randomness, Seal, stream};
 use crate::classify::{Fixup, Image, Place, Resolver, Slide, Value};
-use crate::elf::{ElfFile, PAGE};
+use crate::elf::{ElfFile, PAGE, page_down};
 
 /// The most bytes of tables that stay mapped (read-only): unmapping takes about 7 us.
 const MOST_KEPT: u64 = 64 << 10;
 
 /// What the tables are made from.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Input<'a> {
     /// The image.
     pub image: &'a Image,
+    /// What the user has chosen.
+    pub options: LayoutOptions,
     /// Its memory by permissions.
     pub pieces: &'a [Piece],
     /// Who maps what.
@@ -29,8 +32,10 @@ pub struct Input<'a> {
     pub constants: &'a Constants,
     /// The image's pointers.
     pub slides: &'a SlideGroups,
-    /// Where the block's first byte lies in the output.
-    pub shift: u64,
+    /// Where everything lies in the output.
+    pub addresses: &'a Addresses,
+    /// The page that can grow, and what of the file it then holds.
+    pub pool: (Place, Range<u64>),
 }
 
 /// Bytes of the tables and of `Params`.
@@ -63,7 +68,7 @@ impl<'a> Builder<'a> {
     }
 
     fn at(&self, place: Place) -> Place {
-        shifted(place, self.input.shift)
+        self.input.addresses.at(place)
     }
 
     fn words(&mut self, words: &[u64]) {
@@ -83,26 +88,28 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self, code: u64, unmap: u64) -> Vec<u8> {
-        let Input { image, pieces, placement, patched, constants, slides: groups, shift } =
+        let Input { image, pieces, placement, patched, constants, slides: groups, .. } =
             *self.input;
+        let addresses = self.input.addresses;
         let stream_start = self.bytes.len();
         self.bytes.extend(&groups.stream);
 
-        let range = |range: &std::ops::Range<Place>, prot: u32| {
+        let range = |range: &Range<Place>, prot: u32| {
             [range.start, range.end - range.start, u64::from(prot)]
         };
-        self.table(placement.moves.iter().map(|piece| [piece.from, piece.to, piece.len]));
-        self.table(placement.zeros.iter().map(|(zeros, prot)| range(zeros, *prot)));
-        self.table(placement.unmaps.iter().map(|unmap| range(unmap, 0)));
         self.table(
-            unlocks(pieces).map(|(start, len, prot)| [shifted(start, shift), len, u64::from(prot)]),
+            placement
+                .maps
+                .iter()
+                .map(|(to, prot, offset)| [to.start, to.end - to.start, *offset, u64::from(*prot)]),
         );
-        self.table(populates(patched).map(|(start, len)| [shifted(start, shift), len, 0]));
+        self.table(placement.zeros.iter().map(|(zeros, prot)| range(zeros, *prot)));
+        self.table(populates(patched).map(|(start, len)| [addresses.at(start), len, 0]));
         self.table(image.calls.iter().map(|(call, is_place)| {
             let mut args = call.args;
             let mut places = 0;
             for i in (0..4).filter(|&i| is_place[i]) {
-                args[i] = shifted(args[i], shift);
+                args[i] = addresses.at(args[i]);
                 places |= 1 << i;
             }
             let result = match call.number {
@@ -114,36 +121,31 @@ impl<'a> Builder<'a> {
             [call.number as u64, result, args[0], args[1], args[2], args[3], places]
         }));
         let words = constants.values().flatten();
-        self.table(words.map(|&(at, value)| [shifted(at, shift), value]));
+        self.table(words.map(|&(at, value)| [addresses.at(at), value]));
         let slides_index = self.starts.len();
         self.table(groups.groups.iter().map(|group| {
-            let target = shifted(image.modules[group.target].range.start, shift);
+            let target = addresses.at(image.modules[group.target].range.start);
             // The stream's offset is known when `Params` has its place.
-            [target, shifted(group.first, shift), group.stream as u64 | (group.count as u64) << 32]
+            [target, addresses.at(group.first), group.stream as u64 | (group.count as u64) << 32]
         }));
         let names = vdso_names(&image.fixups);
         let unaligned = image.unaligned_slides.iter().map(|slide| {
-            let module = shifted(image.modules[slide.target].range.start, shift) / PAGE;
+            let module = addresses.at(image.modules[slide.target].range.start) / PAGE;
             fixup_record(self.at(slide.at), params::FIXUP_UNALIGNED_SLIDE, 8, 0, module as u32)
         });
         let fixups: Vec<[u64; 2]> =
             image.fixups.iter().map(|fixup| self.fixup(fixup, &names)).chain(unaligned).collect();
         self.table(fixups);
         self.table(
-            protects(pieces)
-                .map(|(start, len, prot)| [shifted(start, shift), len, u64::from(prot)]),
+            protects(pieces).map(|(start, len, prot)| [addresses.at(start), len, u64::from(prot)]),
         );
-        self.table(seals(pieces).map(|(start, len)| [shifted(start, shift), len, 0]));
+        self.table(seals(pieces).map(|(start, len)| [addresses.at(start), len, 0]));
         let choices = &image.cpu;
-        self.table(choices.resets.iter().map(|&(at, value)| [shifted(at, shift), value]));
+        self.table(choices.resets.iter().map(|&(at, value)| [addresses.at(at), value]));
         let resolvers_index = self.starts.len();
         self.table(groups.resolvers.iter().map(|group| {
-            let function = shifted(choices.resolvers[group.target].function, shift);
-            [
-                function,
-                shifted(group.first, shift),
-                group.stream as u64 | (group.count as u64) << 32,
-            ]
+            let function = addresses.at(choices.resolvers[group.target].function);
+            [function, addresses.at(group.first), group.stream as u64 | (group.count as u64) << 32]
         }));
         let variants_index = self.starts.len();
         self.table(choices.variants.iter().map(|variant| {
@@ -154,12 +156,12 @@ impl<'a> Builder<'a> {
         }));
         let nested_index = self.starts.len();
         for variant in &choices.variants {
-            self.table(variant.literals.iter().map(|&(at, value)| [shifted(at, shift), value]));
+            self.table(variant.literals.iter().map(|&(at, value)| [addresses.at(at), value]));
             self.table(
-                variant.pointers.iter().map(|&(at, to)| [shifted(at, shift), shifted(to, shift)]),
+                variant.pointers.iter().map(|&(at, to)| [addresses.at(at), addresses.at(to)]),
             );
             let results = groups.resolvers.iter().map(|group| variant.results[group.target]);
-            self.table(results.map(|result| [shifted(result, shift)]));
+            self.table(results.map(|result| [addresses.at(result)]));
         }
         let nested = self.starts.split_off(nested_index);
         let names_start = self.bytes.len();
@@ -197,10 +199,8 @@ impl<'a> Builder<'a> {
         }
         let tables: Vec<u64> = self.starts.iter().map(table).collect();
         let [
-            moves,
+            maps,
             zeros,
-            unmaps,
-            unlocks,
             populates,
             calls,
             constants,
@@ -212,29 +212,43 @@ impl<'a> Builder<'a> {
             resolvers,
             variants,
             vdso_names,
-        ] = tables[..].try_into().expect("there are fifteen tables");
+        ] = tables[..].try_into().expect("there are thirteen tables");
         let vaddr = code.wrapping_sub(size_of::<params::Params>() as u64);
+        let libraries = addresses.libraries(image);
+        let (pool, pool_file) = self.input.pool.clone();
+        let extents = extents(image).map(|place| addresses.at(place));
+        let choices_made = chosen(image, self.input.options);
         // In the order of the fields of `Params`.
         let floor = cpu_words(&choices.floor);
         let fields = [
             params::MAGIC,
             vaddr,
+            addresses.front,
             unmap,
-            shifted(image.handoff, shift),
-            shifted(image.entry, shift),
-            shifted(image.phdr, shift),
+            addresses.at(image.handoff),
+            addresses.at(image.entry),
+            addresses.at(image.phdr),
             image.phnum,
-            shifted(image.loader, shift),
+            addresses.at(image.loader),
             PAGE,
             image.thread_stack.0,
             image.thread_stack.1,
             image.secure.code(),
-            image.alignment,
+            addresses.program_alignment,
+            libraries.start,
+            libraries.end - libraries.start,
+            addresses.alignment,
+            pool,
+            pool_file.start,
+            pool_file.end - pool_file.start,
+            extents[0],
+            extents[1],
+            extents[2],
+            extents[3],
+            choices_made,
             least_kernel(image),
-            moves,
+            maps,
             zeros,
-            unmaps,
-            unlocks,
             populates,
             calls,
             constants,
@@ -252,7 +266,7 @@ impl<'a> Builder<'a> {
             resolvers,
             u64::from(choices.can_resolve),
         ];
-        const { assert!(size_of::<params::Params>() == 34 * 8) };
+        const { assert!(size_of::<params::Params>() == 44 * 8) };
         self.words(&fields);
         self.bytes
     }
@@ -305,14 +319,52 @@ fn vdso_names(fixups: &[Fixup]) -> BTreeMap<&str, u16> {
     names
 }
 
-/// The newest of the kernels that the image's files demand, as [`params::Params::least_kernel`] has it.
+/// The newest of the kernels that the image's files demand, as [`params::Params::least_kernel`] has
+/// it; none where every kernel that an output runs on is as new.
 fn least_kernel(image: &Image) -> u64 {
     let of = |object: &crate::capture::Object| ElfFile::parse(&object.bytes).ok()?.least_kernel();
     let versions = image.objects.iter().filter_map(of);
     let packed = |[major, minor, patch]: [u32; 3]| {
         u64::from(major.min(255) << 16 | minor.min(255) << 8 | patch.min(255))
     };
-    versions.map(packed).max().unwrap_or(0)
+    /// Linux 3.2.
+    const OLDEST: u64 = 0x30200;
+    versions.map(packed).max().filter(|&version| version > OLDEST).unwrap_or(0)
+}
+
+/// A sum of the `RANDOM_*` and `SEAL_*`.
+fn chosen(image: &Image, options: LayoutOptions) -> u64 {
+    let random = match options.randomness {
+        Randomness::Full if !image.fixed => params::RANDOM_FULL,
+        _ => 0,
+    };
+    random
+        | match options.seal {
+            Seal::Unfiltered => params::SEAL_UNFILTERED,
+            Seal::Always => params::SEAL_ALWAYS,
+            Seal::Never => 0,
+        }
+}
+
+/// Where the program's code begins and ends, and its data, as the kernel counts them
+/// (load_elf_binary in fs/binfmt_elf.c): places of the image.
+fn extents(image: &Image) -> [Place; 4] {
+    let module = image.modules.iter().find(|module| module.object == Some(0));
+    let elf = image.objects.first().and_then(|object| ElfFile::parse(&object.bytes).ok());
+    let (Some(module), Some(elf)) = (module, elf) else { return [0; 4] };
+    let first = elf.span().map_or(0, |span| page_down(span.start));
+    let place = |address: u64| module.range.start.wrapping_add(address.wrapping_sub(first));
+    let starts_and_ends = |only_code: bool| {
+        let loads = elf.loads().filter(move |load| load.is_executable() || !only_code);
+        loads.map(|load| (load.p_vaddr, load.p_vaddr.saturating_add(load.p_filesz)))
+    };
+    [
+        starts_and_ends(true).map(|(start, _)| start).min(),
+        starts_and_ends(true).map(|(_, end)| end).max(),
+        starts_and_ends(false).map(|(start, _)| start).max(),
+        starts_and_ends(false).map(|(_, end)| end).max(),
+    ]
+    .map(|address| place(address.unwrap_or(first)))
 }
 
 struct SlideGroup {
@@ -333,27 +385,33 @@ pub struct SlideGroups {
 
 impl SlideGroups {
     /// Groups and codes them.
-    pub fn new(slides: &[Slide], resolvers: &[Resolver]) -> Self {
+    pub fn new(slides: &[Slide], resolvers: &[Resolver], addresses: &Addresses) -> Self {
         let mut stream = Vec::new();
-        let groups = group(slides.iter().map(|slide| (slide.target, slide.at)), &mut stream);
+        let words = slides.iter().map(|slide| (slide.target, slide.at));
+        let groups = group(words, addresses, &mut stream);
         let slots = resolvers
             .iter()
             .enumerate()
             .flat_map(|(index, resolver)| resolver.slots.iter().map(move |&slot| (index, slot)));
-        let resolvers = group(slots, &mut stream);
+        let resolvers = group(slots, addresses, &mut stream);
         Self { groups, resolvers, stream }
     }
 }
 
 /// Words that follow one another and have the same target, as groups.
-fn group(words: impl Iterator<Item = (usize, Place)>, stream: &mut Vec<u8>) -> Vec<SlideGroup> {
+fn group(
+    words: impl Iterator<Item = (usize, Place)>,
+    addresses: &Addresses,
+    stream: &mut Vec<u8>,
+) -> Vec<SlideGroup> {
     let mut groups: Vec<SlideGroup> = Vec::new();
     let mut last = 0;
     for (target, at) in words {
         let start = stream.len();
-        // Absolute places cannot be reached from the block by a distance.
-        let same =
-            |group: &&mut SlideGroup| group.target == target && (group.first ^ at) & ABSOLUTE == 0;
+        // What slides otherwise cannot be reached by a distance.
+        let same = |group: &&mut SlideGroup| {
+            group.target == target && addresses.slide_alike(group.first, at)
+        };
         match groups.last_mut().filter(same) {
             Some(group) => {
                 stream::push(stream, (at - last) / 8);
@@ -390,12 +448,6 @@ fn populates(patched: &BTreeSet<Place>) -> impl Iterator<Item = (Place, u64)> {
         }
     }
     runs.into_iter().filter(|(_, len)| *len > PAGE)
-}
-
-/// What was mapped without write permission and is to be patched.
-fn unlocks(pieces: &[Piece]) -> impl Iterator<Item = (Place, u64, u32)> {
-    let changed = pieces.iter().filter(|piece| piece.load_prot != piece.map_prot);
-    runs(changed.map(|piece| (piece, piece.load_prot)))
 }
 
 /// Where the final permissions differ from those while patching.

@@ -1,6 +1,9 @@
 //! The starter: its tables held against the memory that they are for, and its code.
 
-use starter::params::{ABSOLUTE, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, SECURE_REFUSED};
+use starter::params::{
+    ABSOLUTE, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED,
+    SECURE_REFUSED,
+};
 use statify::elf::PAGE;
 use statify::parameters::Parameters;
 
@@ -34,11 +37,13 @@ pub fn check(
         Part::Tables,
         "what to do under AT_SECURE is unknown",
     );
-    let aligned = params.alignment.is_power_of_two() && params.alignment >= PAGE;
-    problems.expect(aligned, Part::Tables, "the alignment is no power of two, or less than a page");
-    let base = converted.elf.loads().next().map_or(0, |load| load.p_vaddr);
+    let aligned = [params.alignment, params.libraries_alignment]
+        .iter()
+        .all(|alignment| alignment.is_power_of_two() && *alignment >= PAGE);
+    problems.expect(aligned, Part::Tables, "an alignment is no power of two, or less than a page");
+    check_libraries(converted, parameters, memory, problems);
     let code = params.vaddr.wrapping_add(size_of::<starter::params::Params>() as u64);
-    let unmapped = params.unmap == 0 || params.unmap == code.wrapping_sub(base);
+    let unmapped = params.unmap == 0 || params.unmap == code.wrapping_sub(params.front);
     problems.expect(
         unmapped,
         Part::Tables,
@@ -87,6 +92,52 @@ pub fn check(
     }
     let known = parameters.calls().all(|call| Parameters::is_known(&call) && call.places < 16);
     problems.expect(known, Part::Tables, "a kernel call of no known kind");
+}
+
+/// What slides by itself must be apart from the rest; and the page that grows where the file cannot
+/// be opened must be one of the starter's code, and grow to hold all that is mapped from it.
+fn check_libraries(
+    converted: &Converted<'_>,
+    parameters: &Parameters<'_>,
+    memory: &Memory,
+    problems: &mut Problems,
+) {
+    let params = &parameters.params;
+    let end = params.libraries.checked_add(params.libraries_len);
+    let loads = converted.elf.loads().map(|load| load.p_vaddr.saturating_add(load.p_memsz));
+    let behind = loads.max().unwrap_or(0);
+    let is_fixed = converted.is_fixed();
+    let apart = match end {
+        Some(end) if params.libraries_len > 0 => {
+            let ours = |run: &std::ops::Range<u64>| run.end <= end || run.start & ABSOLUTE != 0;
+            !is_fixed
+                && params.libraries >= behind
+                && params.libraries.is_multiple_of(params.libraries_alignment)
+                && memory.last.runs().all(|(run, _)| ours(&run))
+        }
+        _ => params.libraries == u64::MAX,
+    };
+    problems.expect(
+        apart,
+        Part::Tables,
+        "the libraries' addresses are not apart from the program's",
+    );
+    let pool = params.pool_offset..params.pool_offset.saturating_add(params.pool_len);
+    let page = converted.elf.loads().find(|load| load.p_vaddr == params.pool);
+    let is_code = page.is_some_and(|load| {
+        (load.p_offset, load.p_filesz) == (params.pool_offset, PAGE)
+            && load.p_offset.checked_add(PAGE) == Some(parameters.code.end)
+    });
+    let holds = |map: starter::params::Map| {
+        pool.start <= map.offset && map.offset.saturating_add(map.len) <= pool.end
+    };
+    problems.expect(
+        is_code && parameters.maps().all(holds),
+        Part::Tables,
+        "the page that grows is not the starter's, or does not hold what is mapped",
+    );
+    let known = params.choices <= RANDOM_FULL | SEAL_UNFILTERED | SEAL_ALWAYS;
+    problems.expect(known, Part::Tables, "what is random or sealed is unknown");
 }
 
 /// The starter's code must be this build's, if this build could have written the file.

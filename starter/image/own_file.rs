@@ -1,0 +1,124 @@
+//! The output's own file, to map from it what the kernel has not mapped.
+//!
+//! It is opened by the path that was executed, not by /proc/self/exe: that takes no /proc and a tenth
+//! of the time. What another file has got that path (a script, if this is its interpreter) shows in
+//! its build-id.
+
+use crate::PAGE;
+use crate::arch::{self, nr};
+use crate::maps;
+use crate::params::Params;
+use crate::stack::{AT_EXECFN, AT_SECURE, Stack};
+
+const AT_FDCWD: u64 = -100i64 as u64;
+/// O_RDONLY, and no waiting for a FIFO's other end, no terminal of its own, nothing for children.
+const FLAGS: u64 = arch::O_NONBLOCK | arch::O_NOCTTY | arch::O_CLOEXEC;
+/// e_phnum in the ELF header; its size, and that of a program header and a note's header and name.
+const PHNUM: u64 = 56;
+const EHDR: u64 = 64;
+const PHDR: u64 = 56;
+const NOTE_HEAD: u64 = 16;
+/// Bytes of a build-id.
+const BUILD_ID: usize = 20;
+
+/// A descriptor of the output.
+pub struct OwnFile {
+    descriptor: u64,
+}
+
+impl OwnFile {
+    /// Opens it. `None` where that cannot be, and for a process with privileges that its caller
+    /// lacks: the caller may have changed what the path leads to.
+    ///
+    /// # Safety
+    ///
+    /// The front lies at `front`.
+    pub unsafe fn open(front: u64, stack: &Stack) -> Option<Self> {
+        let path = stack.value(AT_EXECFN)?;
+        if stack.value(AT_SECURE).is_none_or(|secure| secure != 0) {
+            return None;
+        }
+        // SAFETY: AT_EXECFN is a string; the build-id's note follows the program headers.
+        unsafe {
+            let descriptor = arch::syscall(nr::OPENAT, [AT_FDCWD, path, FLAGS, 0, 0, 0]);
+            if descriptor < 0 {
+                return None;
+            }
+            let file = Self { descriptor: descriptor as u64 };
+            let headers = u64::from(*((front + PHNUM) as *const u16));
+            let at = EHDR + headers * PHDR + NOTE_HEAD;
+            let mut id = [0u8; BUILD_ID];
+            let to = (&raw mut id) as u64;
+            let args = [file.descriptor, to, BUILD_ID as u64, at, 0, 0];
+            let read = arch::syscall(nr::PREAD64, args);
+            if read == BUILD_ID as i64 && id == *((front + at) as *const [u8; BUILD_ID]) {
+                return Some(file);
+            }
+            file.close();
+            None
+        }
+    }
+
+    /// Maps pages of it over whatever is there.
+    ///
+    /// # Safety
+    ///
+    /// Nothing else uses those addresses.
+    pub unsafe fn map(&self, to: u64, len: u64, prot: u64, offset: u64) -> bool {
+        const PRIVATE_FIXED: u64 = 0x02 | 0x10;
+        let args = [to, len, prot, PRIVATE_FIXED, self.descriptor, offset];
+        // SAFETY: the caller's promise.
+        unsafe { arch::syscall(nr::MMAP, args) as u64 == to }
+    }
+
+    /// Closes it.
+    pub fn close(self) {
+        // SAFETY: it was opened here.
+        unsafe { arch::syscall(nr::CLOSE, [self.descriptor, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// The one page of the output that grows where the file cannot be opened.
+pub struct Pool {
+    /// Where the grown mapping begins, and what of the file that is.
+    start: u64,
+    offset: u64,
+    len: u64,
+}
+
+impl Pool {
+    /// Grows it, somewhere.
+    ///
+    /// # Safety
+    ///
+    /// `page` is the pool's page, mapped by the kernel, and of no other use.
+    pub unsafe fn grow(p: &Params, page: u64) -> Option<Self> {
+        let args = [page, PAGE, p.pool_len, maps::MREMAP_MAYMOVE, 0, 0];
+        // SAFETY: the caller's promise.
+        let start = unsafe { arch::syscall(nr::MREMAP, args) };
+        (start >= 0).then_some(Self { start: start as u64, offset: p.pool_offset, len: p.pool_len })
+    }
+
+    /// Moves pages of it where they belong, with these permissions.
+    ///
+    /// # Safety
+    ///
+    /// Nothing else uses those addresses.
+    pub unsafe fn map(&self, to: u64, len: u64, prot: u64, offset: u64) -> bool {
+        let from = self.start.wrapping_add(offset.wrapping_sub(self.offset));
+        // SAFETY: the caller's promise.
+        unsafe {
+            maps::remap(from, len, to) && arch::syscall(nr::MPROTECT, [to, len, prot, 0, 0, 0]) == 0
+        }
+    }
+
+    /// Gives back what is left.
+    ///
+    /// # Safety
+    ///
+    /// Nothing of it is used any more where it is.
+    pub unsafe fn release(self) {
+        // SAFETY: the caller's promise.
+        unsafe { arch::syscall(nr::MUNMAP, [self.start, self.len, 0, 0, 0, 0]) };
+    }
+}
