@@ -5,7 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use memmap2::Mmap;
 use nix::unistd::Pid;
@@ -44,7 +44,7 @@ pub struct Object {
 pub struct Files {
     root: Root,
     mapped: Arc<Mutex<ById<Mmap>>>,
-    cpuids: Arc<Mutex<ById<CpuidSites>>>,
+    cpuids: Arc<Mutex<ById<OnceLock<CpuidSites>>>>,
     handoffs: Arc<Mutex<HashMap<(u64, u64), u64>>>,
 }
 
@@ -61,15 +61,11 @@ impl Files {
         &self.root
     }
 
-    /// The CPUIDs of an object, looked for once.
-    pub fn cpuid_sites(&self, object: &Object, elf: &ElfFile<'_>) -> Arc<CpuidSites> {
+    /// The CPUIDs of an object, looked for once: who comes second waits for the first.
+    pub fn cpuid_sites(&self, object: &Object, elf: &ElfFile<'_>) -> CpuidSites {
         let known = || self.cpuids.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sites) = known().get(&object.id) {
-            return sites.clone();
-        }
-        let sites = Arc::new(arch::cpuid_sites(elf));
-        known().insert(object.id, sites.clone());
-        sites
+        let sites = known().entry(object.id).or_default().clone();
+        sites.get_or_init(|| arch::cpuid_sites(elf)).clone()
     }
 
     /// How far behind its entry point a loader's hand-off lies, looked for once.
