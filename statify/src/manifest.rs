@@ -43,7 +43,8 @@ pub struct Options {
     pub fixed: bool,
     /// `--align`, in bytes.
     pub align: u64,
-    /// Every symbol was bound at conversion; false where one is missing that is never called.
+    /// Every symbol was bound at conversion; false where that is not possible, as one is missing that
+    /// is never called.
     pub bound: bool,
     /// The CPUs it is for.
     pub cpu: CpuManifest,

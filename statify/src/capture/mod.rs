@@ -160,8 +160,9 @@ impl Capture {
 /// Why a loader gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It found a symbol missing: without LD_BIND_NOW it may not need it.
-    SymbolMissing,
+    /// It cannot bind everything before the program starts (a symbol is missing, or is an IFUNC of a
+    /// module that is not relocated yet): without LD_BIND_NOW it may not need to.
+    EarlyBinding,
     /// It was told of a CPU that does not suffice.
     Level,
     /// Nothing of that.
@@ -213,6 +214,13 @@ pub fn capture_then<T>(
                 subject,
             };
             let more = what(&mut capture, &mut rehearsal);
+            let messages = launched.messages();
+            // A resolver ran in a module that was not relocated yet: who knows what it has answered.
+            if variation.bind_now && explain::cause(&messages) == Cause::EarlyBinding {
+                let messages = explain::joined(&messages);
+                let error = Error::Loading(path(), messages);
+                return Err(Failure { error, cause: Cause::EarlyBinding });
+            }
             Ok((capture, more))
         }
         Err(_) if watchdog.fired() => Err(Error::Timeout(path(), subject.timeout.as_secs()).into()),
