@@ -46,7 +46,9 @@ impl<'a> Parameters<'a> {
     /// Finds and reads it.
     pub fn read(elf: &ElfFile<'a>) -> Result<Self, ParametersError> {
         let entry = elf.header().e_entry;
-        let mut loads = elf.loads();
+        // At fixed addresses there may be no room for them below the program: then it comes first.
+        let code = elf.loads().position(|load| load.p_vaddr == entry);
+        let mut loads = elf.loads().skip(code.and_then(|code| code.checked_sub(1)).unwrap_or(0));
         let (Some(tables), Some(code)) = (loads.next(), loads.next()) else {
             return Err(ParametersError::NoStarter);
         };

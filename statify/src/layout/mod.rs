@@ -31,7 +31,8 @@ pub struct LayoutOptions {
 
 /// A file to be written.
 pub struct Plan {
-    /// The PT_LOADs, ascending by address; the first holds the headers and the starter.
+    /// The PT_LOADs, ascending by address; two of them, the first where there is room, hold the
+    /// headers and the starter.
     pub loads: Vec<Load>,
     /// Parameter block and starter, from file offset `front_offset` on.
     pub front: Vec<u8>,

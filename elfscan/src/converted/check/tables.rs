@@ -36,7 +36,8 @@ pub fn check(
     );
     let aligned = params.alignment.is_power_of_two() && params.alignment >= PAGE;
     problems.expect(aligned, Part::Tables, "the alignment is no power of two, or less than a page");
-    let base = converted.elf.loads().next().map_or(0, |load| load.p_vaddr);
+    let mut tables = converted.elf.loads().filter(|load| load.p_offset == 0 && load.p_filesz > 0);
+    let base = tables.next().map_or(0, |load| load.p_vaddr);
     let code = params.vaddr.wrapping_add(size_of::<starter::params::Params>() as u64);
     let unmapped = params.unmap == 0 || params.unmap == code.wrapping_sub(base);
     problems.expect(
