@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::sys::signal::Signal;
+
 use super::block::Object;
 use super::rearrange::RearrangeError;
 use super::run::RunError;
@@ -31,7 +33,12 @@ pub fn explain(subject: &Subject, stage: Stage, messages: String, objects: &[Obj
         }
         Stage::Run(RunError::Killed(signal)) => {
             let error = Error::LoaderDied(program, format!("signal {}", signal.as_str()));
-            return Failure { error, cause: cause(&messages) };
+            // A resolver that has read what the program's start would have written, it may be.
+            let cause = match signal {
+                Signal::SIGSEGV | Signal::SIGBUS => Cause::EarlyBinding,
+                _ => cause(&messages),
+            };
+            return Failure { error, cause };
         }
         Stage::Run(RunError::Behaviour(what)) => Error::Behaviour(program, what),
         Stage::Run(RunError::Loader) => Error::Loader(program, subject.interpreter.clone()),

@@ -21,6 +21,7 @@ pub mod rehearse;
 mod run;
 pub mod secure;
 mod snapshot;
+mod stopwatch;
 mod tracee;
 pub mod variation;
 mod vdso;
@@ -160,8 +161,8 @@ impl Capture {
 /// Why a loader gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It cannot bind everything before the program starts (a symbol is missing, or is an IFUNC of a
-    /// module that is not relocated yet): without LD_BIND_NOW it may not need to.
+    /// It cannot bind everything before the program starts (a symbol is missing, or an IFUNC's resolver
+    /// needs a module that is not ready yet): without LD_BIND_NOW it may not need to.
     EarlyBinding,
     /// It was told of a CPU that does not suffice.
     Level,
@@ -241,7 +242,8 @@ fn start(
         LaunchError::Sandbox(source) => sandbox::refused(source),
     })?;
     let pidfd = launch::duplicate_pidfd(&launched.tracee);
-    let watchdog = Watchdog::start(launched.tracee.pid(), pidfd, subject.timeout);
+    let looking = subject.files.looking();
+    let watchdog = Watchdog::start(launched.tracee.pid(), pidfd, subject.timeout, looking);
     Ok((launched, watchdog))
 }
 

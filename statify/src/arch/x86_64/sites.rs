@@ -138,4 +138,17 @@ mod tests {
         assert_eq!(pass.what_is_at(1, 100), Found::Unknown);
         assert_eq!(pass.what_is_at(1000, 1000), Found::Unknown);
     }
+
+    #[test]
+    fn a_function_takes_time_in_proportion_to_its_size() {
+        // mov eax, 0x1100a20f, again and again: decoded from the beginning each time, that would be
+        // 40 GB.
+        let code = [0xb8, 0x0f, 0xa2, 0, 0x11].repeat(128 << 10);
+        let begun = std::time::Instant::now();
+        let mut pass = Pass::new(&code, 0);
+        let addresses = memmem::find_iter(&code, &CPUID);
+        let found: Vec<_> = addresses.map(|at| pass.what_is_at(0, at as u64)).collect();
+        assert_eq!(found, vec![Found::PartOfAnother; 128 << 10]);
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    }
 }
