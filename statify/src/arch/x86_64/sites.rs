@@ -146,9 +146,8 @@ mod tests {
         let code = [0xb8, 0x0f, 0xa2, 0, 0x11].repeat(128 << 10);
         let begun = std::time::Instant::now();
         let mut pass = Pass::new(&code, 0);
-        let addresses = memmem::find_iter(&code, &CPUID);
-        let found: Vec<_> = addresses.map(|at| pass.what_is_at(0, at as u64)).collect();
-        assert_eq!(found, vec![Found::PartOfAnother; 128 << 10]);
+        let mut found = memmem::find_iter(&code, &CPUID).map(|at| pass.what_is_at(0, at as u64));
+        assert!(found.all(|found| found == Found::PartOfAnother));
         assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     }
 }
