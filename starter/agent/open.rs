@@ -59,7 +59,8 @@ fn module(index: &Index, call: &Call<'_>, file: &File) -> i64 {
 }
 
 /// What is not embedded, where nothing comes from the host: what does not exist does not exist; data
-/// is read; a library is refused by a message.
+/// is read; a library is refused by a message, and so is an empty file, which stands for one that is
+/// embedded under another path: the loader could only say that it is too short.
 fn denied(index: &Index, call: &Call<'_>, path: Path<'_>) -> i64 {
     if path.is(CACHE) {
         return -ENOENT;
@@ -69,8 +70,13 @@ fn denied(index: &Index, call: &Call<'_>, path: Path<'_>) -> i64 {
         return descriptor;
     }
     let mut magic = [0; 4];
-    if identity::read(descriptor, &mut magic, 0) != 4 || magic != *MAGIC {
-        return descriptor;
+    match identity::read(descriptor, &mut magic, 0) {
+        0 => {
+            close(descriptor);
+            return refusal::serve(path);
+        }
+        4 if magic == *MAGIC => {}
+        _ => return descriptor,
     }
     match identity::find(index, descriptor) {
         Some(file) if file.kind == FILE_MODULE => return descriptor,

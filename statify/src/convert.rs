@@ -229,9 +229,11 @@ fn capture_all(program: &Program, options: &Options, cpus: &[usize]) -> Result<C
     for cpu in floors {
         let mode = |bind_now| Mode { fixed: options.fixed, bind_now, cpu, agent };
         let captured = match capture_bound(&subject, mode(true), cpus) {
-            // A function that nothing defines and that is never called: the program runs without
-            // early binding only.
-            Err(failure) if failure.cause == Cause::SymbolMissing => {
+            // A function that nothing defines and that is never called, or an IFUNC that cannot be
+            // asked yet: the program runs without early binding only.
+            Err(failure)
+                if failure.cause == Cause::EarlyBinding && subject.c_library.binds_on_request() =>
+            {
                 capture_bound(&subject, mode(false), cpus).map_err(|_| failure)
             }
             other => other,

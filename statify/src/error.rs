@@ -63,6 +63,9 @@ pub enum Error {
     /// The C library is of a kind that is not handled.
     #[error("{path}: its interpreter {interpreter} is neither glibc's loader nor musl's, which is all that is supported yet", path = .0.display(), interpreter = .1.display())]
     Loader(PathBuf, PathBuf),
+    /// DT_AUDIT or DT_DEPAUDIT of the program.
+    #[error("{path}: it is watched by the audit library {library} (DT_AUDIT or DT_DEPAUDIT), and a converted copy would not be; relink it, or the library that this comes from, without ld's --audit and --depaudit", path = .0.display(), library = .1)]
+    Audited(PathBuf, String),
     /// A DT_NEEDED that the loader did not find.
     #[error("{path}: the library {library}, needed by {needed_by}, was not found; install it, or make its directory known by ldconfig or the program's RUNPATH (LD_LIBRARY_PATH is not used)", path = .0.display(), library = .1, needed_by = .2)]
     LibraryMissing(PathBuf, String, String),

@@ -47,7 +47,8 @@ pub struct Options {
     pub aslr: Randomness,
     /// `--seal`.
     pub seal: Seal,
-    /// Every symbol was bound at conversion; false where one is missing that is never called.
+    /// Every symbol was bound at conversion; false where that is not possible, as one is missing that
+    /// is never called.
     pub bound: bool,
     /// The CPUs it is for.
     pub cpu: CpuManifest,

@@ -135,8 +135,9 @@ impl Report {
         }
         if !captures.are_bound() {
             self.notices.push(
-                "a function is missing that the program may never call; its symbols are bound when \
-                 they are first used, as in the original"
+                "not everything can be bound before the program starts (a function is missing that \
+                 it may never call, or one library's IFUNC needs another that is not ready yet); its \
+                 symbols are bound when they are first used, as in the original"
                     .into(),
             );
         }

@@ -155,6 +155,9 @@ impl Examiner {
         let interpreter = PathBuf::from(OsStr::from_bytes(interpreter));
         let c_library = self.check_interpreter(path, &interpreter)?;
         let absolute = self.root.absolute(path).map_err(unreadable)?;
+        if let Some(library) = auditor(&elf, c_library) {
+            return Err(Error::Audited(path.to_owned(), library));
+        }
         if elf.has_writable_code() {
             return Err(Error::WritableCode(absolute.clone(), absolute));
         }
@@ -183,6 +186,13 @@ impl Examiner {
     fn loaders(&self) -> MutexGuard<'_, HashMap<PathBuf, Loader>> {
         self.loaders.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The libraries by which a program wants to be audited. musl's loader knows nothing of that.
+fn auditor(elf: &ElfFile<'_>, c_library: CLibrary) -> Option<String> {
+    let dynamic = elf.dynamic().ok().flatten().filter(|_| c_library == CLibrary::Glibc)?;
+    let names = dynamic.audit_libraries().join(&b':');
+    (!names.is_empty()).then(|| String::from_utf8_lossy(&names).into_owned())
 }
 
 impl Loader {

@@ -48,6 +48,11 @@ impl<'a> Symbols<'a> {
         self.facts.relocations()
     }
 
+    /// The word at this address (before any bias), as the file has it.
+    pub fn word(&self, at: u64) -> Option<u64> {
+        Some(u64::from_le_bytes(*self.facts.bytes(at, 8)?.first_chunk()?))
+    }
+
     /// What a relocation refers to.
     pub fn reference(&self, symbol: u32) -> Option<Reference<'a>> {
         let name = self.facts.string(self.table.get(symbol)?.name.into())?;

@@ -16,6 +16,7 @@ pub fn add(cases: &mut Cases) {
     cases.check("denied/dependency-of-a-plugin", dependency);
     cases.check("denied/found-later", found_later);
     cases.check("denied/what-is-no-library", no_library);
+    cases.check("denied/empty-file", empty_file);
 }
 
 fn message(case: &Case) -> Result<()> {
@@ -91,5 +92,31 @@ fn no_library(case: &Case) -> Result<()> {
             || said.contains("invalid ELF header"),
         "it said {said}"
     );
+    Ok(())
+}
+
+/// An empty file stands for an embedded one where that was at conversion, and for nothing elsewhere.
+fn empty_file(case: &Case) -> Result<()> {
+    let [plugin, _] = plugin(case)?;
+    let path = plugin.display().to_string();
+    let program = case.build("open", "open", &["-O2", "-ldl"])?;
+    let options = ["--host-libs", "deny", "--with", &path];
+    let converted = case.convert(&program, &options)?;
+    fs::write(&plugin, "")?;
+    let elsewhere = case.dir.join("elsewhere");
+    fs::create_dir(&elsewhere)?;
+    let (same_name, other) = (elsewhere.join("plugin.so"), elsewhere.join("other.so"));
+    for file in [&same_name, &other] {
+        fs::write(file, "")?;
+    }
+    let said = output(case.command(converted).args([&plugin, &same_name, &other]))?;
+    let mut lines = said.lines();
+    let mut line = || lines.next().unwrap_or_default();
+    ensure!(line().starts_with("1: same as 1, value 23"), "it said {said}");
+    let refusal = "is a library of the host, which --host-libs deny refuses";
+    for file in [&same_name, &other] {
+        let expected = format!("{} {refusal}", file.display());
+        ensure!(line().contains(&expected), "it said {said}");
+    }
     Ok(())
 }

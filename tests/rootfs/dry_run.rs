@@ -53,6 +53,8 @@ fn estimate(case: &Case, options: &[&str]) -> Result<()> {
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     root.add(&case.build("answer", "lost", &flags)?, "/usr/bin/lost")?;
     fs::remove_file(lost)?;
+    let watched = case.build("answer", "watched", &["-Wl,--audit=libwatch.so"])?;
+    root.add(&watched, "/usr/bin/watched")?;
     let before = snapshot::of(&root.dir)?;
     let options: Vec<&OsStr> = options.iter().map(AsRef::as_ref).collect();
     let arguments = ["convert".as_ref(), root.dir.as_os_str(), "--dry-run".as_ref()];
@@ -63,9 +65,9 @@ fn estimate(case: &Case, options: &[&str]) -> Result<()> {
     snapshot::same(&snapshot::of(&root.dir)?, &before, true)?;
     ensure!(!root.path("/.rootfs-tools").exists(), "a journal was begun");
     let text = tool::good([&arguments[..], &["--keep-going".as_ref()]].concat())?;
-    ensure!(text.contains("programs would be converted, 2 could not be"), "{text}");
+    ensure!(text.contains("programs would be converted, 3 could not be"), "{text}");
     ensure!(text.contains("whole image") && text.contains("minimum: /usr/"), "{text}");
-    ensure!(text.contains("liblost.so.1"), "{text}");
+    ensure!(text.contains("liblost.so.1") && text.contains("libwatch.so"), "{text}");
 
     let out = case.dir.join("out");
     let arguments = ["convert".as_ref(), root.dir.as_os_str(), "--out".as_ref(), out.as_os_str()];

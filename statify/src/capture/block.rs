@@ -5,12 +5,13 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use memmap2::Mmap;
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
 
+use super::stopwatch::Stopwatch;
 use crate::arch::{self, CpuidSites};
 use crate::elf::{ElfFile, page_up};
 use crate::root::Root;
@@ -47,7 +48,9 @@ pub struct Object {
 pub struct Files {
     root: Root,
     mapped: Arc<Mutex<ById<Mmap>>>,
-    cpuids: Arc<Mutex<ById<CpuidSites>>>,
+    cpuids: Arc<Mutex<ById<OnceLock<CpuidSites>>>>,
+    keys: Arc<Mutex<ById<OnceLock<u64>>>>,
+    looking: Arc<Stopwatch>,
     handoffs: Arc<Mutex<HashMap<(u64, u64), u64>>>,
 }
 
@@ -64,15 +67,24 @@ impl Files {
         &self.root
     }
 
-    /// The CPUIDs of an object, looked for once.
-    pub fn cpuid_sites(&self, object: &Object, elf: &ElfFile<'_>) -> Arc<CpuidSites> {
+    /// How long was looked for what is looked for once.
+    pub fn looking(&self) -> Arc<Stopwatch> {
+        self.looking.clone()
+    }
+
+    /// The CPUIDs of an object, looked for once: who comes second waits for the first.
+    pub fn cpuid_sites(&self, object: &Object, elf: &ElfFile<'_>) -> CpuidSites {
         let known = || self.cpuids.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sites) = known().get(&object.id) {
-            return sites.clone();
-        }
-        let sites = Arc::new(arch::cpuid_sites(elf));
-        known().insert(object.id, sites.clone());
-        sites
+        let sites = known().entry(object.id).or_default().clone();
+        sites.get_or_init(|| self.looking.time(|| arch::cpuid_sites(elf))).clone()
+    }
+
+    /// A number that depends on a file's contents only, found once: from its build-id, or else from its
+    /// bytes.
+    pub fn content_key(&self, object: &Object, elf: &ElfFile<'_>) -> u64 {
+        let known = || self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = known().entry(object.id).or_default().clone();
+        *key.get_or_init(|| self.looking.time(|| content_key(elf, &object.bytes)))
     }
 
     /// How far behind its entry point a loader's hand-off lies, looked for once.
@@ -137,7 +149,6 @@ impl Files {
     }
 }
 
-/// A number that depends on an object's contents only: from its build-id, or else from its bytes.
 fn content_key(elf: &ElfFile<'_>, bytes: &[u8]) -> u64 {
     let hash = Sha256::digest(elf.build_id().as_deref().unwrap_or(bytes));
     u64::from_le_bytes(hash[..8].try_into().unwrap_or_default())
@@ -174,13 +185,14 @@ impl Block {
         self.base <= range.start && range.end <= self.scratch
     }
 
-    /// Room for a file's segments, `span` being their unbiased addresses. Returns the bias;
-    /// `None` if there is none.
+    /// Room for a file's segments, `span` being their unbiased addresses; `key` is asked for its
+    /// [content's](Files::content_key) if an address depends on that. Returns the bias; `None` if there
+    /// is no room.
     pub fn place_object(
         &mut self,
         elf: &ElfFile<'_>,
-        bytes: &[u8],
         span: &Range<u64>,
+        key: impl FnOnce() -> u64,
     ) -> Option<u64> {
         let align = elf.alignment();
         let Some(taken) = &mut self.taken else {
@@ -191,7 +203,7 @@ impl Block {
         let align = align.max(OWN_ALIGNMENT);
         let slots = OWN_ADDRESSES / align;
         let len = span.end - span.start;
-        let wanted = content_key(elf, bytes) % slots;
+        let wanted = key() % slots;
         for slot in (wanted..slots).chain(0..wanted) {
             let start = self.base + slot * align;
             let range = start..start + len;
@@ -252,12 +264,12 @@ mod tests {
         let elf = ElfFile::parse(&bytes).unwrap();
         let span = elf.span().unwrap();
         let mut alone = Block::new(1 << 44, true);
-        let address = alone.place_object(&elf, &bytes, &span).unwrap();
+        let address = alone.place_object(&elf, &span, || content_key(&elf, &bytes)).unwrap();
         let mut other = Block::new(1 << 44, true);
         other.open_arena();
         other.reserve(1 << 30);
-        assert_eq!(other.place_object(&elf, &bytes, &span), Some(address));
-        let again = other.place_object(&elf, &bytes, &span).unwrap();
+        assert_eq!(other.place_object(&elf, &span, || content_key(&elf, &bytes)), Some(address));
+        let again = other.place_object(&elf, &span, || content_key(&elf, &bytes)).unwrap();
         assert!(again != address && again.is_multiple_of(OWN_ALIGNMENT));
     }
 

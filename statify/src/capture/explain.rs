@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::sys::signal::Signal;
+
 use super::block::Object;
 use super::rearrange::RearrangeError;
 use super::run::RunError;
@@ -25,12 +27,18 @@ pub fn explain(subject: &Subject, stage: Stage, messages: String, objects: &[Obj
                 None if messages.is_empty() => {
                     Error::LoaderDied(program, format!("its own exit with status {status}"))
                 }
-                None => Error::Loading(program, messages.lines().collect::<Vec<_>>().join("; ")),
+                None => Error::Loading(program, joined(&messages)),
             };
             return Failure { error, cause };
         }
         Stage::Run(RunError::Killed(signal)) => {
-            Error::LoaderDied(program, format!("signal {}", signal.as_str()))
+            let error = Error::LoaderDied(program, format!("signal {}", signal.as_str()));
+            // A resolver that has read what the program's start would have written, it may be.
+            let cause = match signal {
+                Signal::SIGSEGV | Signal::SIGBUS => Cause::EarlyBinding,
+                _ => cause(&messages),
+            };
+            return Failure { error, cause };
         }
         Stage::Run(RunError::Behaviour(what)) => Error::Behaviour(program, what),
         Stage::Run(RunError::Loader) => Error::Loader(program, subject.interpreter.clone()),
@@ -77,10 +85,19 @@ pub fn cause_of_refusal() -> &'static str {
     }
 }
 
-/// What ld.so's words mean (elf/dl-lookup.c; sysdeps/x86/dl-prop.h, dl-get-cpu-features.c).
-fn cause(messages: &str) -> Cause {
-    if messages.contains("symbol lookup error") {
-        Cause::SymbolMissing
+/// The lines of a message in one.
+pub fn joined(messages: &str) -> String {
+    messages.lines().collect::<Vec<_>>().join("; ")
+}
+
+/// What ld.so's words mean (elf/dl-lookup.c; sysdeps/x86_64/dl-machine.h; sysdeps/x86/dl-prop.h,
+/// dl-get-cpu-features.c).
+pub fn cause(messages: &str) -> Cause {
+    // "IFUNC symbol 'F' referenced in 'L' is defined in the executable and creates an unsatisfiable
+    // circular dependency" ends it; after "Relink `L' with `M' for IFUNC symbol `F'" it goes on, or
+    // dies in the resolver.
+    if messages.contains("symbol lookup error") || messages.contains("IFUNC symbol") {
+        Cause::EarlyBinding
     } else if messages.contains("CPU ISA level is lower than required")
         || messages.contains("CPU does not support x86-64-v")
     {

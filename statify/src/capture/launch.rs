@@ -69,6 +69,9 @@ pub fn launch(
     let child = Child::prepare(subject, variation, more).map_err(LaunchError::Exec)?;
     let (stderr, write_end) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
         .map_err(|errno| LaunchError::Trace(errno.into()))?;
+    // Nobody reads before the process is gone: what does not fit is lost.
+    let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
+    nix::fcntl::fcntl(&write_end, flags).map_err(|errno| LaunchError::Trace(errno.into()))?;
     let stderr_end = write_end.as_fd();
     let pid = match subject.sandbox.as_deref() {
         // SAFETY: the child makes system calls only, on memory that was allocated before.

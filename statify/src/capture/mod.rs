@@ -21,6 +21,7 @@ pub mod rehearse;
 mod run;
 pub mod secure;
 mod snapshot;
+mod stopwatch;
 mod tracee;
 pub mod variation;
 mod vdso;
@@ -160,8 +161,9 @@ impl Capture {
 /// Why a loader gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It found a symbol missing: without LD_BIND_NOW it may not need it.
-    SymbolMissing,
+    /// It cannot bind everything before the program starts (a symbol is missing, or an IFUNC's resolver
+    /// needs a module that is not ready yet): without LD_BIND_NOW it may not need to.
+    EarlyBinding,
     /// It was told of a CPU that does not suffice.
     Level,
     /// Nothing of that.
@@ -213,6 +215,13 @@ pub fn capture_then<T>(
                 subject,
             };
             let more = what(&mut capture, &mut rehearsal);
+            let messages = launched.messages();
+            // A resolver ran in a module that was not relocated yet: who knows what it has answered.
+            if variation.bind_now && explain::cause(&messages) == Cause::EarlyBinding {
+                let messages = explain::joined(&messages);
+                let error = Error::Loading(path(), messages);
+                return Err(Failure { error, cause: Cause::EarlyBinding });
+            }
             Ok((capture, more))
         }
         Err(_) if watchdog.fired() => Err(Error::Timeout(path(), subject.timeout.as_secs()).into()),
@@ -233,7 +242,8 @@ fn start(
         LaunchError::Sandbox(source) => sandbox::refused(source),
     })?;
     let pidfd = launch::duplicate_pidfd(&launched.tracee);
-    let watchdog = Watchdog::start(launched.tracee.pid(), pidfd, subject.timeout);
+    let looking = subject.files.looking();
+    let watchdog = Watchdog::start(launched.tracee.pid(), pidfd, subject.timeout, looking);
     Ok((launched, watchdog))
 }
 

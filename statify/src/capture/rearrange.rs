@@ -105,14 +105,16 @@ pub fn rearrange(
     let new_program = if fixed_program {
         old_program
     } else {
-        block.place_object(&program_elf, &program_bytes, &program_span).ok_or(FULL)?
+        let key = || files.content_key(&program, &program_elf);
+        block.place_object(&program_elf, &program_span, key).ok_or(FULL)?
     };
     if !fixed_program && !variation.fixed {
         block.leave_gap();
     }
     let room = if variation.agent { AGENT_ROOM } else { 0 };
     let span = loader_span.start..loader_span.end + room;
-    let new_loader = block.place_object(&loader_elf, &loader_bytes, &span).ok_or(FULL)?;
+    let key = || files.content_key(&loader, &loader_elf);
+    let new_loader = block.place_object(&loader_elf, &span, key).ok_or(FULL)?;
     block.open_arena();
 
     let offset =

@@ -356,7 +356,8 @@ impl Run<'_> {
         let Some((elf, span)) = elf.and_then(|elf| Some((elf.clone(), elf.span()?))) else {
             return Ok(self.block.place_scratch(len));
         };
-        let bias = self.block.place_object(&elf, &bytes, &span);
+        let key = || self.subject.files.content_key(&object, &elf);
+        let bias = self.block.place_object(&elf, &span, key);
         let bias = bias.ok_or(std::io::ErrorKind::OutOfMemory)?;
         object.range = bias.wrapping_add(span.start)..bias.wrapping_add(span.end);
         let start = object.range.start;

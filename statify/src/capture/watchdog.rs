@@ -5,11 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+
+use super::stopwatch::Stopwatch;
+
+/// The clock is not looked at more often than that.
+const STEP: Duration = Duration::from_millis(10);
 
 /// Kills a child: by a handle that cannot mean another process, or where the kernel has none
 /// (before Linux 5.3, or in some sandboxes) by its number, which it keeps until it is reaped.
@@ -29,16 +34,32 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts the clock.
-    pub fn start(pid: Pid, pidfd: Option<OwnedFd>, time: Duration) -> Self {
+    /// Starts the clock, which stands still while this process is looking into files.
+    pub fn start(
+        pid: Pid,
+        pidfd: Option<OwnedFd>,
+        time: Duration,
+        looking: Arc<Stopwatch>,
+    ) -> Self {
         let fired = Arc::new(AtomicBool::new(false));
         let (stop, stopped) = channel();
         let flag = Arc::clone(&fired);
+        let (begun, before) = (Instant::now(), looking.elapsed());
         let thread = std::thread::spawn(move || {
-            if stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
-                flag.store(true, Ordering::SeqCst);
-                kill(pid, pidfd.as_ref());
+            loop {
+                let time = time + looking.elapsed().saturating_sub(before);
+                let left = time.saturating_sub(begun.elapsed());
+                // What is left stays as it is as long as the clock stands still.
+                let pause = if left.is_zero() { left } else { left.max(STEP) };
+                if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                if left.is_zero() {
+                    break;
+                }
             }
+            flag.store(true, Ordering::SeqCst);
+            kill(pid, pidfd.as_ref());
         });
         Self { fired, stop: Some(stop), thread: Some(thread) }
     }

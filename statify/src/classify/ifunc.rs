@@ -38,8 +38,10 @@ pub fn find(capture: &Capture, frame: &Frame) -> Vec<Resolver> {
         })
         .collect();
     let others = (0..modules.len()).rev().filter(|&index| index != LOADER);
-    let mut found =
-        Found { memory: Memory { capture, frame }, resolvers: Vec::new(), known: HashMap::new() };
+    let memory = Memory { capture, frame };
+    let mut by_address: Vec<usize> = (0..modules.len()).collect();
+    by_address.sort_by_key(|&index| capture.objects[index].range.start);
+    let mut found = Found { memory, by_address, resolvers: Vec::new(), known: HashMap::new() };
     for module in
         std::iter::once(LOADER).chain(others).filter_map(|index| modules.get(index)?.as_ref())
     {
@@ -59,8 +61,22 @@ struct Module<'a> {
     bias: u64,
 }
 
+impl Module<'_> {
+    /// Whether a PLT's word holds what stands there until its function is called first: an address
+    /// in the PLT itself.
+    fn is_unbound(&self, relocation: &Relocation, value: u64) -> bool {
+        relocation.kind == relocation::JUMP_SLOT
+            && self
+                .symbols
+                .word(relocation.at)
+                .is_some_and(|stub| stub != 0 && value == self.bias.wrapping_add(stub))
+    }
+}
+
 struct Found<'a> {
     memory: Memory<'a>,
+    /// The objects, by index, in the order of their addresses.
+    by_address: Vec<usize>,
     resolvers: Vec<Resolver>,
     /// By function.
     known: HashMap<Place, usize>,
@@ -108,10 +124,20 @@ impl Found<'_> {
             return None;
         }
         let value = self.memory.word(self.memory.frame.place(at));
-        let objects = &self.memory.capture.objects;
-        let definer = objects.iter().position(|object| object.range.contains(&value))?;
+        if module.is_unbound(relocation, value) {
+            return None;
+        }
+        let definer = self.object_at(value)?;
         let definer = all.get(definer)?.as_ref().filter(|module| module.symbols.has_ifuncs())?;
         let resolver = definer.symbols.resolver(&module.symbols.reference(relocation.symbol)?)?;
         Some(definer.bias.wrapping_add(resolver))
+    }
+
+    fn object_at(&self, address: u64) -> Option<usize> {
+        let objects = &self.memory.capture.objects;
+        let below = |&index: &usize| objects[index].range.start <= address;
+        let behind = self.by_address.partition_point(below);
+        let index = self.by_address[behind.checked_sub(1)?];
+        objects[index].range.contains(&address).then_some(index)
     }
 }

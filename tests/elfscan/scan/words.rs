@@ -47,6 +47,9 @@ pub fn add(cases: &mut Cases) {
         ("static", &["-static", "-no-pie"]),
         ("library", &["-shared", "-fPIC"]),
         ("object", &["-c"]),
+        ("audit-library", &["-Wl,--audit=libwatch.so"]),
+        ("audit-library-of-what-it-needs", &["-Wl,--depaudit=libwatch.so"]),
+        ("audit-library-without-name", &["-Wl,--audit=:"]),
     ] {
         cases.check(&format!("scan/words/{name}"), move |case| {
             agree(case, &case.build("scanned", "program", flags)?)
