@@ -108,6 +108,12 @@ impl<'a> Definitions<'a> {
         Some((symbol, Wanted { name, hash: hash(name), version, needs_definition }))
     }
 
+    /// Its definition of this name, whatever its version.
+    pub fn named(&self, name: &[u8]) -> Option<Symbol> {
+        let wanted = Wanted { name, hash: hash(name), version: None, needs_definition: true };
+        self.find(&wanted, true)
+    }
+
     /// The definition that a loader takes. `by_name` as musl does: the default version is taken, whatever
     /// is asked for.
     pub fn find(&self, wanted: &Wanted<'_>, by_name: bool) -> Option<Symbol> {
