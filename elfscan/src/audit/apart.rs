@@ -21,6 +21,8 @@ use super::{Options, audit};
 pub const APART: &str = "--apart";
 /// How much memory the audit of one process may take for its own data, in bytes. (Mapped files do not count.)
 const MEMORY: u64 = 2 << 30;
+/// On a busy machine an audit may take longer by so many times the limit.
+const MOST_WAITS: u32 = 5;
 /// The longest answer, in bytes.
 const ANSWER: usize = 256 << 20;
 /// How long it may take to end.
@@ -91,7 +93,10 @@ pub fn audit_apart(
     let started = Instant::now();
     let mut child = command.spawn().map_err(failed)?;
     let answer = match child.stdout.take() {
-        Some(mut output) => read(&mut output, started + limit),
+        Some(mut output) => {
+            let id = child.id();
+            read(&mut output, || started + limit + waited_for_a_cpu(id).min(MOST_WAITS * limit))
+        }
         None => Ok(Vec::new()),
     };
     let too_long = || Refusal::TooLong(pid, name.clone(), limit.as_secs());
@@ -126,12 +131,23 @@ pub fn audit_apart(
     }
 }
 
-/// Reads up to the end, until `deadline`.
-fn read(output: &mut (impl Read + AsFd), deadline: Instant) -> Result<Vec<u8>, ErrorKind> {
+/// How long a process was ready to run and did not, because others did: that is not its doing
+/// (Documentation/scheduler/sched-stats.rst).
+fn waited_for_a_cpu(pid: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let waited = text.split_ascii_whitespace().nth(1).and_then(|number| number.parse().ok());
+    Duration::from_nanos(waited.unwrap_or(0))
+}
+
+/// Reads up to the end, until `deadline`, which may move.
+fn read(
+    output: &mut (impl Read + AsFd),
+    deadline: impl Fn() -> Instant,
+) -> Result<Vec<u8>, ErrorKind> {
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 64 << 10];
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline().saturating_duration_since(Instant::now());
         if left.is_zero() || bytes.len() > ANSWER {
             return Err(ErrorKind::TimedOut);
         }
@@ -199,7 +215,7 @@ mod tests {
         let (reader, _writer) = std::io::pipe().unwrap();
         let mut reader = std::fs::File::from(std::os::fd::OwnedFd::from(reader));
         let started = Instant::now();
-        let outcome = read(&mut reader, started + Duration::from_millis(50));
+        let outcome = read(&mut reader, || started + Duration::from_millis(50));
         assert_eq!(outcome, Err(ErrorKind::TimedOut));
         assert!(started.elapsed() < Duration::from_secs(5));
     }

@@ -71,7 +71,7 @@ impl<'m, 'a> Variables<'m, 'a> {
         let symbols =
             names.modules.iter().filter_map(|other| Some((other, other.definitions.as_ref()?)));
         let found = symbols.flat_map(|(other, symbols)| {
-            let found = LOOKED_UP.iter().filter_map(|name| symbols.named(name));
+            let found = LOOKED_UP.iter().flat_map(|name| symbols.named(name));
             found.map(|symbol| other.loaded(symbol.value))
         });
         let looked_up = found.collect();

@@ -260,8 +260,19 @@ impl Process {
     /// How many pages, from the first of these on, are not the process's own copies; 0 if the kernel does not
     /// say.
     pub fn untouched(&self, range: &Range<u64>) -> u64 {
-        let states = self.pages(range).unwrap_or_default();
-        states.iter().take_while(|state| is_untouched(state)).count() as u64
+        let count = (range.end - range.start) / PAGE;
+        let mut bytes = vec![0; usize::try_from(count * 8).unwrap_or(0)];
+        let at = range.start / PAGE * 8;
+        if self.pages.as_ref().is_none_or(|pages| pages.read_exact_at(&mut bytes, at).is_err()) {
+            return 0;
+        }
+        // Nothing of a sparse mapping is there: compared as a whole, which is fast.
+        if bytes == vec![0; bytes.len()] {
+            return count;
+        }
+        let words =
+            bytes.as_chunks::<8>().0.iter().map(|word| PageState(u64::from_le_bytes(*word)));
+        words.take_while(is_untouched).count() as u64
     }
 
     /// Opens the file behind a mapping: by /proc/PID/map_files, which leads to it even if it was
