@@ -22,7 +22,7 @@ pub const APART: &str = "--apart";
 /// How much memory the audit of one process may take for its own data, in bytes. (Mapped files do not count.)
 const MEMORY: u64 = 2 << 30;
 /// On a busy machine an audit may take longer by so many times the limit.
-const MOST_WAITS: u32 = 5;
+const MOST_WAITS: u32 = 2;
 /// The longest answer, in bytes.
 const ANSWER: usize = 256 << 20;
 /// How long it may take to end.

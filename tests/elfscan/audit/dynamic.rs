@@ -28,8 +28,8 @@ pub fn add(cases: &mut Cases) {
     cases.check("audit/the-loaders-own-variables", loader);
     for (name, flags) in [
         ("pie", &["-fPIE", "-pie"][..]),
-        ("absolute", &["-fno-pie", "-no-pie"]),
-        ("bound-now", &["-fPIE", "-pie", "-Wl,-z,now"]),
+        ("absolute", &["-fno-pie", "-no-pie"][..]),
+        ("bound-now", &["-fPIE", "-pie", "-Wl,-z,now"][..]),
     ] {
         cases.check(&format!("audit/a-copy-of-the-debuggers-list-{name}"), move |case| {
             let program = case.build("debugger-list", "lister", flags)?;
@@ -133,7 +133,9 @@ fn every_entry(case: &Case, program: &Path) -> Result<()> {
     let count = elf.dynamic.as_ref().map_or(0, |dynamic| dynamic.dyns.len() as u64);
     let entries = (0..count).map(|entry| first + segment.p_vaddr + 16 * entry);
     for (what, into, change) in [("value", 8, 0x10), ("tag", 0, 0x40)] {
-        let words = entries.clone().map(|at| Ok((at + into, memory.word(at + into)? ^ change)));
+        let words = entries
+            .clone()
+            .map(|at| -> Result<(u64, u64)> { Ok((at + into, memory.word(at + into)? ^ change)) });
         let words = words.collect::<Result<Vec<_>>>()?;
         let missed = missed(&waiting, &memory, &words)?;
         ensure!(missed.is_empty() && words.len() > 20, "{what}: {missed:?}");
