@@ -1,6 +1,8 @@
 //! `elfscan audit`: what a process has overwritten is found, and what loaders do is no alarm.
 
+mod dynamic;
 mod machine;
+mod stalling;
 mod tampering;
 mod waiting;
 
@@ -33,6 +35,8 @@ const VERSIONS: &str = "V1 { global: answer; local: answer_*; };\n\
 
 pub fn add(cases: &mut Cases) {
     tampering::add(cases);
+    dynamic::add(cases);
+    stalling::add(cases);
     machine::add(cases);
     cases.check("audit/lazy-binding-half-done", |case| {
         let program = case.build("tampered", "lazy", &["-Wl,-z,lazy"])?;

@@ -398,12 +398,7 @@ impl Tls {
                     alarm(context, word.module, relocation, Some(expected), false, Some(found));
                 for target in [&mut alarm.expected, &mut alarm.found].into_iter().flatten() {
                     // Numbers, not addresses.
-                    *target = Target {
-                        address: target.address,
-                        module: None,
-                        offset: None,
-                        symbol: None,
-                    };
+                    *target = Target::number(target.address);
                 }
                 alarms.push(alarm);
             }

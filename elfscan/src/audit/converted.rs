@@ -13,6 +13,11 @@ use goblin::elf::program_header::PT_DYNAMIC;
 use statify::elf::{ElfFile, page_down};
 use statify::manifest::{EmbeddedFile, FileKind, Manifest};
 use statify::procfs::Mapping;
+use statify::parameters::Parameters;
+
+use crate::converted::memory;
+use crate::converted::open::Converted;
+use crate::converted::places::Places;
 
 use super::image::{Backing, Bytes, Image};
 use super::process::FileId;
@@ -21,10 +26,12 @@ use super::process::FileId;
 /// manifest may say anything.
 const MOST: u64 = 4 << 30;
 
+/// Size of an Elf64_Phdr.
+const HEADER: usize = 56;
 /// DT_RELR (gABI).
 const DT_RELR: u64 = 36;
 /// The tags whose values are addresses that glibc's loader relocates in memory.
-const POINTERS: [u64; 12] = [
+pub const POINTERS: [u64; 12] = [
     dynamic::DT_HASH,
     dynamic::DT_GNU_HASH,
     dynamic::DT_PLTGOT,
@@ -98,10 +105,15 @@ pub fn modules(
 ) -> Option<Vec<Image>> {
     let mut left = MOST;
     let embedded = manifest.files.iter().filter(|file| file.kind != FileKind::Plugin);
-    let base = |part: &EmbeddedFile| {
-        if part.kind == FileKind::Program { bases.program } else { bases.libraries }
+    let written = Written::read(output, manifest);
+    let assemble = |part: &EmbeddedFile| {
+        let is_program = part.kind == FileKind::Program;
+        let base = if is_program { bases.program } else { bases.libraries };
+        let (mut image, first) = assemble(output, manifest, part, file, base, &mut left)?;
+        image.written = written.as_ref().and_then(|written| written.of(part, first));
+        Some(image)
     };
-    embedded.map(|part| assemble(output, manifest, part, file, base(part), &mut left)).collect()
+    embedded.map(assemble).collect()
 }
 
 /// The plugin whose file lies at this offset of a converted file: its path and extent.
@@ -114,6 +126,7 @@ pub fn plugin_at(manifest: &Manifest, offset: u64) -> Option<(&EmbeddedFile, Ran
     stored.find(|(_, range)| range.contains(&offset))
 }
 
+/// The module, and its first address.
 fn assemble(
     output: &[u8],
     manifest: &Manifest,
@@ -121,7 +134,7 @@ fn assemble(
     file: FileId,
     base: u64,
     left: &mut u64,
-) -> Option<Image> {
+) -> Option<(Image, u64)> {
     let memory = part.memory.clone();
     let end = memory.iter().filter(|memory| memory.stored_at.is_some());
     let end = end.map(|memory| memory.address.checked_add(memory.size)).max()??;
@@ -148,18 +161,65 @@ fn assemble(
         (false, true) => part.address.wrapping_sub(first),
         (false, false) => 0u64.wrapping_sub(first),
     };
+    let headers = program_headers(&bytes, first);
     rewrite(&mut bytes, first, stored_bias)?;
     let known = stored_ranges.iter().map(|range| range.start + first..range.end + first).collect();
     let window = 0..bytes.len();
-    Some(Image {
+    let image = Image {
         name: part.path.display().to_string(),
         bytes: Bytes::Assembled(Arc::new(bytes)),
         window,
         bias: elf_bias,
         backing: Backing::Converted(file, base, memory),
         known: Some(known),
+        headers,
+        written: None,
         stored_bias: Some(stored_bias),
-    })
+    };
+    Some((image, first))
+}
+
+/// The program headers as they are stored, and their address.
+fn program_headers(bytes: &[u8], first: u64) -> Option<(u64, Vec<u8>)> {
+    let elf = ElfFile::parse_any(bytes).ok()?;
+    let start = usize::try_from(elf.header().e_phoff).ok()?;
+    let end = start.checked_add(elf.segments().len().checked_mul(HEADER)?)?;
+    Some((first.checked_add(start as u64)?, bytes.get(start..end)?.to_vec()))
+}
+
+/// What the starter writes: places and lengths, ascending.
+struct Written {
+    places: Places,
+    words: Vec<(u64, u64)>,
+}
+
+impl Written {
+    /// `None` if its tables are damaged.
+    fn read(output: &[u8], manifest: &Manifest) -> Option<Self> {
+        let elf = ElfFile::parse(output).ok()?;
+        let mut words = memory::writes(&Parameters::read(&elf).ok()?).ok()?;
+        let places = Places::of(&Converted { elf, manifest: manifest.clone() });
+        words.iter_mut().for_each(|(place, _)| *place = places.normal(*place));
+        words.sort_unstable();
+        Some(Self { places, words })
+    }
+
+    /// Of one file, whose first address is `first`.
+    fn of(&self, part: &EmbeddedFile, first: u64) -> Option<Vec<Range<u64>>> {
+        let mut ranges = Vec::new();
+        for piece in &part.memory {
+            let here = self.places.of_memory(Some(part), piece);
+            let address = piece.address.checked_sub(part.address)?.checked_add(first)?;
+            let from = self.words.partition_point(|(place, _)| *place < here.start);
+            let inside = self.words[from..].iter().take_while(|(place, _)| *place < here.end);
+            ranges.extend(inside.map(|(place, len)| {
+                let at = address.wrapping_add(place - here.start);
+                at..at.saturating_add(*len)
+            }));
+        }
+        ranges.sort_unstable_by_key(|range| range.start);
+        Some(ranges)
+    }
 }
 
 /// Makes file offsets of addresses, and addresses before any bias of the loader's pointers, which
@@ -175,7 +235,7 @@ fn rewrite(bytes: &mut [u8], first: u64, bias: u64) -> Option<()> {
     for (index, segment) in segments.iter().enumerate() {
         let Some(offset) = segment.p_vaddr.checked_sub(first) else { continue };
         // Elf64_Phdr: type, flags, offset, vaddr, paddr, filesz, memsz, align.
-        let at = table.checked_add(index.checked_mul(56)?)?;
+        let at = table.checked_add(index.checked_mul(HEADER)?)?;
         bytes.get_mut(at + 8..at + 16)?.copy_from_slice(&offset.to_le_bytes());
         let stored = segment.p_filesz.min(len.saturating_sub(offset));
         bytes.get_mut(at + 32..at + 40)?.copy_from_slice(&stored.to_le_bytes());

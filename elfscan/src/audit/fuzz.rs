@@ -34,6 +34,8 @@ pub fn read_file(bytes: &[u8]) {
         bias: 0x7fff_0000_0000,
         backing: Backing::Segments(file, 0),
         known: None,
+        headers: None,
+        written: None,
         stored_bias: None,
     };
     let Ok(module) = Module::read(&image) else { return };

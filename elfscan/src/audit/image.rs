@@ -53,6 +53,10 @@ pub struct Image {
     pub backing: Backing,
     /// Of a converted file: the addresses (before the bias) whose bytes are known.
     pub known: Option<Vec<Range<u64>>>,
+    /// Of a converted file: the program headers as they are stored, and their address (before the bias).
+    pub headers: Option<(u64, Vec<u8>)>,
+    /// Of a converted file: what the starter writes (addresses before the bias); ascending.
+    pub written: Option<Vec<Range<u64>>>,
     /// Of a converted file: the bias with which its pointers into itself are stored.
     pub stored_bias: Option<u64>,
 }

@@ -3,8 +3,10 @@
 
 use super::process::Process;
 
-/// More modules than this, or namespaces, have no program; the list is then damaged.
-const MOST: usize = 16 << 10;
+/// More modules than this has no program; the list is then damaged.
+pub const MOST: usize = 16 << 10;
+/// glibc has 16 namespaces (DL_NNS).
+const MOST_NAMESPACES: usize = 64;
 /// r_state: nothing is being loaded.
 const RT_CONSISTENT: u32 = 0;
 
@@ -38,12 +40,12 @@ impl Default for Links {
 }
 
 impl Links {
-    /// Reads them, beginning with the `r_debug` at this address. `None` if there is none.
-    pub fn read(process: &Process, first: u64) -> Option<Self> {
+    /// Reads them, beginning with the `r_debug` at this address. `None` if there is none, or if they hold
+    /// more than `left` modules, from which what was read is taken.
+    pub fn read(process: &Process, first: u64, left: &mut usize) -> Option<Self> {
         let mut links = Self::default();
         let mut debug = first;
-        let mut left = MOST;
-        while debug != 0 && links.namespaces.len() < MOST {
+        while debug != 0 && links.namespaces.len() < MOST_NAMESPACES {
             // r_version, r_map, r_brk, r_state, r_ldbase; from version 2 on r_next.
             let mut bytes = [0; 48];
             let len = process.read_some(debug, &mut bytes);
@@ -57,7 +59,7 @@ impl Links {
                 break;
             }
             links.is_consistent &= word(24) as u32 == RT_CONSISTENT;
-            links.namespaces.push(list(process, word(8), &mut left)?);
+            links.namespaces.push(list(process, word(8), left)?);
             debug = if version >= 2 { word(40) } else { 0 };
         }
         let is_there = links.namespaces.first().is_some_and(|first| !first.is_empty());

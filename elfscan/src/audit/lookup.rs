@@ -108,6 +108,16 @@ impl<'a> Definitions<'a> {
         Some((symbol, Wanted { name, hash: hash(name), version, needs_definition }))
     }
 
+    /// What a loader may take for this name, whatever its version: a definition, or the address by which
+    /// a program calls a function of another module (which dl_lookup_symbol_x takes for one).
+    pub fn named(&self, name: &[u8]) -> impl Iterator<Item = Symbol> {
+        let found = [true, false].map(|needs_definition| {
+            let wanted = Wanted { name, hash: hash(name), version: None, needs_definition };
+            self.find(&wanted, true)
+        });
+        found.into_iter().flatten()
+    }
+
     /// The definition that a loader takes. `by_name` as musl does: the default version is taken, whatever
     /// is asked for.
     pub fn find(&self, wanted: &Wanted<'_>, by_name: bool) -> Option<Symbol> {

@@ -4,12 +4,15 @@
 //! A process changes while it is read. So whatever looks wrong is looked at again, and again later:
 //! only what stays the same is an alarm.
 
+mod apart;
 mod arch;
 mod bindings;
 mod converted;
+mod dynamic;
 mod fuzz;
 mod image;
 mod links;
+mod loader;
 mod lookup;
 mod module;
 mod modules;
@@ -18,6 +21,7 @@ mod process;
 mod report;
 mod scope;
 mod sections;
+mod start;
 mod text;
 mod vdso;
 
@@ -30,16 +34,19 @@ use memmap2::Mmap;
 use statify::c_library::CLibrary;
 use statify::procfs::Mapping;
 
+pub use apart::{APART, Kind, Refused, answer, audit_apart};
 pub use fuzz::read_file;
 pub use process::{Refusal, all};
 pub use report::{Alarm, AlarmKind, Counts, Information, InformationKind, ProcessReport, Target};
 
 use bindings::{Context, Tls};
+use loader::Variables;
 use module::Module;
 use modules::Found;
 use names::Names;
 use process::{FileId, Process};
 use scope::Scopes;
+use start::Start;
 
 /// How long to wait before each further look at what seems wrong.
 const WAITS: [Duration; 4] = [
@@ -54,14 +61,22 @@ const WAITS: [Duration; 4] = [
 pub struct Options {
     /// Executable memory of no file, and memory that is writable and executable, is an alarm.
     pub strict: bool,
+    /// Looks that would end later than this are not taken; one is always, and another if anything
+    /// seems wrong.
+    pub within: Option<Duration>,
 }
+
+/// The most alarms and pieces of information that are told of one process.
+const MOST_TOLD: usize = 1000;
 
 /// Audits a process.
 pub fn audit(pid: u32, options: Options) -> Result<ProcessReport, Refusal> {
     let started = Instant::now();
     let (mut report, mut is_settled) = look_again_if_replaced(pid, options)?;
-    for wait in WAITS {
-        if report.alarms.is_empty() && is_settled {
+    for (number, wait) in WAITS.into_iter().enumerate() {
+        let each = started.elapsed() / (number as u32 + 1);
+        let is_late = options.within.is_some_and(|most| started.elapsed() + each + wait > most);
+        if report.alarms.is_empty() && is_settled || number > 0 && is_late {
             break;
         }
         std::thread::sleep(wait);
@@ -111,11 +126,18 @@ fn look(process: &Process, options: Options) -> Result<(ProcessReport, bool), Re
         information,
         seconds: 0.0,
     };
-    let modules: Vec<Module<'_>> =
+    let mut modules: Vec<Module<'_>> =
         images.iter().filter_map(|image| Module::read(image).ok()).collect();
     if modules.len() < of_program {
         return Err(Refusal::Manifest(process.pid, process.name.clone()));
     }
+    let start = Start::of(process);
+    // Others may have variables of these names, too.
+    let is_interpreter = |module: &Module<'_>| module.span().start == start.interpreter;
+    if modules.iter().any(|module| module.is_loader && is_interpreter(module)) {
+        modules.iter_mut().for_each(|module| module.is_loader &= is_interpreter(module));
+    }
+    let modules = modules;
     let loader = modules.iter().find(|module| module.is_loader);
     let library = loader.and_then(|loader| CLibrary::of_loader(&loader.elf).ok().flatten());
     let scopes = Scopes::new(&modules, &links, library == Some(CLibrary::Musl));
@@ -130,14 +152,22 @@ fn look(process: &Process, options: Options) -> Result<(ProcessReport, bool), Re
         links: &links,
         vdso: &functions,
     };
+    let variables = loader.filter(|_| library == Some(CLibrary::Glibc));
+    let variables = variables.map(|loader| Variables::of(loader, names, &functions, &start));
     let mut tls = Tls::default();
     let mut is_starting = false;
     for (index, module) in modules.iter().enumerate() {
+        if report.alarms.len() > MOST_TOLD {
+            break;
+        }
         let mut own_tls = Tls::default();
         let outcome = bindings::check(&context, index, &mut own_tls);
         let is_dynamic = module.definitions.is_some()
             && (modules.len() > 1 || module.has_interpreter || module.is_loader);
-        let text = text::check(process, names, module, is_dynamic && !outcome.is_loading);
+        let is_relocated = is_dynamic && !outcome.is_loading;
+        let variables = variables.as_ref().filter(|_| module.is_loader);
+        let text = text::check(process, names, module, is_relocated, variables);
+        report.counts.unknown_bytes += text.unknown_bytes;
         report.counts.pages += text.pages;
         report.counts.private_pages += text.private_pages;
         report.alarms.extend(text.alarms);
@@ -152,6 +182,9 @@ fn look(process: &Process, options: Options) -> Result<(ProcessReport, bool), Re
         tls.add(own_tls);
         report.counts.entries += outcome.entries;
         report.alarms.extend(outcome.alarms);
+        let dynamic = dynamic::check(&context, module);
+        report.counts.entries += dynamic.entries;
+        report.alarms.extend(dynamic.alarms);
     }
     report.alarms.extend(tls.alarms(&context));
     if let Some(loader) = modules.iter().find(|module| module.is_loader && is_starting) {
@@ -168,6 +201,8 @@ fn look(process: &Process, options: Options) -> Result<(ProcessReport, bool), Re
     let program = converted_file;
     let other = OtherCode { process, maps: &maps, code, files: &files, program };
     other_code(&other, options, &mut report);
+    report.alarms.truncate(MOST_TOLD);
+    report.information.truncate(MOST_TOLD);
     Ok((report, links.is_consistent))
 }
 

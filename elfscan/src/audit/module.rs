@@ -5,8 +5,9 @@ use std::ops::Range;
 use goblin::elf::dynamic;
 use goblin::elf::program_header::{PF_W, PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_INTERP};
 use goblin::elf::section_header::SHF_WRITE;
-use statify::elf::{ElfError, ElfFile, Functions, page_down, page_up};
+use statify::elf::{DynamicFacts, ElfError, ElfFile, Functions, page_down, page_up};
 
+use super::arch::x86_64::Meaning;
 use super::image::Image;
 use super::lookup::Definitions;
 use super::sections::sections;
@@ -70,7 +71,8 @@ impl<'a> Module<'a> {
                 section.sh_addr..section.sh_addr.saturating_add(section.sh_size)
             }),
         );
-        let is_loader = defines_debugger_list(&facts);
+        let is_loader =
+            facts.as_ref().is_some_and(keeps_debugger_list) && of_type(PT_INTERP).is_none();
         Ok(Self {
             image,
             definitions: facts.map(Definitions::read),
@@ -150,6 +152,20 @@ impl<'a> Module<'a> {
         self.functions.as_ref()?.covering(address)
     }
 
+    /// Where it defines the list for debuggers (before the bias), and whether that is a pointer to it.
+    pub fn debugger_lists(&self) -> Vec<(u64, bool)> {
+        let lists = self.definitions.as_ref().map(|symbols| debugger_lists(symbols.facts()));
+        lists.unwrap_or_default().into_iter().map(|(_, at, is_pointer)| (at, is_pointer)).collect()
+    }
+
+    /// Where its writable segments lie in memory.
+    pub fn writable(&self) -> impl Iterator<Item = Range<u64>> {
+        let loads = self.elf.loads().filter(|load| load.p_flags & PF_W != 0);
+        loads.map(|load| {
+            self.loaded(load.p_vaddr)..self.loaded(load.p_vaddr.saturating_add(load.p_memsz))
+        })
+    }
+
     /// Where the dynamic section lies, before the bias.
     pub fn dynamic_range(&self) -> Option<Range<u64>> {
         let segment = self.elf.segments().iter().find(|segment| segment.p_type == PT_DYNAMIC)?;
@@ -157,11 +173,27 @@ impl<'a> Module<'a> {
     }
 }
 
-/// Whether it is what keeps the loader's list: glibc's ld.so, musl's libc.
-fn defines_debugger_list(facts: &Option<statify::elf::DynamicFacts<'_>>) -> bool {
-    facts.as_ref().is_some_and(|facts| {
-        facts.symbols().iter().filter(|symbol| symbol.is_defined()).any(|symbol| {
-            matches!(facts.string(symbol.name.into()), Some(b"_r_debug" | b"_dl_debug_addr"))
-        })
-    })
+/// The symbols under which glibc's loader has its `struct r_debug`, and musl's a pointer to it.
+const R_DEBUG: &[u8] = b"_r_debug";
+const R_DEBUG_POINTER: &[u8] = b"_dl_debug_addr";
+
+/// Where a module defines the list for debuggers: number of the symbol, address (before the bias),
+/// and whether that is a pointer to it.
+fn debugger_lists(facts: &DynamicFacts<'_>) -> Vec<(u32, u64, bool)> {
+    let table = facts.symbols();
+    let symbols = (0..).zip(table.iter()).filter(|(_, symbol)| symbol.is_defined());
+    let lists = symbols.filter_map(|(index, symbol)| match facts.string(symbol.name.into()) {
+        Some(R_DEBUG) => Some((index, symbol.value, false)),
+        Some(R_DEBUG_POINTER) => Some((index, symbol.value, true)),
+        _ => None,
+    });
+    lists.collect()
+}
+
+/// Whether it is what keeps the loader's list: glibc's ld.so, musl's libc. A program that refers to the
+/// variable defines it, too: as a copy.
+fn keeps_debugger_list(facts: &DynamicFacts<'_>) -> bool {
+    let lists = debugger_lists(facts);
+    let copies = || facts.relocations().filter(|it| Meaning::of(it.kind) == Some(Meaning::Copy));
+    !lists.is_empty() && !copies().any(|copy| lists.iter().any(|list| list.0 == copy.symbol))
 }

@@ -1,7 +1,7 @@
 //! Which modules a process has, at which bias, and which file each is of: from its mappings, from the
 //! loader's list, and for a converted program from its manifest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use goblin::elf::dynamic::DT_DEBUG;
@@ -12,13 +12,17 @@ use statify::elf::{ElfError, ElfFile, page_down, page_up};
 use statify::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use statify::procfs::Mapping;
 
+use super::MOST_TOLD;
 use super::converted;
 use super::image::{Backing, Bytes, Image};
-use super::links::Links;
+use super::links::{self, Links};
+use super::names::mapping_at;
 use super::process::{FileId, Identity, Process, Refusal};
 use super::report::{Information, InformationKind};
 
 const PROT_EXEC: u32 = 4;
+/// More has no program.
+const MOST_MODULES: usize = 8 << 10;
 /// The symbols under which glibc's loader has its `struct r_debug`, and musl's a pointer to it.
 const R_DEBUG: &[u8] = b"_r_debug";
 const R_DEBUG_POINTER: &[u8] = b"_dl_debug_addr";
@@ -49,10 +53,21 @@ struct Opened<'a> {
 
 /// Finds the modules of a process that has these mappings.
 pub fn find(process: &Process, maps: &[Mapping]) -> Result<Found, Refusal> {
-    let mut search = Search { process, maps, files: BTreeMap::new(), found: Found::default() };
+    let mut by_file: HashMap<FileId, Vec<&Mapping>> = HashMap::new();
+    for mapping in maps {
+        if let Some(file) = FileId::of(mapping) {
+            by_file.entry(file).or_default().push(mapping);
+        }
+    }
+    let (files, found) = (BTreeMap::new(), Found::default());
+    let mut search = Search { process, maps, by_file, files, found };
     search.open_files();
     search.add_program()?;
     search.add_complete();
+    if search.found.images.len() > MOST_MODULES {
+        let name = process.name.clone();
+        return Err(Refusal::TooMany(process.pid, name, MOST_MODULES, "modules"));
+    }
     search.read_links();
     search.add_listed();
     let files = search.files.iter();
@@ -63,6 +78,8 @@ pub fn find(process: &Process, maps: &[Mapping]) -> Result<Found, Refusal> {
 struct Search<'a> {
     process: &'a Process,
     maps: &'a [Mapping],
+    /// The mappings of each file; ascending.
+    by_file: HashMap<FileId, Vec<&'a Mapping>>,
     files: BTreeMap<FileId, Opened<'a>>,
     found: Found,
 }
@@ -80,8 +97,7 @@ impl<'a> Search<'a> {
     /// The bytes of a mapped file; `None`, and said once, if they cannot be had.
     fn open(&mut self, file: FileId) -> Option<&Opened<'a>> {
         if !self.files.contains_key(&file) {
-            let mappings = self.maps.iter().filter(|mapping| FileId::of(mapping) == Some(file));
-            let mappings: Vec<&Mapping> = mappings.collect();
+            let mappings = self.by_file.get(&file)?.clone();
             let first = mappings.first()?;
             let name = String::from_utf8_lossy(&first.name).into_owned();
             let bytes = self.read(first, &name).map(Arc::new);
@@ -186,14 +202,15 @@ impl<'a> Search<'a> {
             }
             let Ok(elf) = ElfFile::parse_any(bytes) else {
                 let code = opened.mappings.iter().filter(|mapping| mapping.prot & PROT_EXEC != 0);
-                self.found.information.extend(code.map(|mapping| {
+                self.found.information.extend(code.take(MOST_TOLD).map(|mapping| {
                     let range = mapping.range.clone();
                     Information::new(InformationKind::NoElfCode, range, opened.name.clone())
                 }));
                 continue;
             };
             if !elf.is_64() || elf.header().e_machine != EM_X86_64 {
-                let range = opened.mappings[0].range.clone();
+                let Some(first) = opened.mappings.first() else { continue };
+                let range = first.range.clone();
                 let kind = InformationKind::ForeignFile;
                 self.found.information.push(Information::new(kind, range, opened.name.clone()));
                 continue;
@@ -254,7 +271,10 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        if let Some(links) = places.iter().find_map(|&place| Links::read(self.process, place)) {
+        let mut left = links::MOST;
+        if let Some(links) =
+            places.iter().find_map(|&place| Links::read(self.process, place, &mut left))
+        {
             self.found.links = links;
         }
     }
@@ -272,8 +292,7 @@ impl<'a> Search<'a> {
             .filter(|link| !dynamics.contains(&link.0))
             .collect();
         for (dynamic, bias) in links {
-            let mapping = self.maps.iter().find(|mapping| mapping.range.contains(&dynamic));
-            let Some(file) = mapping.and_then(FileId::of) else { continue };
+            let Some(file) = mapping_at(self.maps, dynamic).and_then(FileId::of) else { continue };
             let Some(opened) = self.open(file) else { continue };
             let image = image(opened, file, 0, bias);
             if let Some(image) = image.filter(|image| dynamic_at(image) == Some(dynamic)) {
@@ -300,6 +319,8 @@ fn image(opened: &Opened<'_>, file: FileId, start: u64, bias: u64) -> Option<Ima
         bias,
         backing: Backing::Segments(file, start),
         known: None,
+        headers: None,
+        written: None,
         stored_bias: None,
     })
 }
@@ -336,7 +357,8 @@ fn biases(elf: &ElfFile<'_>, mappings: &[&Mapping]) -> BTreeSet<u64> {
     let loads: Vec<_> = elf.loads().filter(|load| load.p_filesz > 0).collect();
     let is_mapped = |load: &goblin::elf::ProgramHeader, bias: u64| {
         let at = page_down(load.p_vaddr).wrapping_add(bias);
-        mappings.iter().any(|mapping| {
+        let after = mappings.partition_point(|mapping| mapping.range.end <= at);
+        mappings.get(after).is_some_and(|mapping| {
             mapping.range.contains(&at)
                 && at - mapping.range.start + mapping.offset == page_down(load.p_offset)
         })

@@ -20,6 +20,16 @@ pub struct Names<'m, 'a> {
 }
 
 impl Names<'_, '_> {
+    /// The mapping that holds an address.
+    pub fn mapping(&self, address: u64) -> Option<&Mapping> {
+        mapping_at(self.maps, address)
+    }
+
+    /// Whether there is memory.
+    pub fn is_mapped(&self, address: u64) -> bool {
+        self.mapping(address).is_some()
+    }
+
     /// What lies there.
     pub fn target(&self, address: u64) -> Target {
         let owner =
@@ -32,8 +42,7 @@ impl Names<'_, '_> {
                 symbol: symbol_at(module, offset),
             };
         }
-        let mapping = self.maps.iter().find(|mapping| mapping.range.contains(&address));
-        let name = match mapping {
+        let name = match self.mapping(address) {
             None => (address != 0).then(|| "[not mapped]".to_owned()),
             Some(mapping) if mapping.name.is_empty() => Some("[anonymous memory]".to_owned()),
             Some(mapping) => Some(String::from_utf8_lossy(&mapping.name).into_owned()),
@@ -73,6 +82,12 @@ pub fn versioned(symbols: &Definitions<'_>, index: u32) -> Option<String> {
         Some(version) => format!("{name}@{}", String::from_utf8_lossy(version)),
         None => name.into_owned(),
     })
+}
+
+/// The mapping, of ascending ones, that holds an address.
+pub fn mapping_at(maps: &[Mapping], address: u64) -> Option<&Mapping> {
+    let after = maps.partition_point(|mapping| mapping.range.end <= address);
+    maps.get(after).filter(|mapping| mapping.range.contains(&address))
 }
 
 /// The parts of a range that are mapped.

@@ -2,7 +2,7 @@
 //! neither stopped nor attached to.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -13,6 +13,11 @@ use statify::procfs::{self, Mapping, PageState};
 
 /// In the flags of /proc/PID/stat: a thread of the kernel's (linux/sched.h).
 const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// Twice the kernel's limit in distributions that have raised it (vm.max_map_count).
+const MOST_MAPPINGS: usize = 1 << 21;
+/// So much of /proc/PID/maps is read at once.
+const PART: u64 = 1 << 20;
 
 /// Why a process cannot be audited.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,24 @@ pub enum Refusal {
         "process {0} ({1}): it is a converted program whose manifest is damaged, so that it cannot be told what its memory should be; `elfscan check` tells what became of the file"
     )]
     Manifest(u32, String),
+    /// It took too long.
+    #[error(
+        "process {0} ({1}): its audit was not done after {2} s, and was ended; a program can bring that about (memory on a file system that does not answer, mappings and tables without number): look at it with care, or allow more time (--timeout)"
+    )]
+    TooLong(u32, String, u64),
+    /// More than any real process has.
+    #[error("process {0} ({1}): it has more than {2} {3}, and was not audited")]
+    TooMany(u32, String, usize, &'static str),
+    /// It took too much memory.
+    #[error(
+        "process {0} ({1}): its audit took more than {2} MiB of memory, and was ended; a program can bring that about: look at it with care"
+    )]
+    TooLarge(u32, String, u64),
+    /// The auditing process ended.
+    #[error(
+        "process {0} ({1}): its audit ended before it was done ({2}); a file that the process has mapped may have become shorter meanwhile"
+    )]
+    Died(u32, String, String),
     /// /proc has another form, or something fails that should not.
     #[error("process {0} ({1}): {2}: {3}")]
     Proc(u32, String, &'static str, #[source] io::Error),
@@ -88,6 +111,7 @@ pub struct Process {
     memory: File,
     pages: Option<File>,
     started: u64,
+    stack: u64,
 }
 
 impl Process {
@@ -98,7 +122,7 @@ impl Process {
         let stat = Stat::parse(&stat).ok_or_else(|| {
             Refusal::Proc(pid, String::new(), "/proc/PID/stat", ErrorKind::InvalidData.into())
         })?;
-        let name = stat.name;
+        let name = stat.name.clone();
         if stat.flags & PF_KTHREAD != 0 {
             return Err(Refusal::Kernel(pid, name));
         }
@@ -114,7 +138,8 @@ impl Process {
             Err(error) => return Err(Refusal::Proc(pid, name, "/proc/PID/mem", error)),
         };
         let pages = File::open(dir.join("pagemap")).ok();
-        Ok(Self { pid, name, dir, memory, pages, started: stat.started })
+        let Stat { started, stack, .. } = stat;
+        Ok(Self { pid, name, dir, memory, pages, started, stack })
     }
 
     /// It ended or changed.
@@ -136,11 +161,24 @@ impl Process {
             _ if is_gone(&error) => self.vanished(),
             _ => Refusal::Proc(self.pid, self.name.clone(), "/proc/PID/maps", error),
         };
-        let text = std::fs::read(self.dir.join("maps")).map_err(failed)?;
-        if text.is_empty() {
-            return Err(self.vanished());
+        let mut file = File::open(self.dir.join("maps")).map_err(failed)?;
+        let mut maps = Vec::new();
+        let mut text = Vec::new();
+        loop {
+            let len = (&mut file).take(PART).read_to_end(&mut text).map_err(failed)?;
+            let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+            let lines = procfs::parse_maps(&text[..end]);
+            maps.extend(lines.ok_or_else(|| failed(ErrorKind::InvalidData.into()))?);
+            text.drain(..end);
+            if maps.len() > MOST_MAPPINGS {
+                let name = self.name.clone();
+                return Err(Refusal::TooMany(self.pid, name, MOST_MAPPINGS, "mappings"));
+            }
+            if len == 0 {
+                break;
+            }
         }
-        procfs::parse_maps(&text).ok_or_else(|| failed(ErrorKind::InvalidData.into()))
+        if maps.is_empty() { Err(self.vanished()) } else { Ok(maps) }
     }
 
     /// The path of its program as the kernel tells it.
@@ -182,6 +220,34 @@ impl Process {
         Some(bytes)
     }
 
+    /// The auxiliary vector as the kernel keeps it: types and values.
+    pub fn auxiliary_vector(&self) -> Vec<(u64, u64)> {
+        let words = std::fs::read(self.dir.join("auxv")).unwrap_or_default();
+        let entries = words.as_chunks::<16>().0.iter().map(|entry| {
+            let [kind, value] =
+                [0, 8].map(|at| u64::from_le_bytes(*entry[at..].first_chunk().unwrap_or(&[0; 8])));
+            (kind, value)
+        });
+        entries.take_while(|entry| entry.0 != 0).collect()
+    }
+
+    /// Where the stack began at the program's start: argc lies there.
+    pub fn stack_start(&self) -> Option<u64> {
+        // Without permission the kernel says 0 or 1.
+        Some(self.stack).filter(|stack| *stack > PAGE)
+    }
+
+    /// The environment that the program was started with, as far as it has not written over it.
+    pub fn environment(&self) -> Vec<u8> {
+        /// The kernel's own limit for a stack of the usual size.
+        const MOST: u64 = 2 << 20;
+        let mut text = Vec::new();
+        if let Ok(file) = File::open(self.dir.join("environ")) {
+            let _ = file.take(MOST).read_to_end(&mut text);
+        }
+        text
+    }
+
     /// What the kernel says of these pages; `None` if it does not.
     pub fn pages(&self, range: &Range<u64>) -> Option<Vec<PageState>> {
         let len = (range.end - range.start) / PAGE * 8;
@@ -189,6 +255,24 @@ impl Process {
         self.pages.as_ref()?.read_exact_at(&mut bytes, range.start / PAGE * 8).ok()?;
         let words = bytes.as_chunks::<8>().0.iter();
         Some(words.map(|word| PageState(u64::from_le_bytes(*word))).collect())
+    }
+
+    /// How many pages, from the first of these on, are not the process's own copies; 0 if the kernel does not
+    /// say.
+    pub fn untouched(&self, range: &Range<u64>) -> u64 {
+        let count = (range.end - range.start) / PAGE;
+        let mut bytes = vec![0; usize::try_from(count * 8).unwrap_or(0)];
+        let at = range.start / PAGE * 8;
+        if self.pages.as_ref().is_none_or(|pages| pages.read_exact_at(&mut bytes, at).is_err()) {
+            return 0;
+        }
+        // Nothing of a sparse mapping is there: compared as a whole, which is fast.
+        if bytes == vec![0; bytes.len()] {
+            return count;
+        }
+        let words =
+            bytes.as_chunks::<8>().0.iter().map(|word| PageState(u64::from_le_bytes(*word)));
+        words.take_while(is_untouched).count() as u64
     }
 
     /// Opens the file behind a mapping: by /proc/PID/map_files, which leads to it even if it was
@@ -217,6 +301,11 @@ impl Process {
     }
 }
 
+/// Still the file's page, or not even in memory.
+pub fn is_untouched(state: &PageState) -> bool {
+    !state.is_there() || state.is_file_page()
+}
+
 /// Opens a file without waiting for anything, if it is a regular one.
 fn open_regular(path: &Path) -> io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
@@ -238,6 +327,7 @@ struct Stat {
     state: u8,
     flags: u64,
     started: u64,
+    stack: u64,
 }
 
 impl Stat {
@@ -248,12 +338,14 @@ impl Stat {
         let name = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
         let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // State is the third field of the line, flags the 9th, the time of the start the 22nd.
+        // State is the third field of the line, flags the 9th, the time of the start the 22nd, the
+        // stack's beginning the 28th.
         Some(Self {
             name,
             state: *fields.first()?.as_bytes().first()?,
             flags: fields.get(6)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
+            stack: fields.get(25).and_then(|field| field.parse().ok()).unwrap_or(0),
         })
     }
 }

@@ -4,20 +4,26 @@ use statify::names::printable;
 use std::fmt;
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use statify::manifest::hex as hexadecimal;
 
 /// An address of the process, and what lies there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The address.
-    #[serde(serialize_with = "hex")]
+    #[serde(serialize_with = "hex", deserialize_with = "from_hex")]
     pub address: u64,
     /// The module, or a name in brackets for memory of another kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
     /// Distance from the address that the module's file calls 0.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "hex_option")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "hex_option",
+        deserialize_with = "from_hex_option"
+    )]
     pub offset: Option<u64>,
     /// The symbol that it is in, with the distance from its beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,11 +31,13 @@ pub struct Target {
 }
 
 /// Of what kind something is that should not be so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmKind {
     /// A relocated word points elsewhere.
     Entry,
+    /// A word of the dynamic section is not what the file has and the loader makes of it.
+    Dynamic,
     /// Code is not what the file has.
     Code,
     /// Constants are not what the file has.
@@ -45,31 +53,32 @@ pub enum AlarmKind {
 }
 
 /// Something that is not as the files say.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Its kind.
     pub kind: AlarmKind,
     /// The module it is in.
     pub module: String,
     /// The address in the process: of the slot, or of the first byte.
-    #[serde(serialize_with = "hex")]
+    #[serde(serialize_with = "hex", deserialize_with = "from_hex")]
     pub address: u64,
     /// The same in the module's file.
-    #[serde(serialize_with = "hex")]
+    #[serde(serialize_with = "hex", deserialize_with = "from_hex")]
     pub offset: u64,
     /// In bytes.
     pub size: u64,
     /// The kind of relocation, as readelf calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relocation: Option<String>,
-    /// The symbol that the relocation refers to, with its version; of code the function it is in.
+    /// The symbol that the relocation refers to, with its version; of code the function it is in; of a
+    /// dynamic section the entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub symbol: Option<String>,
     /// Where the slot should point.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<Target>,
     /// Any function of the expected target's module would do (an IFUNC).
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_function: bool,
     /// Where it points.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +92,7 @@ pub struct Alarm {
 }
 
 /// Of what kind something is that is worth knowing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InformationKind {
     /// Executable memory that is no file's, as of a just-in-time compiler.
@@ -109,17 +118,17 @@ pub enum InformationKind {
 }
 
 /// Something that is worth knowing and no alarm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Information {
     /// Its kind.
     pub kind: InformationKind,
     /// The first address that it is about.
-    #[serde(serialize_with = "hex")]
+    #[serde(serialize_with = "hex", deserialize_with = "from_hex")]
     pub address: u64,
     /// In bytes; for several alike all together.
     pub size: u64,
     /// The file or module.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub module: String,
 }
 
@@ -131,7 +140,7 @@ impl Information {
 }
 
 /// What was looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Modules.
     pub modules: u64,
@@ -140,12 +149,14 @@ pub struct Counts {
     /// Of these, pages that the process has copies of its own of (the kernel says of all others that
     /// they are the file's), compared byte by byte.
     pub private_pages: u64,
-    /// Relocated words that were checked.
+    /// Relocated words that were checked, and entries of dynamic sections.
     pub entries: u64,
+    /// Of the loader's own variables so many bytes cannot be checked: numbers that it computes.
+    pub unknown_bytes: u64,
 }
 
 /// The audit of one process.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProcessReport {
     /// Its id.
     pub pid: u32,
@@ -174,6 +185,23 @@ fn hex_option<S: serde::Serializer>(address: &Option<u64>, out: S) -> Result<S::
     match address {
         Some(address) => hex(address, out),
         None => out.serialize_none(),
+    }
+}
+
+fn from_hex<'d, D: Deserializer<'d>>(from: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(from)?;
+    let digits = text.strip_prefix("0x").unwrap_or(&text);
+    u64::from_str_radix(digits, 16).map_err(D::Error::custom)
+}
+
+fn from_hex_option<'d, D: Deserializer<'d>>(from: D) -> Result<Option<u64>, D::Error> {
+    from_hex(from).map(Some)
+}
+
+impl Target {
+    /// A number, which is no address.
+    pub fn number(number: u64) -> Self {
+        Self { address: number, module: None, offset: None, symbol: None }
     }
 }
 
@@ -246,6 +274,16 @@ impl fmt::Display for Alarm {
                 }
                 match &self.found {
                     Some(found) => write!(out, ", points to {found}"),
+                    None => out.write_str(", is not in memory"),
+                }
+            }
+            AlarmKind::Dynamic => {
+                write!(out, "{} of the dynamic section", symbol.unwrap_or_default())?;
+                if let Some(expected) = &self.expected {
+                    write!(out, " should be {expected}")?;
+                }
+                match &self.found {
+                    Some(found) => write!(out, ", is {found}"),
                     None => out.write_str(", is not in memory"),
                 }
             }

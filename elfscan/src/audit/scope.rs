@@ -6,7 +6,7 @@
 //! (RTLD_DEEPBIND); which flags were given is nowhere to be read, so that both answers are right.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use goblin::elf::dynamic::{DF_SYMBOLIC, DT_FLAGS, DT_SYMBOLIC};
 use goblin::elf::sym::{STB_GNU_UNIQUE, STB_LOCAL, STV_DEFAULT, STV_PROTECTED, st_visibility};
@@ -59,7 +59,9 @@ impl<'m, 'a> Scopes<'m, 'a> {
             .collect();
         let listed = links.namespaces.iter().map(|list| {
             let order = list.iter().filter_map(|link| dynamics.get(&link.dynamic).copied());
-            Namespace { order: order.collect(), initial: 0 }
+            // A damaged list may name one many times.
+            let mut seen = HashSet::new();
+            Namespace { order: order.filter(|index| seen.insert(*index)).collect(), initial: 0 }
         });
         let mut namespaces: Vec<Namespace> = listed.collect();
         let is_listed = |index: &usize| namespaces.iter().any(|space| space.order.contains(index));
@@ -234,7 +236,7 @@ fn is_symbolic(module: &Module<'_>) -> bool {
 /// A module and all that it needs, breadth first.
 fn closure(root: usize, needs: &HashMap<usize, Vec<usize>>) -> Vec<usize> {
     let mut reached = vec![root];
-    let mut seen = std::collections::HashSet::from([root]);
+    let mut seen = HashSet::from([root]);
     let mut next = 0;
     while let Some(index) = reached.get(next).copied() {
         next += 1;

@@ -6,16 +6,19 @@ use std::ops::Range;
 use goblin::elf::dynamic::DT_PLTGOT;
 use goblin::elf::program_header::{PF_W, PF_X};
 use statify::elf::{PAGE, page_down, page_up};
-use statify::procfs::{Mapping, PageState};
+use statify::procfs::Mapping;
 
 use super::arch::x86_64::Meaning;
+use super::loader::{Variables, Verdict};
 use super::module::Module;
 use super::names::{Names, mapped, symbol_at};
-use super::process::{FileId, Process};
+use super::process::{FileId, Process, is_untouched};
 use super::report::{Alarm, AlarmKind};
 
 /// How many pages are looked at in one go.
 const MOST_PAGES: u64 = 256;
+/// How many pages the kernel is asked of in one go.
+const MOST_ASKED: u64 = 16 << 10;
 /// How many alarms of one module are told one by one.
 const MOST_ALARMS: usize = 100;
 /// Differences that are so close, in bytes, are one.
@@ -29,16 +32,20 @@ pub struct Outcome {
     pub pages: u64,
     /// Those that the process has copies of its own of.
     pub private_pages: u64,
+    /// Bytes of the loader's own variables of which nothing says what they should be.
+    pub unknown_bytes: u64,
     /// What differs.
     pub alarms: Vec<Alarm>,
 }
 
 /// Compares a module's code and constants. `is_relocated`: a loader has made its RELRO read-only.
+/// `variables`: of a loader that keeps variables of its own there.
 pub fn check(
     process: &Process,
     names: Names<'_, '_>,
     module: &Module<'_>,
     is_relocated: bool,
+    variables: Option<&Variables<'_, '_>>,
 ) -> Outcome {
     let maps = names.maps;
     let mut check = Check {
@@ -47,6 +54,7 @@ pub fn check(
         maps,
         module,
         written: written(module),
+        variables: None,
         outcome: Outcome::default(),
     };
     let loads: Vec<_> = module.elf.loads().cloned().collect();
@@ -56,10 +64,8 @@ pub fn check(
         check.range(page_down(load.p_vaddr)..page_up(end), kind);
     }
     if let Some(relro) = module.relro.clone().filter(|_| is_relocated) {
-        // The loader's own variables lie in its RELRO.
-        if !module.is_loader {
-            check.range(relro.clone(), AlarmKind::Constants);
-        }
+        check.variables = variables;
+        check.range(relro.clone(), AlarmKind::Constants);
         check.read_only(relro);
     }
     check.outcome
@@ -72,6 +78,8 @@ struct Check<'c, 'a> {
     module: &'c Module<'a>,
     /// What the loader writes, before the bias; ascending.
     written: Vec<Range<u64>>,
+    /// While the loader's RELRO is compared.
+    variables: Option<&'c Variables<'c, 'a>>,
     outcome: Outcome,
 }
 
@@ -91,7 +99,9 @@ fn written(module: &Module<'_>) -> Vec<Range<u64>> {
     let mut written: Vec<Range<u64>> =
         words.chain(relative).filter(|range| module.is_constant(range.start)).collect();
     written.extend(module.dynamic_range());
-    written.extend(facts.value(DT_PLTGOT).map(|table| table..table.saturating_add(24)));
+    // The two words of lazy binding.
+    let table = facts.value(DT_PLTGOT).filter(|_| facts.plt_relocations().next().is_some());
+    written.extend(table.map(|table| table.saturating_add(8)..table.saturating_add(24)));
     written.sort_unstable_by_key(|range| range.start);
     written
 }
@@ -170,12 +180,44 @@ impl Check<'_, '_> {
         }
         let mut expected = vec![0; found.len()];
         self.expected(start, &mut expected, &mut found);
+        if let Some(variables) = self.variables {
+            self.words(variables, start, &mut expected, &found);
+        }
         for range in differences(&expected, &found) {
             if kind == AlarmKind::Constants && self.pointer(start, &range, &expected, &found) {
                 continue;
             }
             let bytes = (&expected[range.clone()], &found[range.clone()]);
             self.alarm(kind, start + range.start as u64, range.len() as u64, Some(bytes));
+        }
+    }
+
+    /// Judges the loader's variables one by one, and makes them equal.
+    fn words(
+        &mut self,
+        variables: &Variables<'_, '_>,
+        start: u64,
+        expected: &mut [u8],
+        found: &[u8],
+    ) {
+        let words = expected.as_chunks_mut::<8>().0.iter_mut().zip(found.as_chunks::<8>().0);
+        for ((expected, found), at) in words.zip((start..).step_by(8)) {
+            let [file, there] = [*expected, *found].map(u64::from_le_bytes);
+            match variables.verdict(at, file, there) {
+                Verdict::Right => {}
+                Verdict::Unknown => self.outcome.unknown_bytes += 8,
+                Verdict::Wrong if self.names.is_mapped(there) => {
+                    let (name, loaded) = (self.module.image.name.clone(), self.module.loaded(at));
+                    let alarm = Alarm::new(AlarmKind::Entry, name, loaded, at, 8);
+                    let target = Some(self.names.target(there));
+                    self.outcome.alarms.push(Alarm { found: target, ..alarm });
+                }
+                Verdict::Wrong => {
+                    let bytes = (&expected[..], &found[..]);
+                    self.alarm(AlarmKind::Constants, at, 8, Some(bytes));
+                }
+            }
+            *expected = *found;
         }
     }
 
@@ -221,6 +263,13 @@ impl Check<'_, '_> {
             let target = &mut expected[(from - start) as usize..(to - start) as usize];
             let len = bytes.len().min(target.len());
             target[..len].copy_from_slice(&bytes[..len]);
+        }
+        if let Some((at, headers)) = &image.headers {
+            let (from, to) = ((*at).max(start), at.saturating_add(headers.len() as u64).min(end));
+            if from < to {
+                let target = &mut expected[(from - start) as usize..(to - start) as usize];
+                target.copy_from_slice(&headers[(from - at) as usize..(to - at) as usize]);
+            }
         }
         if image.known.is_some() {
             for page in (0..expected.len()).step_by(PAGE as usize) {
@@ -278,15 +327,21 @@ pub fn compare_copy(process: &Process, mapping: &Mapping, file: &[u8]) -> Vec<Al
     let mut alarms = Vec::new();
     let mut at = mapping.range.start;
     while at < mapping.range.end && alarms.len() < MOST_ALARMS {
+        // Most of a huge mapping is not there.
+        let untouched = process.untouched(&(at..mapping.range.end.min(at + MOST_ASKED * PAGE)));
+        at += untouched * PAGE;
+        if untouched > 0 {
+            continue;
+        }
         let end = mapping.range.end.min(at + MOST_PAGES * PAGE);
         let states = process.pages(&(at..end));
-        let mut expected = vec![0; (end - at) as usize];
-        let offset = mapping.offset + (at - mapping.range.start);
-        let bytes = usize::try_from(offset).ok().and_then(|offset| file.get(offset..));
-        let bytes = bytes.unwrap_or_default();
-        let len = bytes.len().min(expected.len());
-        expected[..len].copy_from_slice(&bytes[..len]);
         if states.is_none_or(|states| !states.iter().all(is_untouched)) {
+            let mut expected = vec![0; (end - at) as usize];
+            let offset = mapping.offset + (at - mapping.range.start);
+            let bytes = usize::try_from(offset).ok().and_then(|offset| file.get(offset..));
+            let bytes = bytes.unwrap_or_default();
+            let len = bytes.len().min(expected.len());
+            expected[..len].copy_from_slice(&bytes[..len]);
             let mut found = vec![0; expected.len()];
             let read = process.read_some(at, &mut found);
             for range in differences(&expected[..read], &found[..read]) {
@@ -299,11 +354,6 @@ pub fn compare_copy(process: &Process, mapping: &Mapping, file: &[u8]) -> Vec<Al
         at = end;
     }
     alarms
-}
-
-/// Still the file's page, or not even in memory.
-fn is_untouched(state: &PageState) -> bool {
-    !state.is_there() || state.is_file_page()
 }
 
 /// Where two equally long runs of bytes differ.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::time::Duration;
 
-use elfscan::audit::{self, Options, ProcessReport, Refusal};
+use elfscan::audit::{self, Kind, Options, ProcessReport, Refused as Refusal};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -23,10 +24,19 @@ pub struct Arguments {
     /// Take executable memory of no file, and memory that is writable and executable, for an alarm
     #[arg(long)]
     strict: bool,
+    /// How long the audit of one process may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: u64,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Audit one process here, and print what the audit of several takes from that
+    #[arg(long, hide = true)]
+    apart: bool,
 }
+
+/// So many processes are audited at once at least.
+const LEAST_AT_ONCE: usize = 8;
 
 /// The JSON output.
 #[derive(Debug, Serialize)]
@@ -48,28 +58,34 @@ struct Refused {
 
 /// Audits, and prints what it found.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let options = Options { strict: arguments.strict };
+    let options = Options { strict: arguments.strict, ..Options::default() };
+    let limit = Duration::from_secs(arguments.timeout);
+    if arguments.apart {
+        for &pid in &arguments.pids {
+            audit::answer(pid, options, limit, &mut std::io::stdout().lock())?;
+        }
+        return Ok(Verdict::Good);
+    }
     let pids = if arguments.all { audit::all()? } else { arguments.pids.clone() };
-    let results: Vec<(u32, Result<ProcessReport, Refusal>)> =
-        pids.into_par_iter().map(|pid| (pid, audit::audit(pid, options))).collect();
+    // Processes that make an audit wait must not keep others from theirs.
+    let threads = rayon::current_num_threads().max(LEAST_AT_ONCE);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let results: Vec<(u32, Result<Box<ProcessReport>, Refusal>)> = pool.install(|| {
+        pids.into_par_iter().map(|pid| (pid, audit::audit_apart(pid, options, limit))).collect()
+    });
     let mut answer = Answer { processes: Vec::new(), refused: Vec::new(), alarms: 0 };
     let mut is_incomplete = false;
     for (pid, result) in results {
         match result {
             Ok(report) => {
                 answer.alarms += report.alarms.len();
-                answer.processes.push(report);
+                answer.processes.push(*report);
             }
             // Of all processes some are threads of the kernel, some end meanwhile.
-            Err(
-                Refusal::Kernel(..)
-                | Refusal::Zombie(..)
-                | Refusal::Missing(_)
-                | Refusal::Vanished(..),
-            ) if arguments.all => {}
+            Err(refusal) if arguments.all && refusal.kind == Kind::Over => {}
             Err(refusal) => {
-                is_incomplete |= !arguments.all;
-                answer.refused.push(Refused { pid, reason: printable(&refusal.to_string()) });
+                is_incomplete |= !arguments.all || refusal.kind == Kind::Unbounded;
+                answer.refused.push(Refused { pid, reason: printable(&refusal.reason) });
             }
         }
     }

@@ -1,0 +1,180 @@
+//! The variables that glibc's loader keeps in its own RELRO (`_rtld_global_ro`, tunables, hooks), which
+//! no relocation tells of. (Relocated words are checked as any module's; musl has none here.)
+//!
+//! What they should be follows from three things: the file, as most are as the file has them; what
+//! the kernel gave the process at its start; and this very process, if it has the same loader and
+//! neither was told anything by variables (LD_*, GLIBC_TUNABLES): what the loader has not set here it has not set
+//! there. What points to code must point to the start of a function of the loader's or the kernel's, or
+//! to what the loader looks up itself. Of numbers that the loader computes (features of the CPU, sizes, times)
+//! nothing more can be said.
+
+use std::collections::HashSet;
+
+use statify::elf::{PAGE, page_down};
+
+use super::image::Backing;
+use super::module::Module;
+use super::names::Names;
+use super::process::Process;
+use super::start::Start;
+
+/// What glibc's loader looks up by name in the C library, and calls (elf/dl-minimal.c, elf/dl-mutex.c).
+const LOOKED_UP: [&[u8]; 8] = [
+    b"malloc",
+    b"calloc",
+    b"realloc",
+    b"free",
+    b"pthread_mutex_lock",
+    b"pthread_mutex_unlock",
+    b"__pthread_mutex_lock",
+    b"__pthread_mutex_unlock",
+];
+const PROT_EXEC: u32 = 4;
+
+/// What is to be said of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is what it should be.
+    Right,
+    /// It may be right.
+    Unknown,
+    /// It is not.
+    Wrong,
+}
+
+/// What is known of the loader's variables.
+pub struct Variables<'m, 'a> {
+    module: &'m Module<'a>,
+    names: Names<'m, 'a>,
+    vdso: &'m [u64],
+    start: &'m Start,
+    looked_up: HashSet<u64>,
+    reference: Option<Reference>,
+}
+
+/// This process's loader, if it is the same file.
+struct Reference {
+    process: Process,
+    /// Its bias.
+    bias: u64,
+    start: Start,
+}
+
+impl<'m, 'a> Variables<'m, 'a> {
+    /// Of the module that is the loader.
+    pub fn of(
+        module: &'m Module<'a>,
+        names: Names<'m, 'a>,
+        vdso: &'m [u64],
+        start: &'m Start,
+    ) -> Self {
+        let symbols =
+            names.modules.iter().filter_map(|other| Some((other, other.definitions.as_ref()?)));
+        let found = symbols.flat_map(|(other, symbols)| {
+            let found = LOOKED_UP.iter().flat_map(|name| symbols.named(name));
+            found.map(|symbol| other.loaded(symbol.value))
+        });
+        let looked_up = found.collect();
+        let reference = start.is_plain.then(|| Reference::find(module)).flatten();
+        Self { module, names, vdso, start, looked_up, reference }
+    }
+
+    /// Judges a word at `at` (before the bias) of which the file has `file`, and which is `found`.
+    pub fn verdict(&self, at: u64, file: u64, found: u64) -> Verdict {
+        if found == file {
+            return Verdict::Right;
+        }
+        let mapping = self.names.mapping(found);
+        if mapping.is_some_and(|mapping| mapping.prot & PROT_EXEC != 0) {
+            let is_function = self.is_function(found) || self.start.values.contains(&found);
+            return if is_function { Verdict::Right } else { Verdict::Wrong };
+        }
+        if let Some(written) = &self.module.image.written {
+            // Of a converted program all is as stored but for what the starter writes.
+            let after = written.partition_point(|range| range.end <= at);
+            let is_written = written.get(after).is_some_and(|range| range.start < at + 8);
+            return match is_written {
+                true if self.start.values.contains(&found) => Verdict::Right,
+                true => Verdict::Unknown,
+                false => Verdict::Wrong,
+            };
+        }
+        let here = self.reference.as_ref().and_then(|here| Some((here, here.word(at)?)));
+        match here {
+            Some((here, word)) => self.compare(here, word, file, found),
+            None if file == 0 && self.start.values.contains(&found) => Verdict::Right,
+            None if file == 0 => Verdict::Unknown,
+            // The loader changes the bounds of tunables, not their names, and puts no pointers there.
+            None if mapping.is_some() || is_text(file) => Verdict::Wrong,
+            None => Verdict::Unknown,
+        }
+    }
+
+    /// Judges by the same word in this process.
+    fn compare(&self, here: &Reference, word: u64, file: u64, found: u64) -> Verdict {
+        let right = |is_right: bool| if is_right { Verdict::Right } else { Verdict::Wrong };
+        if word == file {
+            return Verdict::Wrong;
+        }
+        if here.start.values.contains(&word) && word > u64::from(u16::MAX) {
+            return right(self.start.values.contains(&found));
+        }
+        let own = word.wrapping_sub(here.bias);
+        let span = self.module.elf.span().unwrap_or_default();
+        let loads = || self.module.elf.loads();
+        let is_loaders = loads()
+            .any(|load| load.p_vaddr <= own && own < load.p_vaddr.saturating_add(load.p_memsz));
+        if is_loaders {
+            return right(found == self.module.loaded(own));
+        }
+        // Behind its data the loader keeps what it allocates first.
+        let is_pointer = here.is_mapped(word) || span.contains(&own);
+        let is_mapped = self.names.is_mapped(found);
+        match (is_pointer, is_mapped) {
+            (true, true) => Verdict::Unknown,
+            (true, false) => Verdict::Wrong,
+            (false, _) if found == word || self.start.values.contains(&found) => Verdict::Right,
+            (false, _) => Verdict::Unknown,
+        }
+    }
+
+    fn is_function(&self, address: u64) -> bool {
+        let own = self.module.address_of(address);
+        own.is_some_and(|address| self.module.may_be_function(address))
+            || self.vdso.contains(&address)
+            || self.looked_up.contains(&address)
+    }
+}
+
+impl Reference {
+    /// This process, if its loader is of the same file and was not told anything.
+    fn find(module: &Module<'_>) -> Option<Self> {
+        let Backing::Segments(file, 0) = module.image.backing else { return None };
+        let process = Process::open(std::process::id()).ok()?;
+        let maps = process.maps().ok()?;
+        let start = Start::of(&process);
+        let first = module.elf.loads().next()?;
+        let is_first = maps.iter().any(|mapping| {
+            mapping.range.start == start.interpreter
+                && super::process::FileId::of(mapping) == Some(file)
+                && mapping.offset == page_down(first.p_offset)
+        });
+        let bias = start.interpreter.wrapping_sub(page_down(first.p_vaddr));
+        (is_first && start.is_plain).then_some(Self { process, bias, start })
+    }
+
+    fn word(&self, at: u64) -> Option<u64> {
+        self.process.word(at.wrapping_add(self.bias))
+    }
+
+    fn is_mapped(&self, address: u64) -> bool {
+        address >= PAGE && self.process.word(address & !7).is_some()
+    }
+}
+
+/// Letters, digits and signs, perhaps the end of a string.
+fn is_text(word: u64) -> bool {
+    let bytes = word.to_le_bytes();
+    let letters = bytes.iter().filter(|byte| byte.is_ascii_graphic()).count();
+    letters >= 2 && bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_graphic())
+}
