@@ -17,6 +17,7 @@ pub mod elf;
 mod error;
 #[cfg(test)]
 mod fuzz;
+pub mod holes;
 pub mod interrupt;
 pub mod layout;
 pub mod manifest;

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::arch::{self, CpuidSites};
 use crate::elf::{ElfFile, page_up};
+use crate::holes;
 use crate::root::Root;
 
 /// Room for the loader's anonymous memory right behind the loader, so that its pieces and the
@@ -120,6 +121,7 @@ impl Files {
                     ));
                 }
                 let file = File::open(link)?;
+                holes::check(&file)?;
                 // SAFETY: a file that changes while it is converted gives a wrong output at worst,
                 // as it would crash the original; the bytes are only ever read as bytes.
                 let bytes = Arc::new(unsafe { Mmap::map(&file)? });
