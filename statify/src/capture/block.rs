@@ -1,6 +1,6 @@
 //! The block: where the tracer puts what the loader maps, and which files lie where.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -47,6 +47,7 @@ pub struct Files {
     mapped: Arc<Mutex<ById<Mmap>>>,
     cpuids: Arc<Mutex<ById<CpuidSites>>>,
     handoffs: Arc<Mutex<HashMap<(u64, u64), u64>>>,
+    asked: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 type ById<T> = HashMap<(u64, u64), Arc<T>>;
@@ -60,6 +61,16 @@ impl Files {
     /// Where they lie.
     pub fn root(&self) -> &Root {
         &self.root
+    }
+
+    /// A capture of a privileged program has asked for a file.
+    pub fn note_asked(&self, path: PathBuf) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    /// What captures of a privileged program have asked for.
+    pub fn asked(&self) -> BTreeSet<PathBuf> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The CPUIDs of an object, looked for once.

@@ -65,6 +65,8 @@ pub struct Subject {
     pub interpreter: PathBuf,
     /// The C library that the loader belongs to.
     pub c_library: CLibrary,
+    /// It has privileges: what the loader opens or tries to open is remembered.
+    pub is_privileged: bool,
     /// How long one capture may take.
     pub timeout: Duration,
     /// How much address space it may have, in bytes.
