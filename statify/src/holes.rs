@@ -20,11 +20,15 @@ const MOST_HOLES: u64 = 64 << 20;
 pub fn check(file: &File) -> io::Result<()> {
     let len = file.metadata()?.len();
     if len > LARGEST {
-        return Err(io::Error::other(format!(
+        return Err(too_large(format!(
             "it has {len} bytes, more than any program or library; it is not read"
         )));
     }
     check_holes(file)
+}
+
+fn too_large(sentence: String) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, sentence)
 }
 
 /// The same of a file that may be of any size.
@@ -45,7 +49,7 @@ pub fn check_holes(file: &File) -> io::Result<()> {
 /// The same of `len` bytes of which `data` are in no hole.
 pub fn judge(len: u64, data: u64) -> io::Result<()> {
     if len.saturating_sub(data) > data.max(MOST_HOLES) {
-        return Err(io::Error::other(format!(
+        return Err(too_large(format!(
             "it has {len} bytes, of which {data} are there and the rest is a hole; it is not read"
         )));
     }

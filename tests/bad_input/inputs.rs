@@ -109,7 +109,7 @@ pub fn add(cases: &mut Cases) {
         cases.check(&format!("input/{name}-library"), move |case| {
             let program = with_library(case)?;
             enlarge(&case.dir.join("libvalue.so"), len)?;
-            refused_for(case, &program, &["it has \\d+ bytes", "it is not read"])
+            refused_for(case, &program, &["libvalue.so: it has \\d+ bytes", "it is not read"])
         });
         cases.check(&format!("input/{name}-loader"), move |case| {
             let loader = case.dir.join("ld.so");

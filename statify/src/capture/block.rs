@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -132,7 +133,9 @@ impl Files {
                     ));
                 }
                 let file = File::open(link)?;
-                holes::check(&file)?;
+                holes::check(&file).map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+                })?;
                 // SAFETY: a file that changes while it is converted gives a wrong output at worst,
                 // as it would crash the original; the bytes are only ever read as bytes.
                 let bytes = Arc::new(unsafe { Mmap::map(&file)? });
