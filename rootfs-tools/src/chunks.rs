@@ -16,9 +16,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde::Serialize;
+use statify::holes;
 
+use crate::contents;
 use crate::error::{Error, Result};
-use crate::{contents, holes};
 
 /// Sizes of chunks, each four times the one before.
 pub const SIZES: [u64; 4] = [4 << 10, 16 << 10, 64 << 10, 256 << 10];

@@ -7,9 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use statify::holes;
 use statify::manifest::hex;
-
-use crate::holes;
 
 /// Opens a regular file to read, without leaving a trace in its time of access where that is allowed,
 /// and not through a link.
@@ -22,8 +21,9 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// SHA-256 of a whole file, in hexadecimal.
+/// SHA-256 of a whole program or library, in hexadecimal. What is far too large is refused.
 pub fn sha256(mut file: &File) -> io::Result<String> {
+    holes::check(file)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 17];
     file.seek(SeekFrom::Start(0))?;

@@ -13,6 +13,7 @@ use elfscan::deps;
 use rayon::prelude::*;
 use serde::Serialize;
 use statify::elf::{ElfFile, Excerpt, PAGE, page_down, page_up};
+use statify::names::printable;
 
 use crate::convert::Options;
 use crate::error::Result;
@@ -188,8 +189,8 @@ impl<'a> Sizes<'a> {
 
 /// For a terminal.
 pub fn text(estimate: &Estimate) -> String {
-    let left: Vec<_> =
-        estimate.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let left = estimate.left.iter().map(|(kind, count)| format!("{count} {}", printable(kind)));
+    let left: Vec<_> = left.collect();
     let left = if left.is_empty() { "none".into() } else { left.join(", ") };
     let mut text = format!(
         "{}: {} programs would be converted, {} could not be; other files: {left}\n\n\
@@ -202,9 +203,9 @@ pub fn text(estimate: &Estimate) -> String {
     if !estimate.failures.is_empty() {
         text.push_str("\nNot to be converted\n");
         for (reason, count) in &estimate.failure_reasons {
-            text.push_str(&format!("  {count} {reason}\n"));
+            text.push_str(&format!("  {count} {}\n", printable(reason)));
             for failure in estimate.failures.iter().filter(|failure| failure.reason == *reason) {
-                text.push_str(&format!("    {}\n", statify::names::printable(&failure.message)));
+                text.push_str(&format!("    {}\n", printable(&failure.message)));
             }
         }
     }

@@ -130,6 +130,7 @@ fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 }
 
 fn load(path: &Path, file: &File) -> Result<Parsed> {
+    statify::holes::check_holes(file).map_err(Error::file("read", path))?;
     let mut bytes = Vec::new();
     file.take(MOST).read_to_end(&mut bytes).map_err(Error::file("read", path))?;
     parse(&bytes).map_err(|damage| match damage {

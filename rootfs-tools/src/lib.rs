@@ -17,7 +17,6 @@ pub mod estimate;
 pub mod ext4_image;
 pub mod failure;
 pub mod find;
-pub mod holes;
 pub mod journal;
 pub mod lock;
 pub mod measure;

@@ -1,5 +1,5 @@
 //! Paths as text, for JSON: any bytes, reversibly. UTF-8 stands as it is; a backslash is doubled, any
-//! other byte and control characters are `\xHH`.
+//! other byte, control characters and whatever else is not seen ([`is_shown`]) are `\xHH`.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serializer};
+use statify::names::is_shown;
 
 /// The text that stands for a path.
 pub fn to_text(path: &Path) -> String {
@@ -15,7 +16,7 @@ pub fn to_text(path: &Path) -> String {
         for character in chunk.valid().chars() {
             match character {
                 '\\' => text.push_str("\\\\"),
-                c if c.is_control() => {
+                c if !is_shown(c) => {
                     for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                         let _ = write!(text, "\\x{byte:02x}");
                     }
@@ -121,7 +122,7 @@ mod tests {
         fn any_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let path = PathBuf::from(std::ffi::OsString::from_vec(bytes));
             let text = to_text(&path);
-            prop_assert!(!text.chars().any(char::is_control));
+            prop_assert!(text.chars().all(is_shown));
             prop_assert_eq!(from_text(&text), Some(path));
         }
 
@@ -137,5 +138,6 @@ mod tests {
     fn plain_names_stand_as_they_are() {
         assert_eq!(to_text(Path::new("/usr/bin/ä b")), "/usr/bin/ä b");
         assert_eq!(to_text(Path::new("a\\\n")), "a\\\\\\x0a");
+        assert_eq!(to_text(Path::new("a\u{202e}b")), "a\\xe2\\x80\\xaeb");
     }
 }

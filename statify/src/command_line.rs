@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap_complete::Shell;
 
-use crate::names::printable;
+use crate::names::{printable, printable_json, printable_lines};
 
 /// A text that is made of a command's definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,20 +41,46 @@ impl Generated {
 /// Says what is wrong with the arguments, or what was asked for: help and version are no errors.
 /// Returns the exit status.
 pub fn usage(error: &clap::Error) -> ExitCode {
+    let is_shown = |argument: std::ffi::OsString| {
+        argument.to_str().is_some_and(|text| text == printable(text))
+    };
     // A closed pipe is no error either.
-    let _ = error.print();
+    let _ = match std::env::args_os().skip(1).all(is_shown) {
+        true => error.print(),
+        // Names that a shell has put in may hold anything: without colours then.
+        false => {
+            let text = error.render().to_string();
+            let text = printable_lines(&text);
+            match error.use_stderr() {
+                true => std::io::stderr().write_all(text.as_bytes()),
+                false => std::io::stdout().write_all(text.as_bytes()),
+            }
+        }
+    };
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
 /// Says on stderr what `command` could not do. Returns the exit status.
 pub fn failed(command: &str, message: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{command}: {}", printable(message));
+    say(command, message);
     ExitCode::from(1)
 }
 
-/// Prints an answer on stdout, which need not be text; a reader that has gone away is no error.
-pub fn print(bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
-    match std::io::stdout().write_all(bytes.as_ref()) {
+/// Says something on stderr, in one line; nobody need be there to read it.
+pub fn say(command: &str, message: &str) {
+    let _ = writeln!(std::io::stderr(), "{command}: {}", printable(message));
+}
+
+/// Prints an answer in lines on stdout. Names in it are printable by themselves, so that none is more
+/// than one line; that none gives orders to a terminal is seen to here, whatever the answer.
+pub fn print(text: &str) -> std::io::Result<()> {
+    print_bytes(printable_lines(text).as_bytes())
+}
+
+/// Prints a text that is made of no names, or is none.
+pub fn print_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    match std::io::stdout().write_all(bytes) {
+        // A reader that has gone away is no error.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
@@ -62,5 +88,10 @@ pub fn print(bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
 
 /// Prints an answer as JSON.
 pub fn print_json(answer: &impl serde::Serialize) -> std::io::Result<()> {
-    print(serde_json::to_string_pretty(answer)? + "\n")
+    print_bytes(json(answer)?.as_bytes())
+}
+
+/// An answer as JSON: exact, and no terminal obeys it.
+pub fn json(answer: &impl serde::Serialize) -> std::io::Result<String> {
+    Ok(printable_json(&serde_json::to_string_pretty(answer)?).into_owned() + "\n")
 }

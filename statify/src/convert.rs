@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::arch::{Cpu, Level};
 use crate::capture::variation::{self, Mode, Variation};
-use crate::capture::{self, Capture, Cause, Failure, Subject, secure};
+use crate::capture::{self, Capture, Cause, Failure, Files, Subject, secure};
 use crate::classify::{self, Captures};
 use crate::error::{Error, Result};
 use crate::layout::{self, LayoutOptions, Randomness, Seal};
@@ -121,27 +121,28 @@ fn in_phases(
     let privileges = program.privileges.as_ref();
     enter(&mut report, Phase::Capture);
     let cpus = usable_cpus();
-    let captures = capture_all(&program, options, &cpus)?;
+    let files = Files::of(&options.root);
+    let captures = capture_all(&program, options, &files, &cpus)?;
     report.notice_captures(&captures);
     enter(&mut report, Phase::Classify);
     let mut image = match classify::classify(&program.path, captures, options.fixed) {
         // Two CPUs of a machine may differ by more than their number: once more on one of them.
         Err(Error::Unexplained { .. }) if cpus.len() > 1 => {
-            let captures = capture_all(&program, options, &cpus[..1])?;
+            let captures = capture_all(&program, options, &files, &cpus[..1])?;
             classify::classify(&program.path, captures, options.fixed)?
         }
         image => image?,
     };
     if options.plugins.is_any() {
         enter(&mut report, Phase::Plugins);
-        let subject = subject(&program, options)?;
+        let subject = subject(&program, options, &files)?;
         let found = plugins::find(&subject, &image.objects, &options.plugins)?;
         report.notice_plugins(&found);
         plugins::embed(&program.path, &mut image, found, options.plugins.host_libs, options.align)?;
     }
     enter(&mut report, Phase::LayOut);
     if let Some(privileges) = privileges {
-        provenance::check(&options.root, &program, privileges, &image)?;
+        provenance::check(&options.root, &program, privileges, &image, &files.asked())?;
     }
     let (align, randomness, seal) = (options.align, options.randomness, options.seal);
     let plan = layout::lay_out(&image, LayoutOptions { align, randomness, seal });
@@ -204,22 +205,28 @@ fn check_output(program: &Program, output: &Path, options: &Options) -> Result<(
     Ok(())
 }
 
-fn subject(program: &Program, options: &Options) -> Result<Subject> {
+fn subject(program: &Program, options: &Options, files: &Files) -> Result<Subject> {
     let sandbox = Sandbox::of(&options.root).map_err(sandbox::refused)?;
     Ok(Subject {
         program: program.path.clone(),
         interpreter: program.interpreter.clone(),
         c_library: program.c_library,
+        is_privileged: program.privileges.is_some(),
         timeout: options.timeout,
         memory: options.memory,
-        files: capture::Files::of(&options.root),
+        files: files.clone(),
         sandbox: sandbox.map(Arc::new),
     })
 }
 
 /// Every capture that classification needs, two at a time.
-fn capture_all(program: &Program, options: &Options, cpus: &[usize]) -> Result<Captures> {
-    let subject = subject(program, options)?;
+fn capture_all(
+    program: &Program,
+    options: &Options,
+    files: &Files,
+    cpus: &[usize],
+) -> Result<Captures> {
+    let subject = subject(program, options, files)?;
     let agent = options.plugins.is_any();
     let floors = match options.cpus {
         Cpus::Any => Level::ALL.map(Cpu::Of).to_vec(),

@@ -50,7 +50,7 @@ pub enum Error {
     PrivilegedOrigin(PathBuf, Privileges, PathBuf),
     /// Somebody else could have changed what a privileged program consists of.
     #[error("{path}: it {privileges}, and others than root and its owner can change {file} ({how}); make it safe from them first", path = .0.display(), privileges = .1, file = .2.display(), how = .3)]
-    PrivilegedWritable(PathBuf, Privileges, PathBuf, &'static str),
+    PrivilegedWritable(PathBuf, Privileges, PathBuf, String),
     /// OUT cannot be given what PROG has.
     #[error("{path}: it cannot be given its owner and privileges ({source}); run statify as root, on a file system that keeps them", path = .0.display(), source = .1)]
     CannotPreserve(PathBuf, #[source] io::Error),

@@ -3,6 +3,7 @@
 //! [`convert`] does it, and reads as its phases; DESIGN.md maps each phase to the file that holds
 //! it. Everything else is public for the tools that look into converted files.
 
+mod access_list;
 pub mod arch;
 pub mod c_library;
 pub mod capture;
@@ -17,6 +18,7 @@ pub mod elf;
 mod error;
 #[cfg(test)]
 mod fuzz;
+pub mod holes;
 pub mod interrupt;
 pub mod layout;
 pub mod manifest;

@@ -3,7 +3,6 @@
 mod cli;
 mod progress;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,8 +10,8 @@ use clap::Parser;
 use cli::Cli;
 use progress::Progress;
 use statify::Report;
-use statify::command_line;
 use statify::manifest::FileKind;
+use statify::{command_line, names};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse().and_then(Cli::complete) {
@@ -28,13 +27,13 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), String> {
     if let Some(generated) = cli.generate {
         let text = generated.text(cli::command()).map_err(|error| error.to_string())?;
-        return print(text);
+        return command_line::print_bytes(&text).map_err(|error| error.to_string());
     }
     let (Some(program), Some(output)) = (&cli.program, &cli.output) else {
         return Err("PROG and -o OUT are required".into());
     };
     let interrupted = || {
-        let _ = writeln!(std::io::stderr(), "statify: {}", statify::Error::Interrupted);
+        command_line::say("statify", &statify::Error::Interrupted.to_string());
         std::process::exit(1);
     };
     statify::interrupt::clean_up_on_signals(interrupted).map_err(|error| error.to_string())?;
@@ -49,23 +48,18 @@ fn run(cli: &Cli) -> Result<(), String> {
     let report = report.map_err(|error| error.to_string())?;
     if !cli.quiet {
         for notice in &report.notices {
-            let _ = writeln!(std::io::stderr(), "statify: note: {notice}");
+            command_line::say("statify", &format!("note: {notice}"));
         }
     }
     if cli.json {
-        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        print(format!("{json}\n"))?;
+        command_line::print_json(&report).map_err(|error| error.to_string())?;
     } else if cli.verbose {
-        print(describe(&report))?;
+        command_line::print(&describe(&report)).map_err(|error| error.to_string())?;
     }
     if cli.verify && !cli.quiet && !cli.json {
-        let _ = writeln!(std::io::stderr(), "statify: original and converted agree");
+        command_line::say("statify", "original and converted agree");
     }
     Ok(())
-}
-
-fn print(text: impl AsRef<[u8]>) -> Result<(), String> {
-    command_line::print(text).map_err(|error| error.to_string())
 }
 
 /// What `-v` prints.
@@ -75,13 +69,13 @@ fn describe(report: &Report) -> String {
     let _ = writeln!(
         text,
         "{} -> {}: {} bytes",
-        report.program.display(),
-        report.output.display(),
+        names::path(&report.program),
+        names::path(&report.output),
         report.size
     );
     for file in report.manifest.iter().flat_map(|manifest| &manifest.files) {
         let plugin = if file.kind == FileKind::Plugin { ", plugin" } else { "" };
-        let _ = writeln!(text, "  {} ({} bytes{plugin})", file.path.display(), file.size);
+        let _ = writeln!(text, "  {} ({} bytes{plugin})", names::path(&file.path), file.size);
     }
     let fixups: Vec<String> = report.fixups.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     let _ = writeln!(text, "  fix-ups: {}", fixups.join(", "));

@@ -15,6 +15,7 @@ use crate::classify::cpu::CpuChoices;
 use crate::contents;
 use crate::convert;
 use crate::elf::{ElfFile, PAGE};
+use crate::holes::LARGEST;
 use crate::layout::{Plan, Randomness, Seal};
 use crate::plugins::HostLibs;
 
@@ -235,7 +236,8 @@ impl Manifest {
     }
 
     /// The file offsets of what the output holds of its memory; ascending. `None` if they are not
-    /// whole pages, or some are two memories'.
+    /// whole pages, some are two memories', or there is more of it than of any output: who reads it all
+    /// would not come to an end.
     pub fn stored(&self) -> Option<Vec<Range<u64>>> {
         let range = |memory: &Memory| {
             memory.stored_at.map(|start| {
@@ -246,7 +248,8 @@ impl Manifest {
         let mut ranges = self.all_memory().filter_map(range).collect::<Option<Vec<_>>>()?;
         ranges.sort_unstable_by_key(|range| (range.start, range.end));
         let apart = |pair: &[Range<u64>]| pair[0].end <= pair[1].start;
-        ranges.windows(2).all(apart).then_some(ranges)
+        let sum = ranges.iter().map(|range| range.end - range.start).fold(0, u64::saturating_add);
+        (ranges.windows(2).all(apart) && sum <= LARGEST).then_some(ranges)
     }
 
     /// The manifest of an output; `None` if it has none that can be read.

@@ -9,6 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
+use crate::access_list::{self, ACCESS};
+
 /// The attribute that holds a file's capabilities.
 const CAPABILITY: &str = "security.capability";
 const SET_USER_ID: u32 = 0o4000;
@@ -25,6 +27,8 @@ pub struct Privileges {
     pub mode: u32,
     /// Capabilities, as the kernel keeps them (linux/capability.h, `struct vfs_ns_cap_data`).
     pub capabilities: Option<Vec<u8>>,
+    /// The access control list, as the kernel keeps it; the bits for the group are its mask.
+    pub access_list: Option<Vec<u8>>,
 }
 
 impl Privileges {
@@ -44,7 +48,9 @@ impl Privileges {
             Err(errno) => return Err(errno.into()),
         };
         let mode = metadata.permissions().mode() & 0o7777;
-        Ok(Self { owner: metadata.uid(), group: metadata.gid(), mode, capabilities })
+        let access_list =
+            access_list::attribute(|bytes| rustix::fs::fgetxattr(file, ACCESS, bytes))?;
+        Ok(Self { owner: metadata.uid(), group: metadata.gid(), mode, capabilities, access_list })
     }
 
     /// Makes them a complete file's, the bits last: before, it belongs to whom it should, and
@@ -53,6 +59,14 @@ impl Privileges {
     pub fn give_to(&self, file: &File) -> io::Result<()> {
         // chown(2) takes bits and capabilities away.
         std::os::unix::fs::fchown(file, Some(self.owner), Some(self.group))?;
+        match &self.access_list {
+            Some(list) => rustix::fs::fsetxattr(file, ACCESS, list, XattrFlags::empty())?,
+            // The directory's defaults may have given it one.
+            None => match rustix::fs::fremovexattr(file, ACCESS) {
+                Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+                Err(errno) => return Err(errno.into()),
+            },
+        }
         if let Some(capabilities) = &self.capabilities {
             rustix::fs::fsetxattr(file, CAPABILITY, capabilities, XattrFlags::empty())?;
         }

@@ -1,36 +1,63 @@
 //! Who could have changed what a privileged output is made of. What ld.so looks up anew at each
 //! start is embedded here once and for all, with the program's privileges: so it must come from
-//! where only root and the program's owner can write.
+//! where only root and the program's owner can write. That is asked of every file that the loader
+//! opened or looked for, whatever it says itself (ld.so.cache, musl's list of directories), and of
+//! every directory and symbolic link by which it was found.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::Metadata;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, FileType, Stat};
+
+use crate::access_list::{self, AccessList, Writer};
 use crate::classify::{Image, SecureStart, expands_origin};
 use crate::elf::ElfFile;
 use crate::error::{Error, Result};
 use crate::privileges::Privileges;
-use crate::root::Root;
+use crate::root::walk::{self, Hop};
+use crate::root::{Root, link_to};
 use crate::subject::Program;
 
-/// Checks the embedded files, the directories that lead to them, and those in which libraries are
-/// looked for.
-pub fn check(root: &Root, program: &Program, privileges: &Privileges, image: &Image) -> Result<()> {
+/// Checks the embedded files, the directories that lead to them, those in which libraries are looked
+/// for, and all `asked` paths, which the loader has opened or has tried to open.
+pub fn check(
+    root: &Root,
+    program: &Program,
+    privileges: &Privileges,
+    image: &Image,
+    asked: &BTreeSet<PathBuf>,
+) -> Result<()> {
     let path = || program.path.clone();
-    if image.objects.first().is_none_or(|object| object.id != program.id) {
-        return Err(Error::Unexpected(path(), "it was replaced while it was converted".into()));
-    }
-    let writable = |problem: Problem| {
-        Error::PrivilegedWritable(path(), privileges.clone(), problem.path, problem.how)
+    let replaced = |file: &Path| {
+        let what = match file == program.path {
+            true => "it was replaced while it was converted".into(),
+            false => format!("{} was replaced while it was converted", file.display()),
+        };
+        Error::Unexpected(path(), what)
     };
-    let trust = Trust { root, owner: privileges.owner };
-    let programs = [&program.path, &program.interpreter];
-    let embedded = image.objects.iter().map(|object| &object.path);
-    for file in programs.into_iter().chain(embedded) {
+    let first = image.objects.first().filter(|object| object.id == program.id);
+    first.ok_or_else(|| replaced(&program.path))?;
+    let writable = |problem: Problem| {
+        Error::PrivilegedWritable(path(), privileges.clone(), problem.path, problem.how.into())
+    };
+    let trust = Trust::new(root, privileges.owner).map_err(|error| {
+        Error::Unexpected(path(), format!("its root cannot be opened: {error}"))
+    })?;
+    for file in [&program.path, &program.interpreter] {
         trust.file(file).map_err(writable)?;
+    }
+    for object in &image.objects {
+        if trust.file(&object.path).map_err(writable)? != object.id {
+            return Err(replaced(&object.path));
+        }
+    }
+    for file in asked {
+        trust.asked(file).map_err(writable)?;
     }
     for object in &image.objects {
         if expands_origin(&object.bytes) {
@@ -67,107 +94,166 @@ fn search_directories(bytes: &[u8]) -> Vec<PathBuf> {
 #[derive(Debug)]
 struct Problem {
     path: PathBuf,
-    how: &'static str,
+    how: Cow<'static, str>,
+}
+
+impl Problem {
+    fn new(path: &Path, how: impl Into<Cow<'static, str>>) -> Self {
+        Self { path: path.to_owned(), how: how.into() }
+    }
+}
+
+/// How a walk ended early.
+enum Ended {
+    Unsafe(Problem),
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// Root and the owner of the program.
-struct Trust<'a> {
+struct Trust {
     /// Where all paths begin.
-    root: &'a Root,
+    top: std::os::fd::OwnedFd,
     owner: u32,
 }
 
-impl Trust<'_> {
-    /// A file that exists: it, and every directory and link on the way to it.
-    fn file(&self, path: &Path) -> Result<(), Problem> {
-        self.on_the_way(path, false)?;
-        let problem = |_| Problem { path: path.to_owned(), how: "it is gone" };
-        self.on_the_way(&self.real(path).map_err(problem)?, false)
+impl Trust {
+    fn new(root: &Root, owner: u32) -> io::Result<Self> {
+        Ok(Self { top: root.top()?, owner })
+    }
+
+    /// A file that exists: it, and every directory and link on the way to it. Returns what it is.
+    fn file(&self, path: &Path) -> Result<(u64, u64), Problem> {
+        let stat = self.walk(path)?;
+        Ok(stat
+            .map(|stat| (stat.st_dev, stat.st_ino))
+            .ok_or_else(|| Problem::new(path, "it is gone"))?)
+    }
+
+    /// A file that was asked for, whether it exists or not: if not, nobody may make it.
+    fn asked(&self, path: &Path) -> Result<(), Problem> {
+        if !path.is_absolute() {
+            return Err(Problem::new(path, "it is relative to the current directory"));
+        }
+        self.walk(path).map(|_| ())
     }
 
     /// A directory in which files are looked for, whether it exists or not.
     fn directory(&self, path: &Path) -> Result<(), Problem> {
-        if !path.is_absolute() {
-            let how = "it is relative to the current directory";
-            return Err(Problem { path: path.to_owned(), how });
-        }
-        self.on_the_way(path, true)?;
-        match self.real(path) {
-            Ok(real) => self.on_the_way(&real, true),
-            Err(_) => Ok(()),
+        self.asked(path)?;
+        match self.walk(path)? {
+            Some(stat) if is_shared(&stat) => {
+                Err(Problem::new(path, "anybody can make files in it"))
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Every component of `path`. If its last is `looked_into`, nobody else may make files there,
-    /// nor make what does not exist of it.
-    fn on_the_way(&self, path: &Path, looked_into: bool) -> Result<(), Problem> {
-        let mut so_far = PathBuf::new();
-        let mut parent_is_shared = false;
-        let count = path.components().count();
-        for (index, component) in path.components().enumerate() {
-            so_far.push(component);
-            let problem = |how| Problem { path: so_far.clone(), how };
-            let metadata = match self.symlink_metadata(&so_far) {
-                Ok(metadata) => metadata,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && looked_into => {
+    /// Goes the way that `path` leads, looking at everything on it. Returns what is at its end;
+    /// `None` if nothing is there.
+    fn walk(&self, path: &Path) -> Result<Option<Stat>, Problem> {
+        let cannot = |_| Problem::new(path, "it cannot be examined");
+        let stat = |fd: BorrowedFd<'_>| rustix::fs::statat(fd, "", AtFlags::EMPTY_PATH);
+        let top = stat(self.top.as_fd()).map_err(|error| cannot(error.into()))?;
+        self.component(self.top.as_fd(), &top, Path::new("/"))?;
+        let see = |hop: &Hop<'_>| match hop.found {
+            Some((fd, stat)) => self.component(fd, stat, hop.path).map_err(Ended::Unsafe),
+            None => match stat(hop.directory) {
+                Ok(directory) if is_shared(&directory) => {
                     let how = "it does not exist, and anybody can make it";
-                    return if parent_is_shared { Err(problem(how)) } else { Ok(()) };
+                    Err(Ended::Unsafe(Problem::new(hop.path, how)))
                 }
-                Err(_) => return Err(problem("it cannot be examined")),
-            };
-            self.component(&metadata).map_err(problem)?;
-            parent_is_shared = is_shared(&metadata);
-            if parent_is_shared && looked_into && index + 1 == count {
-                return Err(problem("anybody can make files in it"));
+                Ok(_) => Ok(()),
+                Err(error) => Err(Ended::Failed(error.into())),
+            },
+        };
+        match walk::walk(self.top.as_fd(), path, see) {
+            Ok(fd) => stat(fd.as_fd()).map(Some).map_err(|error| cannot(error.into())),
+            Err(Ended::Unsafe(problem)) => Err(problem),
+            Err(Ended::Failed(error))
+                if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) =>
+            {
+                Ok(None)
             }
-        }
-        Ok(())
-    }
-
-    /// A path without symbolic links.
-    fn real(&self, path: &Path) -> io::Result<PathBuf> {
-        self.root.find(path)?.path()
-    }
-
-    /// Of a link its own.
-    fn symlink_metadata(&self, path: &Path) -> io::Result<Metadata> {
-        match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => {
-                self.root.find(parent)?.link().join(name).symlink_metadata()
-            }
-            _ => self.root.find(path)?.link().metadata(),
+            Err(Ended::Failed(error)) => Err(cannot(error)),
         }
     }
 
-    fn component(&self, metadata: &Metadata) -> Result<(), &'static str> {
-        if metadata.uid() != 0 && metadata.uid() != self.owner {
-            return Err("it belongs to somebody else");
+    /// A directory, link or file on the way.
+    fn component(&self, fd: BorrowedFd<'_>, stat: &Stat, path: &Path) -> Result<(), Problem> {
+        let problem = |how: &'static str| Problem::new(path, how);
+        if !self.trusts(stat.st_uid) {
+            return Err(problem("it belongs to somebody else"));
         }
-        // A link's own permissions mean nothing, and in a shared directory only the owner of a file
-        // can rename or remove it.
-        if metadata.is_symlink() || is_shared(metadata) {
+        // A link's own permissions mean nothing.
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             return Ok(());
         }
-        let mode = metadata.mode();
-        if mode & 0o002 != 0 {
-            return Err("everybody may write to it");
+        let list = access_list::of(&link_to(fd)).map_err(|_| problem("it cannot be examined"))?;
+        let writers = match list {
+            AccessList::Unknown(name) => {
+                let how = format!("who may write to it is said by {name}, which is not understood");
+                return Err(Problem::new(path, how));
+            }
+            AccessList::Writers(writers) => writers,
+            AccessList::None => {
+                let bits = [(0o020, Writer::OwningGroup), (0o002, Writer::Other)];
+                let set = bits.into_iter().filter(|(bit, _)| stat.st_mode & bit != 0);
+                set.map(|(_, who)| who).collect()
+            }
+        };
+        // In a shared directory only the owner of a file can rename or remove it: what others make
+        // there belongs to them, which is looked at.
+        if stat.st_mode & 0o1000 != 0 && is_directory(stat) {
+            return Ok(());
         }
-        if mode & 0o020 != 0 && metadata.gid() != 0 {
-            return Err("its group may write to it");
+        for who in writers {
+            let group = match who {
+                Writer::User(user) if self.trusts(user) => continue,
+                Writer::User(user) => {
+                    let how = format!("user {user} may write to it, by its access control list");
+                    return Err(Problem::new(path, how));
+                }
+                Writer::Other => return Err(problem("everybody may write to it")),
+                Writer::OwningGroup => stat.st_gid,
+                Writer::Group(group) => group,
+            };
+            match (group, who) {
+                (0, _) => {}
+                (_, Writer::OwningGroup) => return Err(problem("its group may write to it")),
+                _ => {
+                    let how = format!("group {group} may write to it, by its access control list");
+                    return Err(Problem::new(path, how));
+                }
+            }
         }
         Ok(())
+    }
+
+    fn trusts(&self, user: u32) -> bool {
+        user == 0 || user == self.owner
     }
 }
 
-/// A directory that everybody may make files in, but remove only one's own (the sticky bit).
-fn is_shared(metadata: &Metadata) -> bool {
-    metadata.is_dir() && metadata.mode() & 0o1000 != 0 && metadata.mode() & 0o022 != 0
+fn is_directory(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
+
+/// A directory that others may make files in, but remove only their own (the sticky bit). With an
+/// access control list, the bits for the group are its mask: nobody has more by it.
+fn is_shared(stat: &Stat) -> bool {
+    is_directory(stat) && stat.st_mode & 0o1000 != 0 && stat.st_mode & 0o022 != 0
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
@@ -176,7 +262,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let owner = root.path().metadata().unwrap().uid();
         let machine = Root::machine();
-        let trust = Trust { root: &machine, owner };
+        let trust = Trust::new(&machine, owner).unwrap();
         let (dir, file) = (root.path().join("dir"), root.path().join("dir/file"));
         fs::create_dir(&dir).unwrap();
         fs::write(&file, "").unwrap();
@@ -203,8 +289,25 @@ mod tests {
         assert!(trust.directory(&dir.join("link")).is_ok());
         fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
         assert!(trust.directory(&dir.join("link")).is_err());
+        fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        // A link into a safe place, by way of an unsafe one; and by one that is gone.
+        let shared = root.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::write(dir.join("f"), "").unwrap();
+        std::os::unix::fs::symlink(&dir, shared.join("hop")).unwrap();
+        std::os::unix::fs::symlink(shared.join("hop"), dir.join("two")).unwrap();
+        std::os::unix::fs::symlink(shared.join("none"), dir.join("gone")).unwrap();
+        for (mode, safe, missing) in
+            [(0o755, true, true), (0o777, false, false), (0o1777, true, false)]
+        {
+            fs::set_permissions(&shared, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(trust.file(&dir.join("two/f")).is_ok(), safe, "{mode:o}");
+            assert_eq!(trust.asked(&dir.join("two/f")).is_ok(), safe, "{mode:o}");
+            assert_eq!(trust.asked(&dir.join("gone/f")).is_ok(), missing, "{mode:o}");
+        }
+        assert_eq!(trust.asked(&dir.join("gone/f")).unwrap_err().path, shared.join("none"));
         if owner != 0 {
-            assert!(Trust { root: &machine, owner: owner + 1 }.file(&file).is_err());
+            assert!(Trust::new(&machine, owner + 1).unwrap().file(&file).is_err());
         }
     }
 }

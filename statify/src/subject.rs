@@ -14,6 +14,7 @@ use goblin::elf::header::{ET_DYN, ET_EXEC};
 use crate::c_library::CLibrary;
 use crate::elf::{ElfFile, Excerpt};
 use crate::error::{Error, Result};
+use crate::holes;
 use crate::manifest;
 use crate::privileges::Privileges;
 use crate::root::{self, Root};
@@ -147,6 +148,7 @@ impl Examiner {
         let Some(interpreter) = elf.interpreter().map_err(damaged)? else {
             return Err(Error::Static(path.to_owned()));
         };
+        holes::check(file).map_err(unreadable)?;
         let mode = metadata.permissions().mode();
         let privileges = Privileges::of(file, metadata).map_err(unreadable)?;
         if nix::unistd::access(link, nix::unistd::AccessFlags::X_OK).is_err() {
@@ -212,6 +214,7 @@ impl Loader {
             return Err(io::Error::other("it is not a regular file"));
         }
         let file = File::open(found.link())?;
+        holes::check(&file)?;
         let len = file.metadata()?.len();
         let mut excerpt = Excerpt::new();
         let elf = ElfFile::parse(excerpt.read_whole(&file, len)?).map_err(io::Error::other)?;

@@ -99,6 +99,45 @@ pub fn add(cases: &mut Cases) {
         refused_for(case, &program, &["undefined symbol", "\\bvalue\\b"])
     });
     cases.check("input/symbol-version-undefined", symbol_version_undefined);
+    // A hole of terabytes, which takes nothing to make and hours to read.
+    for (name, len) in [("hollow", 200 << 20), ("huge", 4 << 40)] {
+        cases.check(&format!("input/{name}-program"), move |case| {
+            let program = plain(case)?;
+            enlarge(&program, len)?;
+            refused_for(case, &program, &["plain: it has \\d+ bytes", "it is not read"])
+        });
+        cases.check(&format!("input/{name}-library"), move |case| {
+            let program = with_library(case)?;
+            enlarge(&case.dir.join("libvalue.so"), len)?;
+            refused_for(case, &program, &["libvalue.so: it has \\d+ bytes", "it is not read"])
+        });
+        cases.check(&format!("input/{name}-loader"), move |case| {
+            let loader = case.dir.join("ld.so");
+            fs::copy("/lib64/ld-linux-x86-64.so.2", &loader)?;
+            enlarge(&loader, len)?;
+            let flag = format!("-Wl,--dynamic-linker={}", loader.display());
+            let program = case.build("plain", "plain", &[&flag])?;
+            refused_for(case, &program, &["ld.so", "it has \\d+ bytes", "it is not read"])
+        });
+    }
+    cases.check("input/name-that-speaks-to-the-terminal", |case| {
+        let name = "a\x1b[31m\u{9b}\u{202e}\u{2066}\u{200b}\u{2028}\nb";
+        let mut command = statify(case, &case.dir.join(name), &[]);
+        let sentence = refused(case, &mut command)?;
+        ensure!(sentence.chars().all(statify::names::is_shown), "{sentence:?}");
+        // The same of an option that is none: clap's words.
+        let mut command = case.statify.command([format!("--{name}")]);
+        let outcome = statify_tests::case::run(&mut command)?;
+        let said = outcome.stderr_text();
+        let is_good = |letter: char| letter == '\n' || statify::names::is_shown(letter);
+        ensure!(!said.is_empty() && said.chars().all(is_good), "{said:?}");
+        Ok(())
+    });
+}
+
+/// Makes a file larger by a hole.
+fn enlarge(path: &Path, len: u64) -> Result<()> {
+    Ok(fs::OpenOptions::new().write(true).open(path)?.set_len(len)?)
 }
 
 pub fn plain(case: &Case) -> Result<PathBuf> {

@@ -298,6 +298,13 @@ fn dpkg_root(case: &Case) -> Result<()> {
     let found = part(&bom, "/libouter.so")?;
     ensure!(property(found, "package:evidence") == Some("changed"), "{found}");
     ensure!(found["version"].is_null() && found["purl"].is_null(), "{found}");
+    // A database that is a hole of terabytes.
+    let status = fs::read(root.join("var/lib/dpkg/status"))?;
+    fs::File::options().write(true).open(root.join("var/lib/dpkg/status"))?.set_len(4 << 40)?;
+    let bom = ask()?;
+    let why = property(&bom["metadata"], "package:database").unwrap_or_default();
+    ensure!(why.contains("dpkg/status: it has") && why.contains("not read"), "{why}");
+    fs::write(root.join("var/lib/dpkg/status"), status)?;
     fs::remove_file(root.join(&outer[1..]))?;
     let bom = ask()?;
     ensure!(property(part(&bom, "/libouter.so")?, "package:evidence") == Some("missing"), "{bom}");

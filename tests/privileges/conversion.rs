@@ -1,7 +1,7 @@
 //! What `--preserve-privileges` keeps, in which order, and what it refuses.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -121,7 +121,110 @@ pub fn add(cases: &mut Cases) {
         fs::set_permissions(&program, Permissions::from_mode(0o4757))?;
         Ok((program, &["--preserve-privileges"][..]))
     });
+    refused(cases, "library-by-way-of-a-shared-directory", &["shared/hop", "everybody"], |case| {
+        by_way_of(case, 0o777, 0)
+    });
+    refused(cases, "library-by-a-link-of-another", &["shared/hop", "somebody else"], |case| {
+        by_way_of(case, 0o1777, NOBODY)
+    });
+    with_privileges(cases, "preserve/by-a-link-of-root-s", &[], |case| {
+        let (program, _) = by_way_of(case, 0o1777, 0)?;
+        keeps(case, &program)
+    });
+    for (name, at, words) in [
+        ("library-by-access-list", "libshared.so", "user 65534 may write to it"),
+        ("directory-by-access-list", "", "user 65534 may write to it"),
+    ] {
+        with_access_lists(cases, &format!("refuse/{name}"), move |case| {
+            library(case, &[])?;
+            give_access_list(&case.dir.join(at), ACCESS, 6)?;
+            let (program, flags) = linked(case, &case.dir.display().to_string(), false)?;
+            must_be_refused(case, &program, flags, &[words])
+        });
+    }
+    with_access_lists(cases, "preserve/access-list", |case| {
+        // Who may only read and execute may change nothing; a list is kept, and none is inherited.
+        let program = set_user_id(case)?;
+        give_access_list(&program, ACCESS, 5)?;
+        give_access_list(&case.dir, DEFAULT, 7)?;
+        keeps(case, &program)?;
+        let mut lists = [[0u8; 256]; 2];
+        let lengths = [&program, &case.dir.join("out")]
+            .into_iter()
+            .zip(&mut lists)
+            .map(|(path, list)| rustix::fs::getxattr(path, ACCESS, &mut list[..]))
+            .collect::<Result<Vec<_>, _>>()?;
+        ensure!(lengths[0] > 4 && lists[0] == lists[1], "{lists:?}");
+        fs::remove_file(case.dir.join("out"))?;
+        rustix::fs::removexattr(&program, ACCESS)?;
+        fs::set_permissions(&program, Permissions::from_mode(0o4755))?;
+        let out = keeps(case, &program)?;
+        let left = rustix::fs::getxattr(&out, ACCESS, &mut lists[0][..]);
+        ensure!(left == Err(rustix::io::Errno::NODATA), "{left:?}");
+        Ok(())
+    });
     with_privileges(cases, "refuse/converted-by-an-unprivileged-user", &[], unprivileged_converter);
+}
+
+/// The attributes that hold access control lists (acl(5)).
+const ACCESS: &str = "system.posix_acl_access";
+const DEFAULT: &str = "system.posix_acl_default";
+
+/// Gives user 65534 these rights to a file, besides what its owner may do and all may read.
+fn give_access_list(path: &Path, name: &str, rights: u16) -> rustix::io::Result<()> {
+    let mut list = 2u32.to_le_bytes().to_vec();
+    // ACL_USER_OBJ, ACL_USER, ACL_GROUP_OBJ, ACL_MASK, ACL_OTHER (linux/posix_acl.h).
+    let none = u32::MAX;
+    for (tag, rights, id) in
+        [(1, 7, none), (2, rights, NOBODY), (4, 5, none), (0x10, rights | 5, none), (0x20, 5, none)]
+    {
+        let (tag, rights): (u16, u16) = (tag, rights);
+        list.extend(tag.to_le_bytes());
+        list.extend(rights.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let mode = path.metadata().map_or(0, |stat| stat.mode() & 0o7000);
+    rustix::fs::setxattr(path, name, &list, rustix::fs::XattrFlags::empty())?;
+    if name == ACCESS && mode != 0 {
+        let now = path.metadata().map_or(0, |stat| stat.mode() & 0o777);
+        rustix::fs::chmod(path, rustix::fs::Mode::from_raw_mode(mode | now))?;
+    }
+    Ok(())
+}
+
+fn with_access_lists(
+    cases: &mut Cases,
+    name: &str,
+    test: impl FnOnce(&Case) -> Result<()> + Send + 'static,
+) {
+    cases.add(name, move |case| {
+        if let Some(reason) = lacking(&case.dir)? {
+            return Done::not_here(reason);
+        }
+        let trial = case.dir.join("trial");
+        fs::write(&trial, "")?;
+        if give_access_list(&trial, ACCESS, 4).is_err() {
+            return Done::not_here("the file system has no access control lists");
+        }
+        fs::remove_file(&trial)?;
+        test(case).map(|()| Done::Passed)
+    });
+}
+
+/// A set-user-ID program whose library is found by a link to a link in the directory `shared` of
+/// this mode to where it is; the second link belongs to `owner`.
+fn by_way_of(case: &Case, mode: u32, owner: u32) -> Result<Given> {
+    let (safe, shared, links) =
+        (case.dir.join("safe"), case.dir.join("shared"), case.dir.join("links"));
+    for dir in [&safe, &shared, &links] {
+        fs::create_dir(dir)?;
+    }
+    symlink(&safe, shared.join("hop"))?;
+    std::os::unix::fs::lchown(shared.join("hop"), Some(owner), Some(0))?;
+    symlink(shared.join("hop"), links.join("dir"))?;
+    fs::rename(library(case, &[])?, safe.join("libshared.so"))?;
+    fs::set_permissions(&shared, Permissions::from_mode(mode))?;
+    linked(case, &links.join("dir").display().to_string(), true)
 }
 
 fn with_privileges<T>(

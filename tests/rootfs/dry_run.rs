@@ -19,12 +19,31 @@ pub fn add(cases: &mut Cases) {
     cases.check("dry-run/estimate", |case| estimate(case, &[]));
     cases.check("dry-run/estimate-aligned", |case| estimate(case, &["--align", "1048576"]));
     cases.check("dry-run/without-privileges", unprivileged);
+    cases.check("dry-run/hollow", hollow);
     cases.add("dry-run/read-only", |case| {
         if !sandbox::is_possible() {
             return Done::not_here("nothing can be mounted here");
         }
         read_only(case).map(|()| Done::Passed)
     });
+}
+
+/// A program that is a hole of terabytes but for its first pages: neither the estimate nor the
+/// conversion reads it.
+fn hollow(case: &Case) -> Result<()> {
+    let root = guest::small(case)?;
+    guest::shell(&root.dir, "cp usr/bin/true usr/bin/hollow; truncate -s 4T usr/bin/hollow")?;
+    let out = case.dir.join("out");
+    for target in [&["--dry-run".as_ref()][..], &["--out".as_ref(), out.as_os_str()]] {
+        let begin = std::time::Instant::now();
+        let arguments = [&["convert".as_ref(), root.dir.as_os_str()], target].concat();
+        let outcome = tool::run(arguments)?;
+        let said = outcome.stdout_text() + &outcome.stderr_text();
+        ensure!(outcome.end == End::Exit(1), "{}: {said}", outcome.end);
+        ensure!(said.contains("hollow: it has") && said.contains("it is not read"), "{said}");
+        ensure!(begin.elapsed().as_secs() < 120, "it took {:?}", begin.elapsed());
+    }
+    Ok(())
 }
 
 /// Original and converted size by first name.

@@ -92,9 +92,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if arguments.json {
         command_line::print_json(&answer)?;
     } else {
-        command_line::print(text(&answer, arguments.all))?;
+        command_line::print(&text(&answer, arguments.all))?;
         for refused in answer.refused.iter().filter(|_| !arguments.all) {
-            let _ = writeln!(std::io::stderr(), "elfscan: {}", refused.reason);
+            command_line::say("elfscan", &refused.reason);
         }
     }
     Ok(if answer.alarms > 0 || is_incomplete { Verdict::Bad } else { Verdict::Good })

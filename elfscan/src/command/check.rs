@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         if arguments.json {
             answers.push(as_json(path, found));
         } else {
-            command_line::print(as_text(path, found))?;
+            command_line::print(&as_text(path, found))?;
         }
     }
     if arguments.json {

@@ -63,10 +63,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if arguments.json {
         command_line::print_json(&json::describe(&environment, &closure))?;
     } else if arguments.list {
-        command_line::print(text::list(&closure))?;
+        command_line::print(&text::list(&closure))?;
     } else {
         let tree = tree::draw(&closure, arguments.versions);
-        command_line::print(format!("{tree}{}", text::remarks(&closure)))?;
+        command_line::print(&format!("{tree}{}", text::remarks(&closure)))?;
     }
     let is_there = closure.interpreter.library.is_some();
     Ok(if closure.is_complete() && is_there { Verdict::Good } else { Verdict::Bad })

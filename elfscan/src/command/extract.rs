@@ -13,7 +13,7 @@ use statify::elf::ElfFile;
 use statify::manifest::{EmbeddedFile, FileKind, Manifest};
 
 use crate::{Failure, Verdict};
-use statify::command_line;
+use statify::{command_line, names};
 
 /// The embedded files as files again, and symbols for gdb, perf and elfutils
 #[derive(Debug, clap::Args)]
@@ -246,15 +246,15 @@ fn show(arguments: &Arguments, answer: &Answer) -> Result<(), Failure> {
     let mut text = String::new();
     for file in &answer.files {
         let exact = if file.exact { "  the original" } else { "" };
-        let path = file.extracted.display().to_string();
-        text += &format!("{:>10}  {}{exact}\n", file.size, path.escape_debug());
+        text += &format!("{:>10}  {}{exact}\n", file.size, names::path(&file.extracted));
     }
-    let quoted = |path: &Path| path.display().to_string().escape_debug().to_string();
     if let Some(symbols) = &answer.symbols {
-        text += &format!("symbols: {}\n", quoted(symbols));
+        text += &format!("symbols: {}\n", names::path(symbols));
     }
     if let Some(gdb) = &answer.gdb {
-        text += &format!("gdb {} CORE -x {}\n", quoted(&arguments.file), quoted(gdb));
+        // To be copied into a shell.
+        let [program, commands] = [&arguments.file, gdb].map(|path| names::shell_word(path));
+        text += &format!("gdb {program} CORE -x {commands}\n");
     }
-    Ok(command_line::print(text)?)
+    Ok(command_line::print(&text)?)
 }

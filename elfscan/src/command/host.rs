@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<crate::Verdict, Failure> {
     if arguments.json {
         command_line::print_json(&verdict)?;
     } else {
-        command_line::print(describe(&verdict)?)?;
+        command_line::print(&describe(&verdict)?)?;
     }
     let is_good = match arguments.deny {
         None => true,

@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         let file = arguments.file.to_string_lossy().into_owned();
         command_line::print_json(&Answer { file, shown: &shown })?;
     } else {
-        command_line::print(as_text(&arguments.file, &shown))?;
+        command_line::print(&as_text(&arguments.file, &shown))?;
     }
     Ok(Verdict::Good)
 }

@@ -10,6 +10,7 @@ use memmap2::Mmap;
 use rustix::fs::SeekFrom;
 use starter::params::{MAGIC, Params};
 use statify::elf::{ElfError, ElfFile};
+use statify::holes;
 use statify::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 
 use crate::{Error, Result};
@@ -56,6 +57,12 @@ impl MappedFile {
         let extents = extents(&file, len);
         let allocated = metadata.blocks() * 512;
         Ok(Self { path: path.to_owned(), map, extents, allocated })
+    }
+
+    /// Refuses a file with far more holes than data.
+    pub fn check_holes(&self) -> io::Result<()> {
+        let data = self.extents.iter().map(|extent| extent.end - extent.start).sum();
+        holes::judge(self.bytes().len() as u64, data)
     }
 
     /// All of them.

@@ -4,15 +4,10 @@ use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use statify::Root;
 use statify::manifest::{EmbeddedFile, hex};
+use statify::{Root, holes};
 
 use super::open::MappedFile;
-
-/// Files up to this size are looked at whatever they take on their file system, in bytes.
-const SMALL: u64 = 1 << 20;
-/// Others take at least this share of their size there: file systems may compress.
-const LEAST_SHARE: u64 = 256;
 
 /// What is at an embedded file's path now.
 #[derive(Debug)]
@@ -31,7 +26,7 @@ impl Original {
         let Ok(opened) = open(root, &file.path) else { return Self::Missing };
         let len = opened.bytes().len() as u64;
         // The path is the manifest's, which may name /proc/kcore, or a hole of terabytes.
-        let is_real = len <= SMALL || opened.allocated >= len / LEAST_SHARE;
+        let is_real = len <= holes::LARGEST && opened.check_holes().is_ok();
         let same =
             len == file.size && is_real && hex(&Sha256::digest(opened.bytes())) == file.sha256;
         if same { Self::Same(opened) } else { Self::Other }

@@ -14,6 +14,7 @@ use memmap2::Mmap;
 use statify::Root;
 use statify::c_library::{CLibrary, musl};
 use statify::elf::ElfError;
+use statify::holes;
 use statify::privileges::Privileges;
 
 use super::abi::Abi;
@@ -136,6 +137,7 @@ impl Environment {
         let metadata = file.metadata().map_err(unreadable)?;
         let id = (metadata.dev(), metadata.ino());
         let not_elf = |error| explained(statify::Error::Elf(path.to_owned(), error));
+        holes::check(&file).map_err(unreadable)?;
         let bytes = map(&file, metadata.len()).map_err(unreadable)?;
         let bytes = bytes.as_deref().ok_or_else(|| not_elf(ElfError::NotElf))?;
         let library = Library::parse(bytes, id).map_err(not_elf)?;
@@ -193,6 +195,11 @@ impl Environment {
             return Ok(known);
         }
         let file = File::open(found.link())?;
+        if holes::check(&file).is_err() {
+            return Err(Unread::Refused(
+                "it is far larger than any library, or than what is in it",
+            ));
+        }
         let bytes = map(&file, file.metadata()?.len())?;
         let bytes = bytes.as_deref().unwrap_or_default();
         let library = Library::parse(bytes, id).map_err(|error| {

@@ -8,6 +8,7 @@ use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 use statify::Root;
 use statify::elf::ElfFile;
+use statify::holes;
 use statify::manifest::{EmbeddedFile, hex};
 
 /// Where debuggers look for debug files (GDB manual, "Debugging Information in Separate Files").
@@ -48,6 +49,7 @@ fn map(root: &Root, path: &Path) -> Option<Original> {
     // A FIFO or a device is not opened.
     let metadata = found.link().metadata().ok().filter(|metadata| metadata.is_file())?;
     let file = File::open(found.link()).ok()?;
+    holes::check(&file).ok()?;
     // SAFETY: the bytes are only read as bytes; a file that shrinks meanwhile ends the process,
     // as it does for every tool that maps files.
     let bytes = unsafe { Mmap::map(&file) }.ok()?;

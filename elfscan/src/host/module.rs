@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use goblin::elf::program_header::ProgramHeader;
 use memmap2::Mmap;
 use statify::elf::ElfFile;
-use statify::{Error, Root};
+use statify::{Error, Root, holes};
 
 /// A program, a library or a loader.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub fn open(root: &Root, path: &Path) -> Result<Bytes, Error> {
         return Ok(Bytes::Rebuilt(Vec::new()));
     }
     let file = File::open(found.link()).map_err(unreadable)?;
+    holes::check(&file).map_err(unreadable)?;
     // SAFETY: the bytes are only read as bytes; a file that shrinks meanwhile ends the process, as
     // it would end a program that is run from it.
     let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;

@@ -55,6 +55,9 @@ pub fn document(converted: &Converted<'_>, root: &Root, options: Options) -> Bom
         let value = "there is an rpm database, which is not read";
         metadata.properties.push(Property::new("package:database", value));
     }
+    for unread in &packages.unread {
+        metadata.properties.push(Property::new("package:database", unread.as_str()));
+    }
     let mut bom = Bom {
         schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
         bom_format: "CycloneDX",

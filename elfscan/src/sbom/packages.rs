@@ -1,6 +1,7 @@
 //! Which package an embedded file is of, as the package database of a root knows it now, and whether
 //! that is still so: a database is of today, an output of the day of its conversion.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -18,6 +19,9 @@ use super::os_release::OsRelease;
 use super::{apk, dpkg};
 use crate::converted::open::Converted;
 use crate::converted::originals::{self, Original};
+
+/// No file of a database is longer, in bytes.
+const LONGEST: usize = 256 << 20;
 
 /// What a package is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,23 +85,35 @@ pub struct Packages<'a> {
     apk: Vec<u8>,
     /// There is a database that cannot be read here.
     pub has_rpm: bool,
+    /// Files that are there and were not read, and why.
+    pub unread: Vec<String>,
 }
 
 impl<'a> Packages<'a> {
     /// Opens what there is.
     pub fn open(root: &'a Root) -> Self {
-        let read = |path: &str| read(root, path).unwrap_or_default();
+        let unread = RefCell::new(Vec::new());
+        let read = |path: &str| match read(root, path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                unread.borrow_mut().extend(error.map(|error| format!("{path}: {error}")));
+                Vec::new()
+            }
+        };
         let release = ["/etc/os-release", "/usr/lib/os-release"].iter().map(|path| read(path));
         let release = release.into_iter().find(|bytes| !bytes.is_empty()).unwrap_or_default();
         let apk = apk::INSTALLED.iter().map(|path| read(path)).find(|bytes| !bytes.is_empty());
         let rpm = ["/var/lib/rpm", "/usr/lib/sysimage/rpm"].iter();
+        let dpkg = dpkg::parse_status(&read(dpkg::STATUS));
+        let diversions = dpkg::Diversions::parse(&read(dpkg::DIVERSIONS));
         Self {
             root,
             release: OsRelease::parse(&release),
-            dpkg: dpkg::parse_status(&read(dpkg::STATUS)),
-            diversions: dpkg::Diversions::parse(&read(dpkg::DIVERSIONS)),
+            dpkg,
+            diversions,
             apk: apk.unwrap_or_default(),
             has_rpm: rpm.into_iter().any(|path| root.has(Path::new(path))),
+            unread: unread.into_inner(),
         }
     }
 
@@ -147,8 +163,9 @@ impl<'a> Packages<'a> {
         let wanted: HashSet<Vec<u8>> = all.collect();
         let of_package = |package: &Package| {
             let [with, without] = dpkg::info_files(package, "list");
-            let list = read(self.root, &with).or_else(|| read(self.root, &without));
+            let list = read(self.root, &with).or_else(|_| read(self.root, &without));
             let listed = list
+                .ok()
                 .map(|list| dpkg::listed(&list, &wanted).into_iter().cloned().collect::<Vec<_>>());
             listed.unwrap_or_default()
         };
@@ -156,7 +173,7 @@ impl<'a> Packages<'a> {
         let listing = self.dpkg.iter().zip(listing);
         for (package, listed) in listing.filter(|(_, listed)| !listed.is_empty()) {
             let [with, without] = dpkg::info_files(package, "md5sums");
-            let sums = read(self.root, &with).or_else(|| read(self.root, &without));
+            let sums = read(self.root, &with).or_else(|_| read(self.root, &without)).ok();
             for (index, own) in names.iter().enumerate() {
                 let keeps = |name: &Vec<u8>| self.diversions.keeps(&package.name, name, own);
                 let Some(name) = listed.iter().find(|name| keeps(name)) else { continue };
@@ -208,9 +225,17 @@ fn compare(bytes: &[u8], checksum: Option<&str>) -> Evidence {
     if checksum == Some(&own) { Evidence::Verified } else { Evidence::Modified }
 }
 
-fn read(root: &Root, path: &str) -> Option<Vec<u8>> {
-    let file = originals::open(root, Path::new(path)).ok()?;
-    Some(file.bytes().to_vec())
+/// Reads a file of a database. The error is a sentence for people if it is there.
+fn read(root: &Root, path: &str) -> Result<Vec<u8>, Option<String>> {
+    let file = originals::open(root, Path::new(path)).map_err(|_| None)?;
+    file.check_holes().map_err(|error| Some(error.to_string()))?;
+    let len = file.bytes().len();
+    if len > LONGEST {
+        return Err(Some(format!(
+            "it has {len} bytes, more than any package database; it is not read"
+        )));
+    }
+    Ok(file.bytes().to_vec())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use flate2::bufread::MultiGzDecoder;
+use statify::holes;
 
 use super::fault::{Fault, Result};
 use super::gzip::Gzip;
@@ -40,6 +41,7 @@ impl Compression {
 
 /// Reads what was compressed, from the beginning of `file` on.
 pub fn reader(file: File) -> Result<(Compression, Box<dyn Read + Send>)> {
+    holes::check_holes(&file).map_err(Fault::Read)?;
     let mut file = BufReader::with_capacity(1 << 18, file);
     let compression = Compression::of(file.fill_buf().map_err(Fault::Read)?)?;
     let reader: Box<dyn Read + Send> = match compression {

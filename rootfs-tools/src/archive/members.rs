@@ -15,6 +15,9 @@ use super::sparse::{self, Map};
 /// More than the attributes of a file may be on any file system of this kernel.
 const MOST_EXTENSION: u64 = 4 << 20;
 
+/// What is compressed may have any number of them in a few bytes.
+const MOST_ZEROS: u64 = 1 << 30;
+
 /// Reads members.
 #[derive(Debug)]
 pub struct Members<R> {
@@ -260,6 +263,10 @@ impl<R: Read> Members<R> {
                 is_plain = false;
             } else {
                 zeros += len as u64;
+                if zeros > MOST_ZEROS {
+                    let what = "it ends with more zeros than any archive; they are not read";
+                    return Err(Fault::Read(io::Error::other(what)));
+                }
             }
         }
     }

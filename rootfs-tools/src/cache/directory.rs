@@ -67,7 +67,9 @@ impl Storage for Directory {
 /// At most `most` bytes of a file.
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    contents::open(path)?.take(most).read_to_end(&mut bytes)?;
+    let file = contents::open(path)?;
+    statify::holes::check_holes(&file)?;
+    file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use statify::chunks::{CHUNK, ChunkWriter, Watch};
 use statify::elf::PAGE;
+use statify::holes::LARGEST;
 use statify::manifest::Manifest;
 use statify::sharing::{Sharing, Source};
 
@@ -141,6 +142,9 @@ impl Recipe {
         let wrong = || io::Error::from(io::ErrorKind::InvalidData);
         // Each page may be a range of its own, of less than 128 bytes.
         let most = size.saturating_mul(2).saturating_add(PAGE);
+        if size > LARGEST {
+            return Err(wrong());
+        }
         let mut bytes = bytes.take(most);
         let mut head = [0; 8];
         bytes.read_exact(&mut head)?;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use elfscan::deps::{self, Choice, Environment, Interpreter, Library, Tokens};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use statify::holes;
 use statify::manifest::{Manifest, hex};
 
 use crate::path_text;
@@ -42,7 +43,11 @@ impl Search {
     pub fn of(tree: &Tree, manifest: &Manifest) -> io::Result<Self> {
         let mut files = Vec::new();
         for file in &manifest.files {
-            let bytes = std::fs::read(tree.root.find(&file.path)?.link())?;
+            let opened = File::open(tree.root.find(&file.path)?.link())?;
+            holes::check(&opened)?;
+            // SAFETY: the bytes are only read as bytes; a file that shrinks meanwhile ends the
+            // process, as it would in the conversion itself.
+            let bytes = unsafe { memmap2::Mmap::map(&opened) }?;
             let library = Library::parse(&bytes, (0, 0)).map_err(io::Error::other)?;
             files.push((&file.path, library));
         }

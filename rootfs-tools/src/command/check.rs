@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if arguments.json {
         command_line::print_json(&report)?;
     } else {
-        command_line::print(text::text(&report))?;
+        command_line::print(&text::text(&report))?;
     }
     Ok(if report.is_well() { Verdict::Good } else { Verdict::Bad })
 }

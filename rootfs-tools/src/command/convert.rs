@@ -175,7 +175,8 @@ impl Log {
             let seconds = since.elapsed().as_secs_f64();
             let text = names::printable(text);
             if let Err(error) = writeln!(file, "{seconds:9.3} {text}") {
-                eprintln!("rootfs-tools: {}: no more is logged: {error}", path.display());
+                let path = names::path(path);
+                command_line::say("rootfs-tools", &format!("{path}: no more is logged: {error}"));
                 self.0 = None;
             }
         }
@@ -195,8 +196,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                  command goes on"
             }
         };
-        // Whoever reads it may be gone; the process ends all the same.
-        let _ = writeln!(std::io::stderr(), "rootfs-tools: interrupted; {what}");
+        command_line::say("rootfs-tools", &format!("interrupted; {what}"));
         std::process::exit(1);
     };
     statify::interrupt::clean_up_on_signals(interrupted)?;
@@ -243,7 +243,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let text = summary(&outcome);
     log.line(&text);
     if !arguments.quiet {
-        command_line::print(format!("{text}\n"))?;
+        command_line::print(&format!("{text}\n"))?;
     }
     if let Some(dir) = &arguments.report {
         let tree = unpacked.as_ref().map_or_else(|| outcome.tree.clone(), |all| all.tree());
@@ -258,10 +258,10 @@ fn dry_run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return Err(rootfs_tools::Error::ArchiveDryRun(arguments.root.clone()).into());
     }
     let estimate = estimate::estimate(&arguments.options()?)?;
-    command_line::print(match arguments.json {
-        true => format!("{}\n", serde_json::to_string_pretty(&estimate)?),
-        false => estimate::text(&estimate),
-    })?;
+    match arguments.json {
+        true => command_line::print_json(&estimate)?,
+        false => command_line::print(&estimate::text(&estimate))?,
+    }
     let all = estimate.failures.is_empty() || arguments.keep_going;
     Ok(if all { Verdict::Good } else { Verdict::Bad })
 }
@@ -275,7 +275,7 @@ fn summary(outcome: &convert::Outcome) -> String {
     };
     format!(
         "{}: {} programs converted, {} could not be; other files: {left}{shared}",
-        outcome.tree.display(),
+        names::path(&outcome.tree),
         outcome.converted,
         outcome.failed.len()
     )

@@ -13,6 +13,6 @@ pub struct Arguments {
 
 /// Prints it.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    command_line::print(arguments.what.text(cli::command())?)?;
+    command_line::print_bytes(&arguments.what.text(cli::command())?)?;
     Ok(Verdict::Good)
 }

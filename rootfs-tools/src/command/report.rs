@@ -78,11 +78,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         write_file(path, html::html(&report).as_bytes())?;
     }
     if arguments.json {
-        command_line::print(json(&report)?)?;
+        command_line::print_json(&report)?;
     } else if let Some(table) = arguments.csv {
-        command_line::print(csv::csv(&report, table))?;
+        command_line::print(&csv::csv(&report, table))?;
     } else {
-        command_line::print(text::text(&report))?;
+        command_line::print(&text::text(&report))?;
     }
     Ok(Verdict::Good)
 }
@@ -111,7 +111,7 @@ pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
     let report = Report { root: name.to_owned(), ..report::read(root, &Wanted::default())? };
     std::fs::create_dir_all(dir).map_err(Error::file("written", dir))?;
     write_file(&dir.join("report.txt"), text::text(&report).as_bytes())?;
-    write_file(&dir.join("report.json"), json(&report)?.as_bytes())?;
+    write_file(&dir.join("report.json"), command_line::json(&report)?.as_bytes())?;
     write_file(&dir.join("report.html"), html::html(&report).as_bytes())?;
     for (table, name) in Table::ALL {
         let name = match table {
@@ -120,7 +120,7 @@ pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
             Table::Chunks | Table::Statics => continue,
             _ => format!("report-{name}.csv"),
         };
-        write_file(&dir.join(name), &csv::csv(&report, table))?;
+        write_file(&dir.join(name), csv::csv(&report, table).as_bytes())?;
     }
     Ok(())
 }
@@ -141,8 +141,4 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     });
     made.map_err(Error::file("written", path))?;
     Ok(())
-}
-
-fn json(report: &Report) -> Result<String, Failure> {
-    Ok(format!("{}\n", serde_json::to_string_pretty(report)?))
 }

@@ -6,7 +6,7 @@ use rootfs_tools::archive::kind;
 use rootfs_tools::restore::{self, Options};
 
 use crate::{Failure, Verdict};
-use statify::{command_line, names};
+use statify::command_line;
 
 /// Put back every original
 #[derive(Debug, clap::Args)]
@@ -34,9 +34,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     };
     let outcome = restore::restore(&options)?;
     for problem in &outcome.problems {
-        eprintln!("rootfs-tools: {}", names::printable(problem));
+        command_line::say("rootfs-tools", problem);
     }
-    command_line::print(format!("{} programs restored\n", outcome.restored))?;
+    command_line::print(&format!("{} programs restored\n", outcome.restored))?;
     if outcome.problems.is_empty() {
         return Ok(Verdict::Good);
     }

@@ -2,6 +2,7 @@
 //! the same columns in all its lines.
 
 use csv::Writer;
+use statify::names::cell;
 
 use super::Report;
 use super::figures::Growth;
@@ -44,7 +45,7 @@ impl Table {
 }
 
 /// All lines of a table.
-pub fn csv(report: &Report, table: Table) -> Vec<u8> {
+pub fn csv(report: &Report, table: Table) -> String {
     let rows = match table {
         Table::Programs => programs(report),
         Table::Summary => summary(report),
@@ -57,9 +58,11 @@ pub fn csv(report: &Report, table: Table) -> Vec<u8> {
     };
     let mut writer = Writer::from_writer(Vec::new());
     for row in rows {
-        writer.write_record(row).expect("a vector takes everything");
+        let cells = row.iter().map(|text| cell(text));
+        writer.write_record(cells.map(String::into_bytes)).expect("a vector takes everything");
     }
-    writer.into_inner().expect("a vector takes everything")
+    let bytes = writer.into_inner().expect("a vector takes everything");
+    String::from_utf8(bytes).expect("it was made of texts")
 }
 
 type Rows = Vec<Vec<String>>;

@@ -7,6 +7,7 @@ mod charts;
 mod sections;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use statify::names::{printable_json, printable_lines};
 
 use super::Report;
 use crate::path_text;
@@ -54,13 +55,14 @@ pub fn html(report: &Report) -> String {
             }
         }
     };
-    page.into_string()
+    // Texts in it are printable already; what is forgotten is made so here.
+    printable_lines(&page.into_string()).into_owned()
 }
 
-/// The report as JSON in which nothing ends an element or begins one.
+/// The report as JSON in which nothing ends an element or begins one, and every letter is seen.
 fn json(report: &Report) -> String {
     let json = serde_json::to_string(report).expect("strings and numbers only");
-    json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+    printable_json(&json).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }
 
 /// The numbers that one looks for first.
@@ -97,7 +99,8 @@ mod tests {
     #[test]
     fn hostile_names_stay_names() {
         let mut report = super::super::of("/r".into(), &[], Size::default(), Measured::default());
-        let name = "</script><script>alert(1)</script><img src=x onerror='alert(1)'>\"&amp;";
+        let name = "</script><script>alert(1)</script><img src=x onerror='alert(1)'>\"&amp;\
+                    \x1b[31m\u{9b}\u{202e}\u{200b}\u{2028}";
         report.failures.push(Failure {
             names: vec![name.into()],
             reason: name.into(),
@@ -116,6 +119,7 @@ mod tests {
         let page = html(&report);
         assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (1, 1));
         assert!(!page.contains("<img") && page.contains("&lt;img src=x"));
+        assert!(page.chars().all(|letter| letter == '\n' || statify::names::is_shown(letter)));
         // And nothing of it is changed.
         let json = page.split("id=\"report\">").nth(1).unwrap().split("</script").next().unwrap();
         let read: serde_json::Value = serde_json::from_str(json).unwrap();

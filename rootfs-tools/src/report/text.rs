@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table as Grid, presets};
+use statify::names::printable;
 
 use super::Report;
 use super::figures::{Growth, Named, Table, thousands};
@@ -40,11 +41,12 @@ pub fn text(report: &Report) -> String {
         );
     }
     if let Some(sentence) = &report.originals_missing {
-        let sentence = statify::names::printable(sentence);
+        let sentence = printable(sentence);
         let _ = writeln!(text, "Nothing is known of the original files: {sentence}\n");
     }
     let _ = writeln!(text, "Not converted\n{}", failures(report));
-    let left: Vec<_> = report.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let left = report.left.iter().map(|(kind, count)| format!("{count} {}", printable(kind)));
+    let left: Vec<_> = left.collect();
     if !left.is_empty() {
         let _ = writeln!(text, "\nOther files: {}", left.join(", "));
     }
@@ -70,7 +72,7 @@ fn times(times: f64) -> String {
 
 fn row(name: &str, growth: &Growth) -> [String; 4] {
     let Growth { original, converted, .. } = *growth;
-    [name.into(), thousands(original), thousands(converted), times(growth.times)]
+    [printable(name), thousands(original), thousands(converted), times(growth.times)]
 }
 
 fn table_1(table: &Table) -> Grid {
@@ -154,7 +156,7 @@ fn table_2(table: &statics::Table) -> Grid {
     let mut grid = grid(["", "dynamic", "static", "", "converted", "", "of static"]);
     let mut add = |name: String, sizes: &Sizes| {
         grid.add_row([
-            name,
+            printable(&name),
             thousands(sizes.dynamic),
             thousands(sizes.linked),
             times(sizes.static_times),
@@ -201,8 +203,8 @@ fn distribution(report: &Report) -> Grid {
 fn libraries(report: &Report) -> Grid {
     let mut grid = grid(["", "programs", "bytes"]);
     for library in report.libraries.iter().take(LIBRARIES) {
-        let path = library.path.chars().map(|c| if c.is_control() { '?' } else { c });
-        grid.add_row([path.collect(), library.programs.to_string(), thousands(library.embedded)]);
+        let path = printable(&library.path);
+        grid.add_row([path, library.programs.to_string(), thousands(library.embedded)]);
     }
     if let Some(rest) = report.libraries.get(LIBRARIES..).filter(|rest| !rest.is_empty()) {
         let sum = rest.iter().map(|library| library.embedded).sum();
@@ -217,12 +219,53 @@ fn failures(report: &Report) -> String {
     }
     let mut text = String::new();
     for (reason, count) in &report.failure_reasons {
-        let _ = writeln!(text, "  {count} {reason}");
+        let _ = writeln!(text, "  {count} {}", printable(reason));
         for failure in report.failures.iter().filter(|failure| failure.reason == *reason) {
-            let message = failure.message.chars().map(|c| if c.is_control() { '?' } else { c });
-            let _ = writeln!(text, "    {}", message.collect::<String>());
+            let _ = writeln!(text, "    {}", printable(&failure.message));
         }
     }
     text.pop();
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use statify::names::is_shown;
+
+    use super::super::measured::Measured;
+    use super::super::{Failure, Library};
+    use super::*;
+    use crate::journal::record::Size;
+    use crate::report::csv;
+
+    /// A journal may say anything.
+    #[test]
+    fn nothing_gives_orders_to_a_terminal_or_spreadsheet() {
+        let mut report = super::super::of("/r".into(), &[], Size::default(), Measured::default());
+        let name = "=a\x1b[31m\u{9b}\u{202e}\u{2066}\u{200b}\u{2028}\r\nline";
+        report.failures.push(Failure {
+            names: vec![name.into()],
+            reason: name.into(),
+            message: name.into(),
+        });
+        report.failure_reasons.insert(name.into(), 1);
+        report.left.insert(name.into(), 1);
+        report.originals_missing = Some(name.into());
+        report.libraries.push(Library {
+            path: name.into(),
+            programs: 1,
+            embedded: 1,
+            percent: 100.0,
+        });
+        let text = text(&report);
+        assert!(text.chars().all(|letter| letter == '\n' || is_shown(letter)), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("line")), "{text}");
+        for (table, _) in csv::Table::ALL {
+            let text = csv::csv(&report, table);
+            assert!(text.chars().all(|letter| letter == '\n' || is_shown(letter)), "{text:?}");
+            assert!(!text.contains("\n=") && !text.contains(",="), "{text}");
+        }
+        let failures = csv::csv(&report, csv::Table::Failures);
+        assert!(failures.contains("\n'=a\\u{1b}[31m"), "{failures}");
+    }
 }

@@ -9,6 +9,9 @@ use super::MissingLibrary;
 /// name, in the same file as the C library's start. It has no DT_SONAME that all builds agree on.
 pub const LOADER_SYMBOLS: [&str; 2] = ["__dls3", "__libc_start_main"];
 
+/// No [`search_file`] is longer, in bytes.
+pub const LONGEST_SEARCH_FILE: u64 = 1 << 20;
+
 /// Where libraries are looked for on a machine without [`search_file`].
 pub const DEFAULT_SEARCH_PATH: &[u8] = b"/lib:/usr/local/lib:/usr/lib";
 

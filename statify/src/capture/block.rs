@@ -1,7 +1,8 @@
 //! The block: where the tracer puts what the loader maps, and which files lie where.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::stopwatch::Stopwatch;
 use crate::arch::{self, CpuidSites};
 use crate::elf::{ElfFile, page_up};
+use crate::holes;
 use crate::root::Root;
 
 /// Room for the loader's anonymous memory right behind the loader, so that its pieces and the
@@ -52,6 +54,7 @@ pub struct Files {
     keys: Arc<Mutex<ById<OnceLock<u64>>>>,
     looking: Arc<Stopwatch>,
     handoffs: Arc<Mutex<HashMap<(u64, u64), u64>>>,
+    asked: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 type ById<T> = HashMap<(u64, u64), Arc<T>>;
@@ -70,6 +73,16 @@ impl Files {
     /// How long was looked for what is looked for once.
     pub fn looking(&self) -> Arc<Stopwatch> {
         self.looking.clone()
+    }
+
+    /// A capture of a privileged program has asked for a file.
+    pub fn note_asked(&self, path: PathBuf) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    /// What captures of a privileged program have asked for.
+    pub fn asked(&self) -> BTreeSet<PathBuf> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The CPUIDs of an object, looked for once: who comes second waits for the first.
@@ -135,6 +148,9 @@ impl Files {
                     ));
                 }
                 let file = File::open(link)?;
+                holes::check(&file).map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+                })?;
                 // SAFETY: a file that changes while it is converted gives a wrong output at worst,
                 // as it would crash the original; the bytes are only ever read as bytes.
                 let bytes = Arc::new(unsafe { Mmap::map(&file)? });

@@ -54,6 +54,9 @@ pub fn explain(subject: &Subject, stage: Stage, messages: String, objects: &[Obj
             Error::Unexpected(program, error.to_string())
         }
         Stage::Run(RunError::System(errno)) => Error::Unexpected(program, errno.to_string()),
+        Stage::Run(RunError::Io(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            Error::Program(program, error)
+        }
         Stage::Run(RunError::Io(error)) => Error::Unexpected(program, error.to_string()),
     };
     error.into()

@@ -27,6 +27,7 @@ pub mod variation;
 mod vdso;
 mod watchdog;
 
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub struct Subject {
     pub interpreter: PathBuf,
     /// The C library that the loader belongs to.
     pub c_library: CLibrary,
+    /// It has privileges: what the loader opens or tries to open is remembered.
+    pub is_privileged: bool,
     /// How long one capture may take.
     pub timeout: Duration,
     /// How much address space it may have, in bytes.
@@ -328,7 +331,10 @@ fn to_handoff(
 fn read_search_file(subject: &Subject) -> Option<Vec<u8>> {
     let path = Path::new("/").join(musl::search_file(&subject.interpreter));
     let found = subject.files.root().find(&path).ok()?;
-    std::fs::read(found.link()).ok()
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(found.link()).ok()?;
+    file.take(musl::LONGEST_SEARCH_FILE).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// The addresses that a capture consists of: the block, and a program that is not in it.

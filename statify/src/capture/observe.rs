@@ -177,7 +177,7 @@ fn descriptor(thread: Pid, fd: u64) -> String {
 }
 
 /// A string of the process, without its NUL.
-fn read_string(process: Pid, mut address: u64) -> Option<Vec<u8>> {
+pub(super) fn read_string(process: Pid, mut address: u64) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     while text.len() < LONGEST_PATH {
         // Up to the end of a page: the next one may not be there.

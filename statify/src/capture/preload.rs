@@ -6,6 +6,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
+use super::filter::WRITING;
 use super::launch::Launched;
 use super::observe::{Observation, Observer};
 use super::run::{self, RunError};
@@ -114,6 +115,8 @@ fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
         | libc::SYS_getpid
         | libc::SYS_gettid
         | libc::SYS_getrlimit => Ok(None),
+        libc::SYS_open if args[1] & WRITING as u64 == 0 => Ok(None),
+        libc::SYS_openat if args[2] & WRITING as u64 == 0 => Ok(None),
         libc::SYS_prlimit64 if args[2] == 0 => Ok(None),
         libc::SYS_write | libc::SYS_writev if args[0] == 2 => Ok(None),
         run::NEWER.. => Ok(Some(-i64::from(libc::ENOSYS))),

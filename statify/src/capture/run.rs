@@ -1,6 +1,7 @@
 //! From the loader's first instruction to the hand-off: addresses dictated, calls recorded or
 //! answered, everything a loader does not do refused.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,6 +11,8 @@ use nix::sys::signal::Signal;
 
 use super::block::{Block, Object};
 use super::cpuid::Cpuids;
+use super::filter::WRITING;
+use super::observe::read_string;
 use super::rearrange::Arranged;
 use super::tracee::{Stop, Tracee};
 use super::variation::Variation;
@@ -195,6 +198,9 @@ impl Run<'_> {
         self.cpuids.replace_pending(self.tracee);
         match number {
             libc::SYS_mmap => return self.mmap(regs, args),
+            // Of privileged programs.
+            libc::SYS_open if args[1] & WRITING as u64 == 0 => return self.note_open(args[0]),
+            libc::SYS_openat if args[2] & WRITING as u64 == 0 => return self.note_open(args[1]),
             // Under AT_SECURE: whether the standard descriptors are open. They are.
             libc::SYS_fcntl if args[1] == libc::F_GETFD as u64 => return Ok(()),
             // Messages; they are read when the process is gone.
@@ -288,6 +294,14 @@ impl Run<'_> {
             _ => return Err(refused(number)),
         }
         Ok(self.tracee.set_registers(&regs)?)
+    }
+
+    /// Remembers what the loader asks for, whether it is there or not.
+    fn note_open(&mut self, path: u64) -> Result<(), RunError> {
+        let path = read_string(self.tracee.pid(), path);
+        let path = path.ok_or_else(|| RunError::Behaviour("open a file without a name".into()))?;
+        self.subject.files.note_asked(OsStr::from_bytes(&path).into());
+        Ok(())
     }
 
     fn record_call(&mut self, number: i64, args: &[u64]) {

@@ -142,6 +142,7 @@ mod tests {
             program,
             interpreter,
             c_library,
+            is_privileged: false,
             timeout,
             memory: None,
             files: Files::default(),

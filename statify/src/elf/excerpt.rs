@@ -15,6 +15,7 @@ use memmap2::{Advice, MmapMut, MmapOptions};
 
 use super::symbols::{count_undefined, size_of_symbol};
 use super::{DynamicFacts, ElfFile, PN_XNUM, page_down, page_up};
+use crate::holes::LARGEST;
 
 /// So much of every file is read to see what it is, in bytes.
 const HEAD: u64 = 4096;
@@ -70,7 +71,8 @@ impl Excerpt {
 
     fn begin<'m, 'f>(&'m mut self, file: &'f File, len: u64) -> io::Result<Reading<'m, 'f>> {
         let too_large = |_| io::Error::from(io::ErrorKind::FileTooLarge);
-        let size = usize::try_from(len).map_err(too_large)?;
+        // Of a larger one its beginning tells that it is no program.
+        let size = usize::try_from(len.min(LARGEST)).map_err(too_large)?;
         self.clear();
         let memory = match self.memory.take() {
             Some(memory) if memory.len() >= size => memory,

@@ -3,7 +3,7 @@
 //! its symbolic links and `..` say, nor may it be exchanged on the way: files are opened once, in
 //! the directory, and used through that descriptor.
 
-mod walk;
+pub(crate) mod walk;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -108,6 +108,17 @@ impl Root {
         Ok(Found { link, inside: Some((path, fd)) })
     }
 
+    /// The directory that paths begin in, open with O_PATH.
+    pub(crate) fn top(&self) -> io::Result<OwnedFd> {
+        match &self.0 {
+            Some(directory) => directory.fd.try_clone(),
+            None => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                Ok(rustix::fs::open("/", flags, Mode::empty())?)
+            }
+        }
+    }
+
     /// Whether there is such a file.
     pub fn has(&self, path: &Path) -> bool {
         self.find(path).is_ok_and(|found| found.link().exists())
@@ -138,7 +149,7 @@ fn resolve(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     walk::resolve(root, path)
 }
 
-fn link_to(fd: BorrowedFd<'_>) -> PathBuf {
+pub(crate) fn link_to(fd: BorrowedFd<'_>) -> PathBuf {
     format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
 }
 

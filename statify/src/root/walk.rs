@@ -5,55 +5,90 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 /// More symbolic links than this are a loop (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
+/// What a walk comes by: a name in a directory.
+pub struct Hop<'a> {
+    /// The directory.
+    pub directory: BorrowedFd<'a>,
+    /// What has the name, open with O_PATH, and what it is; `None` if nothing has.
+    pub found: Option<(BorrowedFd<'a>, &'a Stat)>,
+    /// Where that is, without symbolic links but itself.
+    pub path: &'a Path,
+}
+
 /// Opens `path` with O_PATH as a process would find it whose root is `root`.
 pub fn resolve(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
-    // The directories between the root and where one is.
+    walk(root, path, |_| Ok::<_, io::Error>(()))
+}
+
+/// The same; `see` is shown every name on the way, those that symbolic links lead by among them, and
+/// may end it.
+pub fn walk<E: From<io::Error>>(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    mut see: impl FnMut(&Hop<'_>) -> Result<(), E>,
+) -> Result<OwnedFd, E> {
+    // The directories between the root and where one is, and their names.
     let mut above: Vec<OwnedFd> = Vec::new();
+    let mut place = PathBuf::from("/");
     // What is left of the path, its first component last.
     let mut left = Vec::new();
     push_components(&mut left, path.as_os_str());
     if left.is_empty() && path.as_os_str().is_empty() {
-        return Err(errno(libc::ENOENT));
+        return Err(errno(libc::ENOENT).into());
     }
     let mut links = 0;
     while let Some(name) = left.pop() {
         let here = above.last().map_or(root, |fd| fd.as_fd());
         if name == "." || name == ".." {
             // Of a directory only.
-            rustix::fs::openat(here, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            rustix::fs::openat(here, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .map_err(io::Error::from)?;
             if name == ".." {
                 above.pop();
+                place.pop();
             }
             continue;
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let found = rustix::fs::openat(here, &name, flags, Mode::empty())?;
-        let stat = rustix::fs::statat(&found, "", AtFlags::EMPTY_PATH)?;
+        let path = place.join(&name);
+        let hop = |found| Hop { directory: here, found, path: &path };
+        let found = match rustix::fs::openat(here, &name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                see(&hop(None))?;
+                return Err(errno(libc::ENOENT).into());
+            }
+            other => other.map_err(io::Error::from)?,
+        };
+        let stat = rustix::fs::statat(&found, "", AtFlags::EMPTY_PATH).map_err(io::Error::from)?;
+        see(&hop(Some((found.as_fd(), &stat))))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
             above.push(found);
+            place = path;
             continue;
         }
         links += 1;
         if links > MOST_LINKS {
-            return Err(errno(libc::ELOOP));
+            return Err(errno(libc::ELOOP).into());
         }
-        let target = rustix::fs::readlinkat(&found, "", Vec::new())?;
+        let target = rustix::fs::readlinkat(&found, "", Vec::new()).map_err(io::Error::from)?;
         let target = target.as_bytes();
         if target.starts_with(b"/") {
             above.clear();
+            place = PathBuf::from("/");
         }
         push_components(&mut left, OsStr::from_bytes(target));
     }
     match above.pop() {
         Some(fd) => Ok(fd),
-        None => root.try_clone_to_owned(),
+        None => Ok(root.try_clone_to_owned()?),
     }
 }
 

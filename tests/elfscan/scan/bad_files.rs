@@ -171,6 +171,10 @@ fn sparse_giants(case: &Case) -> Result<()> {
         }
     })?;
     all_rows(&directory, 5)?;
+    let (found, _) = scan(&directory.join("plain"))?;
+    let row = &found["files"][0];
+    let reason = row["reason"].as_str().unwrap_or_default();
+    ensure!(row["verdict"] != "convertible" && reason.contains("it is not read"), "{row}");
     // It would not fit there.
     let mut limited = Command::new("prlimit");
     limited.arg("--rss=unlimited").arg("--data=400000000").arg(tool::elfscan(["x"])?.get_program());

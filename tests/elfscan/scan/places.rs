@@ -125,7 +125,7 @@ fn csv(case: &Case) -> Result<()> {
         tree.as_os_str(),
     ])?)?;
     ensure!(text.starts_with("path,size,class,machine,kind,"), "{text}");
-    ensure!(text.contains("a,\"\"odd\"\"\nname\","), "{text}");
+    ensure!(text.contains("a,\"\"odd\"\"\\nname\","), "{text}");
     ensure!(text.matches(",convertible,").count() == 2, "{text}");
     Ok(())
 }

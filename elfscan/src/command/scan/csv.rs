@@ -1,6 +1,7 @@
 //! As comma-separated values (RFC 4180), the fields named as in JSON.
 
 use elfscan::scan::{Privilege, Row};
+use statify::names;
 
 use super::table::relro;
 use crate::Failure;
@@ -37,8 +38,8 @@ pub fn text(rows: &[Row]) -> Result<String, Failure> {
         let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string()).unwrap_or_default();
         let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
         let privileges: Vec<&str> = row.privileges.iter().copied().map(Privilege::name).collect();
-        writer.write_record([
-            row.path.to_string_lossy().into_owned(),
+        let cells = [
+            names::path(&row.path),
             row.size.to_string(),
             number(facts.class.map(u64::from)),
             facts.machine.map(|machine| machine.to_string()).unwrap_or_default(),
@@ -57,7 +58,8 @@ pub fn text(rows: &[Row]) -> Result<String, Failure> {
             privileges.join(" "),
             row.verdict.name().to_owned(),
             row.reason.clone().unwrap_or_default(),
-        ])?;
+        ];
+        writer.write_record(cells.map(|cell| names::cell(&cell)))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
 }

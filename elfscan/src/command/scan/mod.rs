@@ -6,7 +6,6 @@ mod progress;
 mod select;
 mod table;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +13,6 @@ use elfscan::deps::{self, Environment, Options};
 use elfscan::scan::{Counts, Totals, scan};
 use statify::Root;
 use statify::elf::ElfFile;
-use statify::names::printable;
 use statify::subject::Program;
 
 use crate::{Failure, Verdict};
@@ -71,13 +69,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if arguments.json {
         command_line::print_json(&json::document(&found, &totals, &counts))?;
     } else if arguments.csv {
-        command_line::print(csv::text(&found.rows)?)?;
+        command_line::print(&csv::text(&found.rows)?)?;
     } else {
-        command_line::print(table::text(&found.rows, &totals, &counts))?;
+        command_line::print(&table::text(&found.rows, &totals, &counts))?;
     }
     if !arguments.json {
         for problem in &found.problems {
-            let _ = writeln!(std::io::stderr(), "elfscan: {}", printable(&problem.reason));
+            command_line::say("elfscan", &problem.reason);
         }
     }
     Ok(if found.problems.is_empty() { Verdict::Good } else { Verdict::Bad })

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use statify::elf::PAGE;
+use statify::holes::LARGEST;
 use statify::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, hex, note};
 use statify::seal::{self, CHECKSUM, PAGES_TYPE};
 
@@ -29,6 +30,9 @@ fn check_notes(converted: &Converted<'_>, problems: &mut Problems) -> Option<Ran
     let (elf, bytes) = (&converted.elf, converted.bytes());
     let json = elf.note(NOTE_NAME, NOTE_TYPE)?;
     let checksums = elf.note(NOTE_NAME, PAGES_TYPE).unwrap_or_default();
+    // More than there can be are damage; they are not copied.
+    let most = (LARGEST / PAGE) as usize * CHECKSUM;
+    let checksums = &checksums[..checksums.len().min(most)];
     let mut notes = note(NOTE_TYPE, json);
     let first =
         (json.as_ptr() as usize - bytes.as_ptr() as usize).checked_sub(12 + NOTE_NAME.len())?;
