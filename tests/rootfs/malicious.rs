@@ -139,14 +139,18 @@ fn reads_outside(case: &Case) -> Result<()> {
     );
     let root = attacked(case, &body)?;
     let out = case.dir.join("out");
-    tool::good([
+    let outcome = tool::run([
         "convert".as_ref(),
         root.dir.as_os_str(),
         "--out".as_ref(),
         out.as_os_str(),
         "--timeout".as_ref(),
         "5".as_ref(),
+        "--quiet".as_ref(),
     ])?;
+    // Not even whether it is there.
+    let said = outcome.stderr_text();
+    ensure!(outcome.end == End::Exit(1) && said.contains("look for a file"), "{said}");
     Ok(())
 }
 

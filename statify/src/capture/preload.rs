@@ -10,7 +10,7 @@ use super::launch::Launched;
 use super::observe::{Observation, Observer};
 use super::run::{self, RunError};
 use super::variation::Variation;
-use super::{Subject, explain, handoff, start};
+use super::{Subject, explain, filter, handoff, start};
 use crate::arch;
 use crate::error::{Error, Result};
 
@@ -62,14 +62,19 @@ fn to_handoff(launched: &mut Launched, observer: &mut Observer) -> Result<(), Ru
         | Options::PTRACE_O_TRACEFORK
         | Options::PTRACE_O_TRACEVFORK;
     ptrace::setoptions(pid, options)?;
-    let mut signal = None;
+    let (mut signal, mut foreign) = (None, false);
     loop {
         ptrace::syscall(pid, signal.take())?;
         match waitpid(pid, Some(WaitPidFlag::__WALL))? {
             WaitStatus::PtraceSyscall(_) => observer.call(pid, &tracee.registers()?),
             WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_SECCOMP) => {
                 let mut regs = tracee.registers()?;
-                if let Some(answer) = answer(arch::call_of(&regs))? {
+                let (number, args) = arch::call_of(&regs);
+                if foreign && run::names_file(number) {
+                    return Err(RunError::Behaviour(run::LOOKS_AT_FILE.into()));
+                }
+                foreign |= run::sets_thread_pointer(number, &args);
+                if let Some(answer) = answer((number, args))? {
                     arch::skip_call(&mut regs, answer);
                     tracee.set_registers(&regs)?;
                 }
@@ -99,7 +104,16 @@ fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
     let shared = |flags: u64| flags & libc::MAP_PRIVATE as u64 == 0;
     match number {
         libc::SYS_mmap if shared(args[3]) => Err(RunError::Behaviour("map shared memory".into())),
+        libc::SYS_open if filter::writes(args[1]) => Err(run::refused(number)),
+        libc::SYS_openat if filter::writes(args[2]) => Err(run::refused(number)),
         libc::SYS_mmap
+        | libc::SYS_open
+        | libc::SYS_openat
+        | libc::SYS_stat
+        | libc::SYS_lstat
+        | libc::SYS_newfstatat
+        | libc::SYS_statx
+        | libc::SYS_getcwd
         | libc::SYS_access
         | libc::SYS_faccessat
         | libc::SYS_faccessat2
@@ -117,6 +131,6 @@ fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
         libc::SYS_prlimit64 if args[2] == 0 => Ok(None),
         libc::SYS_write | libc::SYS_writev if args[0] == 2 => Ok(None),
         run::NEWER.. => Ok(Some(-i64::from(libc::ENOSYS))),
-        _ => Err(RunError::Behaviour(format!("make system call {number}"))),
+        _ => Err(run::refused(number)),
     }
 }
