@@ -177,7 +177,9 @@ impl Child {
         if orphan {
             return Err(not_traced(Errno::ESRCH));
         }
-        entrance.map_or(Ok(()), |entrance| entrance.enter()).map_err(|errno| (NOT_ISOLATED, errno))
+        entrance
+            .map_or(Ok(()), |entrance| entrance.enter().map(drop))
+            .map_err(|errno| (NOT_ISOLATED, errno))
     }
 
     fn become_traced(&self, stderr: BorrowedFd<'_>) -> Result<(), Errno> {
