@@ -38,7 +38,7 @@ pub fn add(cases: &mut Cases) {
         ];
         fs::remove_file(program)?;
         let program = case.build("plain", "program", &flags.each_ref().map(String::as_str))?;
-        refused_for(case, &program, &["libprivate.so"])
+        refused_for(case, &program, &["libprivate.so|may not read"])
     });
     // All that it needs may be read by everybody: the same file as if it were root's.
     as_root(cases, "nothing-private", |case| {

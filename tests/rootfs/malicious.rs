@@ -23,7 +23,11 @@ const ATTACKS: &[(&str, &str, &str)] = &[
         "start another",
     ),
     ("connects", "call(SYS_socket, AF_INET, SOCK_STREAM, 0);", "system call"),
-    ("writes", "call(SYS_open, (long)\"/usr/bin/one\", O_WRONLY | O_TRUNC, 0);", "system call"),
+    (
+        "writes",
+        "call(SYS_open, (long)\"/usr/bin/one\", O_WRONLY | O_TRUNC, 0);",
+        "open or look for a file",
+    ),
     ("removes", "call(SYS_unlink, (long)\"/usr/bin/one\", 0, 0);", "system call"),
     (
         "renames",

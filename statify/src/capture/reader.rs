@@ -21,6 +21,12 @@ const ASK: u64 = u32::MAX as u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reader(u32);
 
+impl std::fmt::Display for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "user {}", self.0)
+    }
+}
+
 impl Reader {
     /// For a program of the user `owner` with this loader. `None`: as this process, which is not root's, or to
     /// which both belong.
