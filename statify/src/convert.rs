@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::arch::{Cpu, Level};
 use crate::capture::variation::{self, Mode, Variation};
-use crate::capture::{self, Capture, Cause, Failure, Files, Subject, secure};
+use crate::capture::{self, Capture, Cause, Failure, Files, Reader, Subject, secure};
 use crate::classify::{self, Captures};
 use crate::error::{Error, Result};
 use crate::layout::{self, LayoutOptions, Randomness, Seal};
@@ -207,6 +207,12 @@ fn check_output(program: &Program, output: &Path, options: &Options) -> Result<(
 
 fn subject(program: &Program, options: &Options, files: &Files) -> Result<Subject> {
     let sandbox = Sandbox::of(&options.root).map_err(sandbox::refused)?;
+    let (root, interpreter) = (&options.root, &program.interpreter);
+    let reader = Reader::of(root, program.owner, interpreter).and_then(|reader| {
+        reader.map_or(Ok(()), |reader| reader.may_read(root, interpreter)).map(|()| reader)
+    });
+    let reader = reader
+        .map_err(|source| Error::Interpreter(program.path.clone(), interpreter.clone(), source))?;
     Ok(Subject {
         program: program.path.clone(),
         interpreter: program.interpreter.clone(),
@@ -216,6 +222,7 @@ fn subject(program: &Program, options: &Options, files: &Files) -> Result<Subjec
         memory: options.memory,
         files: files.clone(),
         sandbox: sandbox.map(Arc::new),
+        reader,
     })
 }
 

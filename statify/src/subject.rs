@@ -34,6 +34,8 @@ pub struct Program {
     pub privileges: Option<Privileges>,
     /// `st_dev` and `st_ino`.
     pub id: (u64, u64),
+    /// `st_uid`.
+    pub owner: u32,
 }
 
 impl Program {
@@ -165,7 +167,8 @@ impl Examiner {
         }
         let id = (metadata.dev(), metadata.ino());
         let mode = mode & 0o777;
-        Ok(Program { path: absolute, interpreter, c_library, mode, privileges, id })
+        let owner = metadata.uid();
+        Ok(Program { path: absolute, interpreter, c_library, mode, privileges, id, owner })
     }
 
     fn check_interpreter(&self, program: &Path, interpreter: &Path) -> Result<CLibrary> {

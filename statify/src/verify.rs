@@ -48,7 +48,9 @@ pub fn verify(
 fn command(root: &Root, program: &Path, name: &Path, privileged: bool) -> io::Result<Command> {
     if let Some(sandbox) = Sandbox::of(root)? {
         let another = (program != name).then_some(program);
-        let sandbox = sandbox.furnished(Furniture::new(another, name)?);
+        let limits = sandbox::Limits::new(None, None)?;
+        let sandbox = sandbox.furnished(Furniture::new(another, name)?).limited(limits);
+        let sandbox = sandbox.without(sandbox::channels(root)?);
         let mut command = Command::new(name);
         // What this machine has in its environment is none of their business.
         command.env_clear().env("PATH", root::SEARCH_PATH).env("HOME", "/");

@@ -19,9 +19,15 @@ pub fn add(cases: &mut Cases) {
     });
     cases.check("loader/fifo", |case| {
         nix::unistd::mkfifo(&case.dir.join("fifo"), nix::sys::stat::Mode::S_IRWXU)?;
-        matches(&refused_soon(case, &resolver(case, "FIFO")?)?, &["regular file"])
+        matches(&refused_soon(case, &resolver(case, "FIFO")?)?, &["open or look for a file"])
     });
-    let others: [(&str, &[&str]); 11] = [
+    let others: [(&str, &[&str]); 17] = [
+        ("OPEN", &["open or look for a file"]),
+        ("OPEN_AT", &["open or look for a file"]),
+        ("OPEN_AT_2", &["system call|file"]),
+        ("LOOK", &["open or look for a file"]),
+        ("READ_LINK", &["open or look for a file"]),
+        ("RING", &["system call|io_uring"]),
         ("SLEEP", &["pause|system call"]),
         ("STOP", &["stop|kill|system call"]),
         ("KILL", &["kill|system call"]),

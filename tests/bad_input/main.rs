@@ -8,6 +8,7 @@ mod loaders;
 mod musl;
 mod outputs;
 mod ptrace;
+mod readers;
 mod roots;
 mod usage;
 
@@ -29,6 +30,7 @@ fn main() -> Result<ExitCode> {
     musl::add(&mut cases);
     outputs::add(&mut cases);
     ptrace::add(&mut cases);
+    readers::add(&mut cases);
     roots::add(&mut cases);
     usage::add(&mut cases);
     Ok(cases.run(&arguments))

@@ -1,7 +1,10 @@
 //! `rootfs-tools check` runs a guest's programs in rooms: what it says of them, and that they can do nothing.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -81,6 +84,54 @@ const ATTACKS: &str = r#"
     say("descriptors", fcntl(9, F_GETFD) != -1);
     say("terminal", open("/dev/tty", O_RDWR) >= 0);
     say("trace", ptrace(PTRACE_ATTACH, 1, 0, 0) == 0);
+    int pair[2];
+    struct sockaddr_un service = {.sun_family = AF_UNIX, .sun_path = "/srv/dgram"};
+    say("pair of datagrams", socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
+    say("pair of raw", socketpair(AF_UNIX, SOCK_RAW | SOCK_CLOEXEC, 0, pair) == 0);
+    say("no pair", socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 || write(pair[0], "x", 1) != 1);
+    say("service by a pair", connect(pair[0], (struct sockaddr *)&service, sizeof service) == 0);
+    say("service by sendto", sendto(pair[0], "x", 1, 0, (struct sockaddr *)&service, sizeof service) == 1
+        && read(pair[1], number_text, 2) != 2);
+    int fifo = open("/srv/fifo", O_RDONLY | O_NONBLOCK), stuck = open("/srv/fifo", O_WRONLY | O_NONBLOCK);
+    say("reads a FIFO", read(fifo, number_text, 1) > 0);
+    write(stuck, "reached", 7);
+    for (int family = 0; family < 64; family++)
+        for (int type = 1; type <= 10; type++)
+            if (family != AF_INET && family != AF_INET6 && family != AF_NETLINK) say("a socket", socket(family, type, 0) >= 0);
+    say("sctp", socket(AF_INET, SOCK_STREAM, 132) >= 0);
+    say("generic netlink", socket(AF_NETLINK, SOCK_RAW, 16) >= 0);
+    struct { unsigned words[64]; } ring = {0};
+    say("io_uring", syscall(425, 4, &ring) >= 0);
+    say("user namespace", unshare(CLONE_NEWUSER) == 0);
+    say("namespaces", unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) == 0);
+    long flags[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
+    for (int i = 0; i < 7; i++) say("cloned namespace", made(syscall(SYS_clone, flags[i] | SIGCHLD, 0, 0, 0, 0)));
+    struct { unsigned long long words[11]; } clone3 = {{CLONE_NEWUSER, 0, 0, 0, SIGCHLD}};
+    say("clone3", made(syscall(435, &clone3, sizeof clone3)));
+    say("joined namespace", setns(open("/proc/self/ns/user", O_RDONLY), 0) == 0);
+    say("capabilities", capabilities() != 0);
+    say("memory file", syscall(SYS_memfd_create, "x", 0) >= 0);
+    say("secret memory", syscall(447, 0) >= 0);
+    say("System V memory", syscall(SYS_shmget, 0, 4096, 01600) >= 0);
+    say("System V messages", syscall(SYS_msgget, 0, 01600) >= 0);
+    say("message queue", syscall(SYS_mq_open, "x", O_CREAT | O_RDWR, 0600, 0) >= 0);
+    say("userfaultfd", syscall(SYS_userfaultfd, 1) >= 0);
+    say("perf events", syscall(SYS_perf_event_open, &ring, 0, -1, -1, 0) >= 0);
+    say("BPF", syscall(SYS_bpf, 0, &ring, sizeof ring) >= 0 || errno == EINVAL);
+    say("memory of others", syscall(SYS_process_vm_readv, getpid(), 0, 0, 0, 0, 0) == 0);
+    say("descriptors of others", syscall(438, syscall(434, 1, 0), 0, 0) >= 0 || errno == EBADF);
+    say("kernel log", syscall(SYS_syslog, 10, 0, 0) >= 0);
+    say("file handle", syscall(SYS_open_by_handle_at, -100, &ring, 0) >= 0 || errno != EPERM);
+    // Of other ABIs: socket(AF_UNIX, SOCK_STREAM, 0) of x32, and of i386.
+    say("x32", syscall(0x40000000 | SYS_socket, AF_UNIX, SOCK_STREAM, 0) >= 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int got;
+        __asm__ volatile("int $0x80" : "=a"(got) : "a"(359), "b"(AF_UNIX), "c"(SOCK_STREAM), "d"(0));
+        _exit(got >= 0);
+    }
+    int status;
+    say("i386", waitpid(child, &status, 0) != child || (WIFEXITED(status) && WEXITSTATUS(status) == 1));
     int processes = 0;
     for (int pid = 1; pid < 70000; pid++) processes += kill(pid, 0) == 0 || errno == EPERM;
     say("other processes", processes > 2);
@@ -101,6 +152,9 @@ const INCLUDES: &str = "
     #include <signal.h>
     #include <stdio.h>
     #include <string.h>
+    #include <sched.h>
+    #include <stdlib.h>
+    #include <sys/mman.h>
     #include <sys/mount.h>
     #include <sys/ptrace.h>
     #include <sys/random.h>
@@ -108,10 +162,25 @@ const INCLUDES: &str = "
     #include <sys/stat.h>
     #include <sys/syscall.h>
     #include <sys/sysmacros.h>
+    #include <sys/un.h>
+    #include <sys/wait.h>
     #include <time.h>
     #include <unistd.h>
     static int number, first;
+    static char number_text[2];
     static void say(const char *what, int done) { number++; if (done && !first) first = number; }
+    /* Whether a process was made, or this is it. */
+    static int made(long pid) { if (pid == 0) _exit(0); return pid > 0; }
+    static unsigned long capabilities(void)
+    {
+        char text[4096];
+        int fd = open(\"/proc/self/status\", O_RDONLY);
+        long len = read(fd, text, sizeof text - 1);
+        if (len <= 0) return 0;
+        text[len] = 0;
+        char *line = strstr(text, \"CapEff:\");
+        return line ? strtoul(line + 7, 0, 16) : 0;
+    }
 ";
 
 pub fn add(cases: &mut Cases) {
@@ -128,6 +197,7 @@ pub fn add(cases: &mut Cases) {
         attacks(case, "attacks-on-root", &caller).map(|()| Done::Passed)
     });
     cases.check("check/killed", killed);
+    cases.check("check/memory", memory);
     cases.check("check/statify-verify", statify_verify);
     cases.add("check/unprivileged", |case| {
         let mut probe = Command::new("unshare");
@@ -203,6 +273,7 @@ fn attacks(case: &Case, name: &str, caller: &[&str]) -> Result<()> {
     let (root, out) = bodies(case, &[(name, &text)])?;
     fs::write(out.join("etc/shadow"), "secret")?;
     fs::set_permissions(out.join("etc/shadow"), fs::Permissions::from_mode(0o600))?;
+    let services = Services::new(&out.join("srv"))?;
     let before = [snapshot::of(&root.dir)?, snapshot::of(&out)?];
     // What the tool was given does not come to the program.
     let mut command = Command::new("sh");
@@ -217,7 +288,71 @@ fn attacks(case: &Case, name: &str, caller: &[&str]) -> Result<()> {
         ensure!(answer["judgement"] == "agrees", "{attacks:#}");
         ensure!(answer["end"]["exit"] == 0, "an attack was let through: {answer}");
     }
+    services.were_not_reached()?;
     nothing_happened(&root.dir, &out, &before, name)
+}
+
+/// A socket and a FIFO of a process of the machine that lie in a tree.
+struct Services {
+    datagrams: UnixDatagram,
+    fifo: fs::File,
+}
+
+/// What waits in the FIFO for somebody else.
+const WAITING: &[u8] = b"waiting";
+
+impl Services {
+    fn new(dir: &Path) -> Result<Self> {
+        fs::create_dir(dir)?;
+        // A path that is not too long for a socket.
+        let opened = fs::File::open(dir)?;
+        let short = format!("/proc/self/fd/{}/dgram", opened.as_raw_fd());
+        let datagrams = UnixDatagram::bind(&short)?;
+        datagrams.set_nonblocking(true)?;
+        let path = dir.join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU)?;
+        for name in ["dgram", "fifo"] {
+            fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o777))?;
+        }
+        let flags = nix::libc::O_NONBLOCK;
+        let fifo = fs::OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path)?;
+        (&fifo).write_all(WAITING)?;
+        Ok(Self { datagrams, fifo })
+    }
+
+    fn were_not_reached(&self) -> Result<()> {
+        let mut bytes = [0; 64];
+        let datagram = self.datagrams.recv(&mut bytes);
+        ensure!(datagram.is_err(), "a service was reached by its socket");
+        let len = (&self.fifo).read(&mut bytes)?;
+        ensure!(&bytes[..len] == WAITING, "in the FIFO: {:?}", &bytes[..len]);
+        Ok(())
+    }
+}
+
+/// The memory of all processes together is limited, and shared pages count once.
+fn memory(case: &Case) -> Result<()> {
+    let fill = "char *p = malloc(20 << 20); memset(p, 1, 20 << 20);";
+    let share = format!(
+        "{fill} for (int i = 0; i < 30; i++) if (fork() == 0) {{ sleep(1); _exit(0); }} while (wait(0) > 0);"
+    );
+    let take = format!(
+        "for (int i = 0; i < 30; i++) if (fork() == 0) {{ {fill} sleep(600); }} sleep(600);"
+    );
+    // In no process, but in what it has sent to itself.
+    let send = "char text[4096]; for (int i = 0; i < 450; i++) { int pair[2]; if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0) while (write(pair[0], text, sizeof text) > 0); } sleep(600);";
+    let (root, out) = bodies(case, &[("shares", &share), ("takes", &take), ("sends", send)])?;
+    let started = Instant::now();
+    let answer = all_well(&out, &["--memory", "256", "--timeout", "300"])?;
+    ensure!(started.elapsed() < Duration::from_secs(200), "{:?}", started.elapsed());
+    let end = |name: &str| -> Result<Value> {
+        Ok(program(&answer, &format!("/usr/bin/{name}"))?["answers"][0]["end"].clone())
+    };
+    ensure!(end("shares")?["exit"] == 0, "{answer:#}");
+    for name in ["takes", "sends"] {
+        ensure!(end(name)?["signal"] == "SIGKILL", "{answer:#}");
+    }
+    nothing_runs(&[&root.dir, &out], &["shares", "takes", "sends"])
 }
 
 fn nothing_happened(root: &Path, out: &Path, before: &[Snapshot; 2], name: &str) -> Result<()> {

@@ -23,7 +23,11 @@ const ATTACKS: &[(&str, &str, &str)] = &[
         "start another",
     ),
     ("connects", "call(SYS_socket, AF_INET, SOCK_STREAM, 0);", "system call"),
-    ("writes", "call(SYS_open, (long)\"/usr/bin/one\", O_WRONLY | O_TRUNC, 0);", "system call"),
+    (
+        "writes",
+        "call(SYS_open, (long)\"/usr/bin/one\", O_WRONLY | O_TRUNC, 0);",
+        "open or look for a file",
+    ),
     ("removes", "call(SYS_unlink, (long)\"/usr/bin/one\", 0, 0);", "system call"),
     (
         "renames",
@@ -139,14 +143,18 @@ fn reads_outside(case: &Case) -> Result<()> {
     );
     let root = attacked(case, &body)?;
     let out = case.dir.join("out");
-    tool::good([
+    let outcome = tool::run([
         "convert".as_ref(),
         root.dir.as_os_str(),
         "--out".as_ref(),
         out.as_os_str(),
         "--timeout".as_ref(),
         "5".as_ref(),
+        "--quiet".as_ref(),
     ])?;
+    // Not even whether it is there.
+    let said = outcome.stderr_text();
+    ensure!(outcome.end == End::Exit(1) && said.contains("look for a file"), "{said}");
     Ok(())
 }
 

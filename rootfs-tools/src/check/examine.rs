@@ -4,6 +4,7 @@
 //! so that everything else is equal: libraries, configuration, other programs. A difference counts once
 //! it is seen twice while the original agrees with itself.
 
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use super::compare::{self, Verdict, exact_difference, same};
@@ -33,6 +34,8 @@ pub struct Examiner<'a> {
     pub runs: bool,
     /// What a run may consume.
     pub limits: Limits,
+    /// FIFOs and sockets in the tree, which programs do not see.
+    pub channels: Vec<CString>,
 }
 
 /// A program and its original.
@@ -106,7 +109,8 @@ impl Pair<'_> {
     fn run(&self, image: &Path, argument: &str, patience: u32) -> Result<Outcome> {
         let Limits { time, memory } = self.examiner.limits;
         let limits = Limits { time: time.saturating_mul(patience), memory };
-        Ok(run::run(&self.examiner.tree.root, &self.path, image, argument, limits)?)
+        let Examiner { tree, channels, .. } = self.examiner;
+        Ok(run::run(&tree.root, &self.path, image, argument, limits, channels)?)
     }
 
     fn compare(&self, argument: &'static str) -> Result<Answer> {

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use globset::GlobSet;
 use rayon::prelude::*;
+use statify::sandbox;
 
 use crate::error::{Error, Result};
 use crate::lock::Lock;
@@ -69,7 +70,10 @@ pub fn check(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Repor
         can_be_entered(&tree)?;
     }
     tell(Event::Found(found.subjects.len()));
-    let examiner = Examiner { tree: &tree, runs: options.runs, limits: options.into() };
+    let channels = if options.runs { sandbox::channels(&tree.root) } else { Ok(Vec::new()) };
+    let channels = channels.map_err(Error::file("read", &tree.path))?;
+    let limits = options.into();
+    let examiner = Examiner { tree: &tree, runs: options.runs, limits, channels };
     let mut programs = examine_all(&examiner, found.subjects, options.jobs, tell)?;
     programs.sort_by(|a, b| a.names.cmp(&b.names));
     Ok(Report::of(&tree.path, found.journal, found.originals, programs))

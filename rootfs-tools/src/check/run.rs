@@ -1,5 +1,6 @@
 //! One run of one program in the tree, in a room of its own.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -11,9 +12,8 @@ use statify::sandbox::{self, Course, ENVIRONMENT, Furniture, Sandbox};
 
 use super::outcome::{End, Outcome, capture};
 
-/// Sockets that a program may have, since in a network of its own they lead nowhere. Not AF_UNIX: the
-/// path of one may be a running service's.
-const FAMILIES: [i32; 3] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+/// All processes of a program may have as much memory as one may have address space, but not more than this.
+const MEMORY: u64 = 2 << 30;
 /// For the kernel to end what has been stopped.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -26,17 +26,19 @@ pub struct Limits {
     pub memory: u64,
 }
 
-/// Runs the program `path`, a path inside of `root`, at which the file `image` is seen.
+/// Runs the program `path`, a path inside of `root`, at which the file `image` is seen. `channels` are not
+/// ([`sandbox::channels`]).
 pub fn run(
     root: &Root,
     path: &Path,
     image: &Path,
     argument: &str,
     limits: Limits,
+    channels: &[CString],
 ) -> statify::Result<Outcome> {
     let since = Instant::now();
     loop {
-        match attempt(root, path, image, argument, limits) {
+        match attempt(root, path, image, argument, limits, channels) {
             // Another program makes so many processes that there may be no more, for a while.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && since.elapsed() < GRACE => {
                 std::thread::sleep(Duration::from_millis(100));
@@ -52,10 +54,14 @@ fn attempt(
     image: &Path,
     argument: &str,
     limits: Limits,
+    channels: &[CString],
 ) -> io::Result<Outcome> {
     let room = Sandbox::of(root)?.ok_or_else(|| io::Error::other("no directory"))?;
-    let consumption = sandbox::Limits::new(limits.time, Some(limits.memory), &FAMILIES)?;
-    let room = room.furnished(Furniture::new(Some(image), path)?).limited(consumption);
+    let consumption = sandbox::Limits::new(Some(limits.time), Some(limits.memory))?;
+    let room = room
+        .furnished(Furniture::new(Some(image), path)?)
+        .without(channels.to_vec())
+        .limited(consumption.of_memory(limits.memory.min(MEMORY)));
     let mut command = Command::new(path);
     command.arg(argument).env_clear().envs(ENVIRONMENT);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -83,7 +89,7 @@ fn attempt(
     let end = match teller.course() {
         Course::Ended(status) => End::from(status),
         Course::Stopped => End::Stopped,
-        // Process 1 was killed, or this is the end of all patience.
+        // Process 1 was killed, or there was no memory left, or this is the end of all patience.
         Course::NoRoom | Course::Entered => End::Signal("SIGKILL".into()),
     };
     Ok(Outcome { end, stdout, stderr })

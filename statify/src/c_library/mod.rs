@@ -58,6 +58,12 @@ impl CLibrary {
         self == Self::Glibc
     }
 
+    /// Whether code of others than the loader runs before the hand-off: IFUNC resolvers, after it has
+    /// told the kernel where the thread's memory is.
+    pub fn runs_resolvers(self) -> bool {
+        self == Self::Glibc
+    }
+
     /// Whether the C library itself does what AT_SECURE asks for, after the hand-off: musl reads the
     /// auxiliary vector again in `__init_libc`, and there opens the descriptors.
     pub fn heeds_secure_itself(self) -> bool {

@@ -22,6 +22,12 @@ pub fn explain(subject: &Subject, stage: Stage, messages: String, objects: &[Obj
                 Some(MissingLibrary { name, needed_by }) => {
                     let needed_by =
                         needed_by.unwrap_or_else(|| who_needs(name.as_bytes(), objects));
+                    let needed_by = match subject.reader {
+                        Some(reader) => {
+                            format!("{needed_by} and looked for with the rights of {reader}")
+                        }
+                        None => needed_by,
+                    };
                     Error::LibraryMissing(program, name, needed_by)
                 }
                 None if messages.is_empty() => {

@@ -137,7 +137,7 @@ impl Child {
         };
         let (argv, envp) = (pointers(&arguments), pointers(&environment));
         let parent = nix::unistd::getpid();
-        let filter = filter::program(subject.is_privileged);
+        let filter = filter::program();
         Ok(Self {
             program,
             _strings: (arguments, environment),
@@ -180,7 +180,9 @@ impl Child {
         if orphan {
             return Err(not_traced(Errno::ESRCH));
         }
-        entrance.map_or(Ok(()), |entrance| entrance.enter()).map_err(|errno| (NOT_ISOLATED, errno))
+        entrance
+            .map_or(Ok(()), |entrance| entrance.enter().map(drop))
+            .map_err(|errno| (NOT_ISOLATED, errno))
     }
 
     fn become_traced(&self, stderr: BorrowedFd<'_>) -> Result<(), Errno> {

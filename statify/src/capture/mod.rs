@@ -16,6 +16,7 @@ mod handoff;
 mod launch;
 mod observe;
 mod preload;
+mod reader;
 mod rearrange;
 pub mod rehearse;
 mod run;
@@ -41,12 +42,14 @@ pub use block::{Files, GAP, Object};
 pub use follow::{Ending, follow};
 pub use observe::{CallSite, FileId, Observation};
 pub use preload::{NOWHERE, Preloaded, preload};
+pub use reader::Reader;
 pub use run::KernelCall;
 pub use snapshot::{Pages, Region};
 pub use vdso::VdsoFunctions;
 
 use crate::arch;
 use crate::c_library::{CLibrary, musl};
+use crate::elf::ElfFile;
 use crate::error::{Error, Result};
 use crate::procfs::Mapping;
 use crate::sandbox::{self, Sandbox};
@@ -76,6 +79,8 @@ pub struct Subject {
     pub files: Files,
     /// The room it runs in, if it is of another root.
     pub sandbox: Option<Arc<Sandbox>>,
+    /// As whom it reads files, if not as this process.
+    pub reader: Option<Reader>,
 }
 
 /// A process at the hand-off.
@@ -239,15 +244,30 @@ fn start(
     more: &[Vec<u8>],
 ) -> Result<(Launched, Watchdog)> {
     let path = || subject.program.clone();
-    let launched = launch::launch(subject, variation, more).map_err(|error| match error {
+    let mut launched = launch::launch(subject, variation, more).map_err(|error| match error {
         LaunchError::Trace(source) => Error::Trace(path(), source, explain::cause_of_refusal()),
         LaunchError::Exec(source) => Error::Program(path(), source),
         LaunchError::Sandbox(source) => sandbox::refused(source),
     })?;
+    if let Some(reader) = subject.reader {
+        let entered = enter(reader, &mut launched, subject);
+        entered.map_err(|source| Error::Trace(path(), source, explain::cause_of_refusal()))?;
+    }
     let pidfd = launch::duplicate_pidfd(&launched.tracee);
     let looking = subject.files.looking();
     let watchdog = Watchdog::start(launched.tracee.pid(), pidfd, subject.timeout, looking);
     Ok((launched, watchdog))
+}
+
+/// Before the loader's first instruction.
+fn enter(reader: Reader, launched: &mut Launched, subject: &Subject) -> std::io::Result<()> {
+    let loader = subject.files.at(&subject.interpreter)?;
+    let elf = ElfFile::parse(&loader.bytes).map_err(std::io::Error::other)?;
+    let offset = rearrange::find_syscall(&elf);
+    let offset = offset.ok_or_else(|| std::io::Error::other("its loader makes no system call"))?;
+    let tracee = &mut launched.tracee;
+    let base = arch::instruction(&tracee.registers()?).wrapping_sub(elf.header().e_entry);
+    Ok(reader.enter(tracee, base.wrapping_add(offset))?)
 }
 
 /// How far it came.

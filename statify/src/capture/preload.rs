@@ -6,12 +6,11 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use super::filter::WRITING;
 use super::launch::Launched;
 use super::observe::{Observation, Observer};
 use super::run::{self, RunError};
 use super::variation::Variation;
-use super::{Subject, explain, handoff, start};
+use super::{Subject, explain, filter, handoff, start};
 use crate::arch;
 use crate::error::{Error, Result};
 
@@ -63,14 +62,19 @@ fn to_handoff(launched: &mut Launched, observer: &mut Observer) -> Result<(), Ru
         | Options::PTRACE_O_TRACEFORK
         | Options::PTRACE_O_TRACEVFORK;
     ptrace::setoptions(pid, options)?;
-    let mut signal = None;
+    let (mut signal, mut foreign) = (None, false);
     loop {
         ptrace::syscall(pid, signal.take())?;
         match waitpid(pid, Some(WaitPidFlag::__WALL))? {
             WaitStatus::PtraceSyscall(_) => observer.call(pid, &tracee.registers()?),
             WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_SECCOMP) => {
                 let mut regs = tracee.registers()?;
-                if let Some(answer) = answer(arch::call_of(&regs))? {
+                let (number, args) = arch::call_of(&regs);
+                if foreign && run::names_file(number) {
+                    return Err(RunError::Behaviour(run::LOOKS_AT_FILE.into()));
+                }
+                foreign |= run::sets_thread_pointer(number, &args);
+                if let Some(answer) = answer((number, args))? {
                     arch::skip_call(&mut regs, answer);
                     tracee.set_registers(&regs)?;
                 }
@@ -100,7 +104,16 @@ fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
     let shared = |flags: u64| flags & libc::MAP_PRIVATE as u64 == 0;
     match number {
         libc::SYS_mmap if shared(args[3]) => Err(RunError::Behaviour("map shared memory".into())),
+        libc::SYS_open if filter::writes(args[1]) => Err(run::refused(number)),
+        libc::SYS_openat if filter::writes(args[2]) => Err(run::refused(number)),
         libc::SYS_mmap
+        | libc::SYS_open
+        | libc::SYS_openat
+        | libc::SYS_stat
+        | libc::SYS_lstat
+        | libc::SYS_newfstatat
+        | libc::SYS_statx
+        | libc::SYS_getcwd
         | libc::SYS_access
         | libc::SYS_faccessat
         | libc::SYS_faccessat2
@@ -115,11 +128,11 @@ fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
         | libc::SYS_getpid
         | libc::SYS_gettid
         | libc::SYS_getrlimit => Ok(None),
-        libc::SYS_open if args[1] & WRITING as u64 == 0 => Ok(None),
-        libc::SYS_openat if args[2] & WRITING as u64 == 0 => Ok(None),
+        libc::SYS_open if !filter::writes(args[1]) => Ok(None),
+        libc::SYS_openat if !filter::writes(args[2]) => Ok(None),
         libc::SYS_prlimit64 if args[2] == 0 => Ok(None),
         libc::SYS_write | libc::SYS_writev if args[0] == 2 => Ok(None),
         run::NEWER.. => Ok(Some(-i64::from(libc::ENOSYS))),
-        _ => Err(RunError::Behaviour(format!("make system call {number}"))),
+        _ => Err(run::refused(number)),
     }
 }

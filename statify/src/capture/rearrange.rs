@@ -224,7 +224,7 @@ fn read_stack(tracee: &Tracee, range: Range<u64>) -> Result<InitialStack, Rearra
 }
 
 /// The unbiased address of a `syscall` instruction in executable, file-backed memory.
-fn find_syscall(elf: &ElfFile<'_>) -> Option<u64> {
+pub fn find_syscall(elf: &ElfFile<'_>) -> Option<u64> {
     let code = elf.loads().find(|load| load.is_executable())?;
     let bytes = elf.contents(code)?;
     let at = bytes.windows(2).position(|window| window == arch::SYSCALL_INSTRUCTION)?;

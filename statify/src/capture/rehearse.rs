@@ -105,6 +105,7 @@ impl Rehearsal<'_> {
             cpuids,
             record: &mut record,
             subject: self.subject,
+            foreign: true,
         };
         run.run_to_breakpoint()?;
         let regs = self.tracee.registers()?;

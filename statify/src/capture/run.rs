@@ -11,12 +11,11 @@ use nix::sys::signal::Signal;
 
 use super::block::{Block, Object};
 use super::cpuid::Cpuids;
-use super::filter::WRITING;
 use super::observe::read_string;
 use super::rearrange::Arranged;
 use super::tracee::{Stop, Tracee};
 use super::variation::Variation;
-use super::{Subject, handoff};
+use super::{Subject, filter, handoff};
 use crate::arch;
 use crate::elf::ElfFile;
 
@@ -91,7 +90,7 @@ pub fn run_to_handoff(
     let handoff = handoff::find(tracee, arranged, loader, subject.c_library, &subject.files)?;
     let saved = tracee.set_breakpoint(handoff)?;
     let (block, cpuids) = (&mut arranged.block, &mut arranged.cpuids);
-    let mut run = Run { tracee, variation, block, cpuids, record, subject };
+    let mut run = Run { tracee, variation, block, cpuids, record, subject, foreign: false };
     let arrived = run.run_to_breakpoint();
     arrived.map_err(|error| run.say_whose(error))?;
     let mut regs = tracee.registers()?;
@@ -118,6 +117,8 @@ pub struct Run<'a> {
     pub record: &'a mut Record,
     /// What is captured.
     pub subject: &'a Subject,
+    /// Code of others than the loader may run from now on: IFUNC resolvers. No file is named any more.
+    pub foreign: bool,
 }
 
 impl Run<'_> {
@@ -196,11 +197,18 @@ impl Run<'_> {
     pub fn call(&mut self, mut regs: user_regs_struct) -> Result<(), RunError> {
         let (number, args) = arch::call_of(&regs);
         self.cpuids.replace_pending(self.tracee);
+        if self.foreign && names_file(number) {
+            return Err(RunError::Behaviour(LOOKS_AT_FILE.into()));
+        }
         match number {
             libc::SYS_mmap => return self.mmap(regs, args),
-            // Of privileged programs.
-            libc::SYS_open if args[1] & WRITING as u64 == 0 => return self.note_open(args[0]),
-            libc::SYS_openat if args[2] & WRITING as u64 == 0 => return self.note_open(args[1]),
+            libc::SYS_open if !filter::writes(args[1]) => return self.note_open(args[0]),
+            libc::SYS_openat if !filter::writes(args[2]) => return self.note_open(args[1]),
+            libc::SYS_stat
+            | libc::SYS_lstat
+            | libc::SYS_newfstatat
+            | libc::SYS_statx
+            | libc::SYS_getcwd => return Ok(()),
             // Under AT_SECURE: whether the standard descriptors are open. They are.
             libc::SYS_fcntl if args[1] == libc::F_GETFD as u64 => return Ok(()),
             // Messages; they are read when the process is gone.
@@ -246,8 +254,9 @@ impl Run<'_> {
             }
             // Only advice.
             libc::SYS_madvise => arch::skip_call(&mut regs, 0),
-            libc::SYS_arch_prctl if args[0] == ARCH_SET_FS => {
+            _ if sets_thread_pointer(number, &args) => {
                 self.record_call(number, &args[..2]);
+                self.foreign |= self.subject.c_library.runs_resolvers();
                 return Ok(());
             }
             // Shadow stacks and the like are for the output's process to decide.
@@ -298,6 +307,9 @@ impl Run<'_> {
 
     /// Remembers what the loader asks for, whether it is there or not.
     fn note_open(&mut self, path: u64) -> Result<(), RunError> {
+        if !self.subject.is_privileged {
+            return Ok(());
+        }
         let path = read_string(self.tracee.pid(), path);
         let path = path.ok_or_else(|| RunError::Behaviour("open a file without a name".into()))?;
         self.subject.files.note_asked(OsStr::from_bytes(&path).into());
@@ -404,6 +416,36 @@ impl Run<'_> {
 /// The first of the numbers that all architectures share; those calls are from Linux 5.1 on.
 pub const NEWER: i64 = 424;
 
-fn refused(number: i64) -> RunError {
+/// What no loader does who has all its files.
+pub const LOOKS_AT_FILE: &str = "open or look for a file when all libraries are loaded";
+
+/// Whether a call has a path among its arguments, or answers one. The loader makes such calls until it has mapped
+/// everything. Only then it makes the thread's memory and tells the kernel where that is (arch_prctl(2)), and only
+/// then, since they may use it, do resolvers run.
+pub fn names_file(number: i64) -> bool {
+    matches!(
+        number,
+        libc::SYS_open
+            | libc::SYS_openat
+            | libc::SYS_stat
+            | libc::SYS_lstat
+            | libc::SYS_newfstatat
+            | libc::SYS_statx
+            | libc::SYS_access
+            | libc::SYS_faccessat
+            | libc::SYS_faccessat2
+            | libc::SYS_readlink
+            | libc::SYS_readlinkat
+            | libc::SYS_getcwd
+    )
+}
+
+/// See [`names_file`].
+pub fn sets_thread_pointer(number: i64, args: &[u64; 6]) -> bool {
+    number == libc::SYS_arch_prctl && args[0] == ARCH_SET_FS
+}
+
+/// A call that no loader makes.
+pub fn refused(number: i64) -> RunError {
     RunError::Behaviour(format!("make system call {number}"))
 }

@@ -78,7 +78,8 @@ fn to_question(
     let mut record = Record::default();
     let loader = arranged.objects[1].range.clone();
     let (block, cpuids) = (&mut arranged.block, &mut arranged.cpuids);
-    let mut run = Run { tracee, variation, block, cpuids, record: &mut record, subject };
+    let mut run =
+        Run { tracee, variation, block, cpuids, record: &mut record, subject, foreign: false };
     let (mut signal, mut asked) = (None, false);
     loop {
         run.tracee.resume(signal.take()).map_err(system)?;
@@ -147,6 +148,7 @@ mod tests {
             memory: None,
             files: Files::default(),
             sandbox: None,
+            reader: None,
         };
         let cpu = crate::arch::Cpu::Of(crate::arch::Level::V1);
         let mode = Mode { fixed: false, bind_now: true, cpu, agent: false };

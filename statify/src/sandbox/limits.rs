@@ -1,15 +1,13 @@
-//! What a program may consume that is run to its end, and which system calls it is refused.
+//! What a program may consume that is run to its end.
 
 use std::io;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
+use seccompiler::BpfProgram;
+
+use super::system_calls;
 
 const MIB: u64 = 1 << 20;
 
@@ -17,18 +15,18 @@ const MIB: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Limits {
     /// From the start on, after which nothing of it is left.
-    pub time: Duration,
+    pub time: Option<Duration>,
+    /// Of all its processes together, in bytes; see [`super::memory`].
+    pub memory: Option<u64>,
     resources: Vec<(Resource, u64)>,
     filters: Vec<BpfProgram>,
 }
 
 impl Limits {
-    /// These, of each process: so much processor time and address space. Bytes that can be written
-    /// are few in any case; address space is only reserved by some (node, java). Sockets may be of
-    /// these families (address_families(7)).
-    pub fn new(time: Duration, address_space: Option<u64>, families: &[i32]) -> io::Result<Self> {
+    /// This time; and of each process so much address space, which some only reserve (node, java). What can be
+    /// written is little in any case, and system calls are those of [`super::system_calls`].
+    pub fn new(time: Option<Duration>, address_space: Option<u64>) -> io::Result<Self> {
         let mut resources = vec![
-            (Resource::RLIMIT_CPU, time.as_secs() + 2),
             (Resource::RLIMIT_FSIZE, 32 * MIB),
             (Resource::RLIMIT_DATA, 8192 * MIB),
             (Resource::RLIMIT_STACK, 8 * MIB),
@@ -38,10 +36,15 @@ impl Limits {
             // 1, not 0: a core_pattern that is a pipe ignores 0, and reads 1 as "do not start it".
             (Resource::RLIMIT_CORE, 1),
         ];
+        resources.extend(time.map(|time| (Resource::RLIMIT_CPU, time.as_secs() + 2)));
         resources.extend(address_space.map(|most| (Resource::RLIMIT_AS, most)));
-        let filters = [refused_calls(), unusual_sockets(families)];
-        let filters = filters.into_iter().collect::<Result<_, _>>().map_err(io::Error::other)?;
-        Ok(Self { time, resources, filters })
+        let filters = system_calls::filters().map_err(io::Error::other)?;
+        Ok(Self { time, memory: None, resources, filters })
+    }
+
+    /// With so many bytes of memory for all its processes together.
+    pub fn of_memory(self, bytes: u64) -> Self {
+        Self { memory: Some(bytes), ..self }
     }
 
     /// Sets them for this process and those that come out of it.
@@ -57,29 +60,4 @@ impl Limits {
         }
         Ok(())
     }
-}
-
-/// What no namespace confines: keyrings, BPF.
-fn refused_calls() -> Result<BpfProgram, seccompiler::BackendError> {
-    let calls = [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key, libc::SYS_bpf];
-    filter(libc::ENOSYS, calls.map(|call| (call, vec![])).into())
-}
-
-/// Sockets of other families: vsock reaches the hypervisor, rare ones load kernel modules.
-fn unusual_sockets(families: &[i32]) -> Result<BpfProgram, seccompiler::BackendError> {
-    let (length, other) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Ne);
-    let conditions = families
-        .iter()
-        .map(|&family| SeccompCondition::new(0, length.clone(), other.clone(), family as u64))
-        .collect::<Result<Vec<_>, _>>()?;
-    let rules = if conditions.is_empty() { vec![] } else { vec![SeccompRule::new(conditions)?] };
-    filter(libc::EAFNOSUPPORT, [(libc::SYS_socket, rules)].into())
-}
-
-fn filter(
-    refusal: i32,
-    rules: std::collections::BTreeMap<i64, Vec<SeccompRule>>,
-) -> Result<BpfProgram, seccompiler::BackendError> {
-    let refusal = SeccompAction::Errno(refusal as u32);
-    SeccompFilter::new(rules, SeccompAction::Allow, refusal, TargetArch::x86_64)?.try_into()
 }

@@ -5,19 +5,24 @@
 //! |---|---|
 //! | its files | the directory becomes the root of a private mount namespace, the old one is detached |
 //! | what is mounted in the directory of the machine's own: /proc, /sys, /dev, sockets | covered ([`mounts`]) |
+//! | what its processes listen to by name: FIFOs, sockets | those in the directory are covered ([`channels`]), or opened by no call (captures) |
 //! | writing | every mount read-only and without devices; the capture's own filter besides |
 //! | processes | a process id namespace; the tracer, outside of it, sees into it; a session of its own |
 //! | network, abstract sockets, System V IPC, host name | a namespace each |
 //! | root's rights | all capabilities but those to read are given up; all of them by what is run to its end |
-//! | keyrings, vsock, modules loaded for a socket family, time and memory | [`Limits`] |
+//! | what no namespace confines, and namespaces, which give rights | system calls by list ([`system_calls`]) |
+//! | time, memory | [`Limits`], of each process; [`memory`], of all together |
 //!
 //! Without the right to make namespaces (CAP_SYS_ADMIN) they are made in a user namespace, in which
 //! the user remains the same.
 
+mod channels;
 mod furniture;
 mod limits;
+mod memory;
 pub mod mounts;
 mod process;
+mod system_calls;
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -26,10 +31,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+pub use channels::channels;
 pub use furniture::{ENVIRONMENT, Furniture};
 pub use limits::Limits;
 pub use process::{Course, Teller, run_inside};
 
+use self::memory::Meter;
 use crate::error::Error;
 use crate::root::Root;
 use crate::spawn::spawn;
@@ -61,6 +68,8 @@ pub struct Sandbox {
     /// This process, to see in the child that it is still there.
     parent: Option<OwnedFd>,
     furniture: Option<Furniture>,
+    /// FIFOs and sockets that are not to be met.
+    channels: Vec<CString>,
     limits: Option<Limits>,
 }
 
@@ -105,6 +114,7 @@ impl Sandbox {
             mounts,
             parent: this.ok(),
             furniture: None,
+            channels: Vec::new(),
             limits: None,
         }))
     }
@@ -112,6 +122,11 @@ impl Sandbox {
     /// With what a program needs that is run to its end.
     pub fn furnished(self, furniture: Furniture) -> Self {
         Self { furniture: Some(furniture), ..self }
+    }
+
+    /// Without these files in it ([`channels`]).
+    pub fn without(self, channels: Vec<CString>) -> Self {
+        Self { channels, ..self }
     }
 
     /// For a program that may consume so much.
@@ -177,13 +192,16 @@ impl Sandbox {
 }
 
 impl Entrance<'_> {
-    /// Makes the room and enters it: afterwards the directory is the root, and nothing else is there.
-    pub fn enter(&self) -> Result<(), Errno> {
+    /// Makes the room and enters it: afterwards the directory is the root, and nothing else is there. Returns
+    /// what asks for the memory of all that is inside, where that is limited and can be asked for.
+    pub fn enter(&self) -> Result<Option<Meter>, Errno> {
         let sandbox = self.sandbox;
         if self.user_namespace {
             write(c"/proc/self/setgroups", b"deny")?;
             write(c"/proc/self/uid_map", &sandbox.maps[0])?;
             write(c"/proc/self/gid_map", &sandbox.maps[1])?;
+            // In this one there are no others (namespaces(7)).
+            let _ = write(c"/proc/sys/user/max_user_namespaces", b"0");
         }
         // SAFETY: a name and its length.
         Errno::result(unsafe { libc::sethostname(HOST_NAME.as_ptr().cast(), HOST_NAME.len()) })?;
@@ -200,6 +218,11 @@ impl Entrance<'_> {
         let machine = open_directory(c"/")?;
         let devices = open_directory(c"/dev").ok();
         let converted = sandbox.furniture.as_ref().map(Furniture::open_output).transpose()?;
+        let limit = sandbox.limits.as_ref().and_then(|limits| limits.memory);
+        let meter = limit.and_then(|limit| {
+            // A container may not have it.
+            memory::processes(STAGE).ok().map(|processes| Meter::new(processes, limit))
+        });
         mount(Some(c"."), STAGE, None, libc::MS_BIND | libc::MS_REC, None)?;
         mount(None, STAGE, None, libc::MS_REC | libc::MS_PRIVATE, None)?;
         // SAFETY: paths that end with NULs.
@@ -223,6 +246,10 @@ impl Entrance<'_> {
         if let Some((furniture, directory)) = sandbox.furniture.as_ref().zip(converted.as_ref()) {
             furniture.place(devices.as_ref().map(|fd| fd.as_fd()), directory.as_fd())?;
         }
+        for channel in &sandbox.channels {
+            change_directory(devices.as_ref().ok_or(Errno::ENOENT)?.as_fd())?;
+            gone(mount(Some(c"null"), channel, None, libc::MS_BIND, None))?;
+        }
         if pivoted.is_ok() {
             change_directory(machine.as_fd())?;
             // SAFETY: as above.
@@ -233,7 +260,7 @@ impl Entrance<'_> {
         if !self.user_namespace {
             give_up_capabilities()?;
         }
-        Ok(())
+        Ok(meter)
     }
 
     /// Whether the process that made the room has ended.

@@ -10,9 +10,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{ForkResult, Pid};
 
+use super::memory::Meter;
 use super::{Entrance, Forked, Sandbox};
 
 /// A user and group id that owns nothing.
@@ -21,6 +22,11 @@ const NOBODY: libc::uid_t = 65534;
 const GRACE: Duration = Duration::from_millis(300);
 /// With this status process 1 ends when the time is up.
 const TIME_IS_UP: i32 = 3;
+/// With this one when all have more memory than they may.
+const MEMORY_IS_GONE: i32 = 4;
+/// How often it asks for that: what can be had meanwhile is some 100 MiB.
+const METERED: Duration = Duration::from_millis(20);
+const UNMETERED: Duration = Duration::from_secs(3600);
 
 /// What the processes inside tell, in this order.
 const ENTERED: u8 = b'e';
@@ -141,38 +147,64 @@ fn supervise(
     if nobody_reads(reporter.as_fd()) {
         return Err(Errno::ESRCH);
     }
-    entrance.enter()?;
+    let meter = entrance.enter()?;
     // Away from a terminal; and a signal to the process group, which namespaces do not confine,
     // reaches none outside.
     nix::unistd::setsid()?;
+    // Waited for, not delivered.
+    let deaths = SigSet::from(Signal::SIGCHLD);
+    let before = deaths.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     // SAFETY: the child makes system calls only.
     let program = match unsafe { nix::unistd::fork()? } {
         ForkResult::Child => {
             drop(reporter);
+            before.thread_set_mask()?;
             give_up_rights(entrance)?;
             tell(teller, &[ENTERED]);
             return Ok(());
         }
         ForkResult::Parent { child } => child,
     };
-    close_all_but([reporter.as_fd(), teller]);
-    if let Some(limits) = &entrance.sandbox.limits {
-        end_after(limits.time);
+    let processes = meter.as_ref().map_or(teller, Meter::as_fd);
+    close_all_but([reporter.as_fd(), teller, processes]);
+    if let Some(time) = entrance.sandbox.limits.as_ref().and_then(|limits| limits.time) {
+        end_after(time);
     }
     loop {
-        let mut status = 0;
-        // SAFETY: one number, of this frame.
-        let pid = unsafe { libc::wait(&mut status) };
-        if pid == program.as_raw() {
-            let _ = nix::unistd::write(&reporter, &status.to_le_bytes());
-            end_after(GRACE);
-        } else if pid < 0 && Errno::last() != Errno::EINTR {
-            // There are no others.
-            break;
+        while let Some((pid, status)) = next_death() {
+            if pid == program.as_raw() {
+                let _ = nix::unistd::write(&reporter, &status.to_le_bytes());
+                end_after(GRACE);
+            }
         }
+        if meter.as_ref().is_some_and(Meter::is_exceeded) {
+            // SAFETY: as above; as if the kernel had killed it, which it does when there is none left.
+            unsafe { libc::_exit(MEMORY_IS_GONE) }
+        }
+        wait_for(&deaths, if meter.is_some() { METERED } else { UNMETERED });
     }
-    // SAFETY: ends this process, and with it all others inside.
-    unsafe { libc::_exit(0) }
+}
+
+/// A process that has ended, and how; the end of this one, and with it all others inside, when there are none left.
+fn next_death() -> Option<(libc::pid_t, i32)> {
+    let mut status = 0;
+    // SAFETY: one number, of this frame.
+    let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::__WALL) };
+    if pid < 0 && Errno::last() == Errno::ECHILD {
+        // SAFETY: ends this process.
+        unsafe { libc::_exit(0) }
+    }
+    (pid > 0).then_some((pid, status))
+}
+
+/// Until one of these signals comes, or so long.
+fn wait_for(signals: &SigSet, most: Duration) {
+    let time = libc::timespec {
+        tv_sec: most.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(most.subsec_nanos()),
+    };
+    // SAFETY: a set and a time that stay.
+    unsafe { libc::sigtimedwait(signals.as_ref(), std::ptr::null_mut(), &time) };
 }
 
 /// Ends this process, and with it all others inside, when this time is up.
@@ -243,7 +275,7 @@ fn close_on_execution() {
 }
 
 /// Closes what the caller of the command, or the program inside, waits for the end of.
-fn close_all_but(kept: [BorrowedFd<'_>; 2]) {
+fn close_all_but<const N: usize>(kept: [BorrowedFd<'_>; N]) {
     let close = |first: i32, last: u32| {
         // SAFETY: closes descriptors that this process uses no more.
         let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
@@ -254,13 +286,14 @@ fn close_all_but(kept: [BorrowedFd<'_>; 2]) {
             }
         }
     };
-    let [a, b] = kept.map(|fd| fd.as_raw_fd());
+    let mut kept = kept.map(|fd| fd.as_raw_fd());
+    kept.sort_unstable();
     let mut first = 0;
-    for kept in [a.min(b), a.max(b)] {
+    for kept in kept {
         if kept > first {
             close(first, kept as u32 - 1);
         }
-        first = kept + 1;
+        first = first.max(kept + 1);
     }
     close(first, u32::MAX);
 }

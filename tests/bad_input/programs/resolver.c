@@ -54,6 +54,24 @@ static void *resolve(void) {
     register long offset __asm__("r9") = 0;
     long number = SYS_mmap;
     __asm__ volatile("syscall" : "+a"(number) : "D"(0), "S"(4096), "d"(1), "r"(flags), "r"(fifo), "r"(offset) : "rcx", "r11", "memory");
+#elif defined OPEN
+    call(SYS_open, (long)"/etc/passwd", O_RDONLY, 0);
+#elif defined OPEN_AT
+    call(SYS_openat, AT_FDCWD, (long)"/etc/passwd", O_RDONLY);
+#elif defined OPEN_AT_2
+    long how[3] = {O_RDONLY, 0, 0};
+    if (call(437, AT_FDCWD, (long)"/etc/passwd", (long)how) < 0)
+        call(SYS_kill, self, SIGKILL, 0);
+#elif defined LOOK
+    char state[256];
+    call(SYS_stat, (long)"/etc/passwd", (long)state, 0);
+#elif defined READ_LINK
+    char target[256];
+    call(SYS_readlink, (long)"/proc/self/cwd", (long)target, sizeof target);
+#elif defined RING
+    char parameters[256] = {0};
+    if (call(425, 4, (long)parameters, 0) < 0)
+        call(SYS_kill, self, SIGKILL, 0);
 #elif defined REMOVE
     call(SYS_unlink, (long)"program", 0, 0);
 #endif

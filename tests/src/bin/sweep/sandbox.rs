@@ -12,7 +12,7 @@
 //! | host name | a UTS namespace |
 //! | devices, consoles, kernel log | an own `/dev` of null, zero, full, random, urandom, tty and pseudo-terminals |
 //! | reboot, mount, clock, modules | user nobody without capabilities, `nosuid`, no_new_privs |
-//! | kernel keyrings, vsock, modules loaded for a socket family | a system call filter ([`limits`]) |
+//! | what no namespace confines: keyrings, vsock, io_uring; namespaces of its own | system calls by list ([`limits`]), as in every room |
 //! | crash reporters on the host (`core_pattern`) | RLIMIT_CORE of 1, which the kernel reads as "no pipe" |
 //! | endless loops, fork bombs, full disks, lost memory | resource limits, small tmpfs, highest OOM score |
 //! | a terminal (TIOCSTI) | a session without one; stdin is `/dev/null` |
