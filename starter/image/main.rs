@@ -24,6 +24,7 @@ mod release;
 mod secure;
 mod slides;
 mod stack;
+mod tunables;
 mod vdso;
 
 use arch::Resume;
@@ -71,7 +72,10 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
         let thread = kernel::replay(p, block);
         slides::apply(p, block);
         fixups::apply(p, block, &stack, &thread);
-        cpu::apply(p, block);
+        let tunables = tunables::Tunables::find(p, block, &stack);
+        cpu::apply(p, block, &tunables);
+        tunables.read();
+        tunables.take_over();
         maps::protect(p, block);
         stack.describe_program(p, block);
         let resume = Resume { entry: block.at(p.entry), handoff: block.at(p.handoff) };

@@ -94,6 +94,11 @@ pub struct Params {
     pub resolvers: Table,
     /// Whether the resolvers can be run for a CPU that no variant is for.
     pub can_resolve: u64,
+    /// The loader's function that reads the C library's variables out of the environment whose address
+    /// it is given (a place); 0 if it is not known, or if there is none.
+    pub read_tunables: u64,
+    /// The C library's function that takes over what the loader has read (a place); 0 if there is none.
+    pub take_over_tunables: u64,
 }
 
 /// What is asked of CPUID at start: two leaves.

@@ -333,6 +333,8 @@ impl<'a> Words<'a> {
             resets: self.table(),
             resolvers: self.table(),
             can_resolve: self.next(),
+            read_tunables: self.next(),
+            take_over_tunables: self.next(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! [`frame`] turns addresses into places, [`known`] lists the values whose origin is known,
 //! [`words`] compares, [`cpu`] and [`ifunc`] tell what depends on the CPU, [`probes`] asks the
 //! captures that vary one thing, [`secure`] those that vary AT_SECURE, [`scrub`] removes what belongs
-//! to the machine of the conversion.
+//! to the machine of the conversion, [`tunables`] sees to variables that the loader has read.
 
 pub mod cpu;
 mod frame;
@@ -15,6 +15,7 @@ mod rseq;
 mod scrub;
 mod search_path;
 mod secure;
+pub mod tunables;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ pub use ifunc::Resolver;
 pub use known::Value;
 use search_path::SearchPath;
 pub use secure::{SecureStart, expands_origin};
+use tunables::Tunables;
 
 /// The captures that classification needs.
 pub struct Captures {
@@ -50,6 +52,8 @@ pub struct Captures {
     pub cpu: CpuChoices,
     /// The loader's own data without and with AT_SECURE; `None` if it could not be had.
     pub secure: Option<Secure>,
+    /// How the C library's variables can be read again; `None` if they cannot.
+    pub tunables: Option<Tunables>,
 }
 
 impl Captures {
@@ -132,6 +136,8 @@ pub struct Image {
     pub thread_stack: (u64, u64),
     /// What a start under AT_SECURE does.
     pub secure: SecureStart,
+    /// How the C library's variables are read.
+    pub tunables: Option<Tunables>,
     /// Where to continue.
     pub handoff: Place,
     /// AT_ENTRY.
@@ -166,7 +172,7 @@ pub struct Image {
 pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> Result<Image> {
     let unexpected = |what: &str| Error::Unexpected(program.to_owned(), what.to_owned());
     let bound = captures.are_bound();
-    let Captures { c_library, first, second, vdso, lazy, mut cpu, secure } = captures;
+    let Captures { c_library, first, second, vdso, lazy, mut cpu, secure, tunables } = captures;
     let frame = Frame::new(&first, fixed);
     let frame_of_second = Frame::new(&second, fixed);
     if !frame::same_shape(&first, &frame, &second, &frame_of_second) {
@@ -294,6 +300,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
         calls,
         thread_stack,
         secure,
+        tunables,
         handoff: frame.place(first.handoff),
         entry: frame.place(aux(crate::capture::auxv::AT_ENTRY)),
         phdr: frame.place(aux(crate::capture::auxv::AT_PHDR)),

@@ -251,8 +251,10 @@ impl<'a> Builder<'a> {
             resets,
             resolvers,
             u64::from(choices.can_resolve),
+            image.tunables.as_ref().map_or(0, |tunables| shifted(tunables.read, shift)),
+            image.tunables.as_ref().and_then(|t| t.take_over).map_or(0, |at| shifted(at, shift)),
         ];
-        const { assert!(size_of::<params::Params>() == 34 * 8) };
+        const { assert!(size_of::<params::Params>() == 36 * 8) };
         self.words(&fields);
         self.bytes
     }
