@@ -17,6 +17,7 @@ mod kernel;
 mod maps;
 mod memory;
 mod message;
+mod origin;
 #[path = "../src/params.rs"]
 #[allow(dead_code)]
 mod params;

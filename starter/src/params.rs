@@ -78,7 +78,8 @@ pub struct Params {
     pub slides: Table,
     /// Table of [`Fixup`].
     pub fixups: Table,
-    /// NUL-terminated names of vDSO functions, one after the other; `count` is in bytes.
+    /// NUL-terminated names of vDSO functions, and then ends of paths, one after the other; `count` is
+    /// in bytes.
     pub vdso_names: Table,
     /// Table of [`Range`] with `prot`: final permissions.
     pub protects: Table,
@@ -99,6 +100,10 @@ pub struct Params {
     pub read_tunables: u64,
     /// The C library's function that takes over what the loader has read (a place); 0 if there is none.
     pub take_over_tunables: u64,
+    /// How many bytes all paths take that begin with the output's directory.
+    pub origin_room: u64,
+    /// Zero; keeps the code at a multiple of 16.
+    pub reserved: u64,
 }
 
 /// What is asked of CPUID at start: two leaves.
@@ -299,5 +304,7 @@ pub const FIXUP_UNALIGNED_SLIDE: u8 = 13;
 pub const FIXUP_TIMESTAMP: u8 = 14;
 /// Under AT_SECURE `extra`, a signed number, is added to the word; otherwise the word stays as it is.
 pub const FIXUP_SECURE: u8 = 20;
+/// The address of the output's directory followed by the string that starts at byte `extra` of the names.
+pub const FIXUP_ORIGIN: u8 = 21;
 /// 0 if the kernel has refused rseq(2); otherwise unchanged.
 pub const FIXUP_RSEQ_SIZE: u8 = 15;

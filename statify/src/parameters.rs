@@ -335,6 +335,8 @@ impl<'a> Words<'a> {
             can_resolve: self.next(),
             read_tunables: self.next(),
             take_over_tunables: self.next(),
+            origin_room: self.next(),
+            reserved: self.next(),
         }
     }
 }

@@ -207,6 +207,7 @@ fn kind_name(value: &Value) -> &'static str {
         Value::Timestamp => "timestamp",
         Value::CpuNumber => "cpu",
         Value::Secure(_) => "secure",
+        Value::Origin(_) => "origin",
         Value::Vdso(_) => "vdso",
     }
 }

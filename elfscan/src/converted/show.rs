@@ -291,6 +291,7 @@ fn name_of(parameters: &Parameters<'_>, fixup: &Fixup) -> String {
         params::FIXUP_UNALIGNED_SLIDE => "unaligned pointer",
         params::FIXUP_TIMESTAMP => "timestamp",
         params::FIXUP_SECURE => "secure",
+        params::FIXUP_ORIGIN => "path by $ORIGIN",
         params::FIXUP_RSEQ_SIZE => "rseq size",
         kind => return format!("unknown {kind}"),
     };

@@ -27,6 +27,7 @@ pub mod nr {
     pub const MADVISE: u64 = 28;
     pub const UNAME: u64 = 63;
     pub const FCNTL: u64 = 72;
+    pub const READLINK: u64 = 89;
     pub const GETRLIMIT: u64 = 97;
     pub const GETTID: u64 = 186;
     pub const EXIT_GROUP: u64 = 231;

@@ -4,12 +4,14 @@
 //! [`frame`] turns addresses into places, [`known`] lists the values whose origin is known,
 //! [`words`] compares, [`cpu`] and [`ifunc`] tell what depends on the CPU, [`probes`] asks the
 //! captures that vary one thing, [`secure`] those that vary AT_SECURE, [`scrub`] removes what belongs
-//! to the machine of the conversion, [`tunables`] sees to variables that the loader has read.
+//! to the machine of the conversion, [`tunables`] sees to variables that the loader has
+//! read, [`origin`] to what it has made of `$ORIGIN`.
 
 pub mod cpu;
 mod frame;
 mod ifunc;
 mod known;
+mod origin;
 mod probes;
 mod rseq;
 mod scrub;
@@ -219,6 +221,15 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
             words::write(&mut pages, at, &vec![0; len]);
         }
     }
+    let origin = origin::find(c_library, &first, &frame).map_err(|origin::NotFound| {
+        unexpected("it is not found where the loader keeps its search path, which says $ORIGIN")
+    })?;
+    let of_origin: BTreeSet<Place> =
+        origin.forgotten.iter().copied().chain(origin.relative.iter().map(|word| word.0)).collect();
+    compared.slid.retain(|(at, _)| !of_origin.contains(at));
+    for &at in &of_origin {
+        words::write(&mut pages, at, &[0; 8]);
+    }
     let mut slides = Vec::new();
     let mut unaligned_slides = Vec::new();
     for &(at, value) in &compared.slid {
@@ -229,6 +240,8 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
         list.push(Slide { target, at });
     }
     let mut fixups = compared.fixups;
+    let relative = origin.relative.into_iter();
+    fixups.extend(relative.map(|(at, rest)| Fixup { at, width: 8, value: Value::Origin(rest) }));
     fixups.retain(|fixup| fixup.value != Value::CpuNumber);
     for fixup in &fixups {
         words::write(&mut pages, fixup.at, &[0; 8][..usize::from(fixup.width)]);

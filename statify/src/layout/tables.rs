@@ -126,8 +126,9 @@ impl<'a> Builder<'a> {
             let module = shifted(image.modules[slide.target].range.start, shift) / PAGE;
             fixup_record(self.at(slide.at), params::FIXUP_UNALIGNED_SLIDE, 8, 0, module as u32)
         });
-        let fixups: Vec<[u64; 2]> =
-            image.fixups.iter().map(|fixup| self.fixup(fixup, &names)).chain(unaligned).collect();
+        let paths = rests(&image.fixups);
+        let others = image.fixups.iter().map(|fixup| self.fixup(fixup, &names, &paths));
+        let fixups: Vec<[u64; 2]> = others.chain(unaligned).collect();
         self.table(fixups);
         self.table(
             protects(pieces)
@@ -165,6 +166,10 @@ impl<'a> Builder<'a> {
         let names_start = self.bytes.len();
         for name in names.keys() {
             self.bytes.extend(name.as_bytes());
+            self.bytes.push(0);
+        }
+        for rest in paths.keys() {
+            self.bytes.extend(*rest);
             self.bytes.push(0);
         }
         let names_len = self.bytes.len() - names_start;
@@ -253,13 +258,20 @@ impl<'a> Builder<'a> {
             u64::from(choices.can_resolve),
             image.tunables.as_ref().map_or(0, |tunables| shifted(tunables.read, shift)),
             image.tunables.as_ref().and_then(|t| t.take_over).map_or(0, |at| shifted(at, shift)),
+            origin_room(&image.fixups),
+            0,
         ];
-        const { assert!(size_of::<params::Params>() == 36 * 8) };
+        const { assert!(size_of::<params::Params>() == 38 * 8) };
         self.words(&fields);
         self.bytes
     }
 
-    fn fixup(&self, fixup: &Fixup, names: &BTreeMap<&str, u16>) -> [u64; 2] {
+    fn fixup(
+        &self,
+        fixup: &Fixup,
+        names: &BTreeMap<&str, u16>,
+        rests: &BTreeMap<&[u8], u32>,
+    ) -> [u64; 2] {
         let (kind, arg, extra) = match &fixup.value {
             Value::Stack(above) => (params::FIXUP_STACK, 0, *above as u32),
             Value::Envp => (params::FIXUP_ENVP, 0, 0),
@@ -275,6 +287,9 @@ impl<'a> Builder<'a> {
             Value::Random => (params::FIXUP_RANDOM, 0, 0),
             Value::Timestamp => (params::FIXUP_TIMESTAMP, 0, 0),
             Value::Secure(difference) => (params::FIXUP_SECURE, 0, *difference as u32),
+            Value::Origin(rest) => {
+                (params::FIXUP_ORIGIN, 0, rests.get(&**rest).copied().unwrap_or(0))
+            }
             Value::CpuNumber => unreachable_kind(),
             Value::Vdso(name) => (params::FIXUP_VDSO, names.get(&**name).copied().unwrap_or(0), 0),
         };
@@ -305,6 +320,31 @@ fn vdso_names(fixups: &[Fixup]) -> BTreeMap<&str, u16> {
         start += name.len() as u16 + 1;
     }
     names
+}
+
+/// What stands behind the output's directory in paths, and where each starts, behind the names.
+fn rests(fixups: &[Fixup]) -> BTreeMap<&[u8], u32> {
+    let mut rests: BTreeMap<&[u8], u32> = BTreeMap::new();
+    for fixup in fixups {
+        if let Value::Origin(rest) = &fixup.value {
+            rests.insert(rest, 0);
+        }
+    }
+    let mut start = vdso_names(fixups).keys().map(|name| name.len() as u32 + 1).sum();
+    for (rest, offset) in &mut rests {
+        *offset = start;
+        start += rest.len() as u32 + 1;
+    }
+    rests
+}
+
+/// How many bytes all these paths take at most.
+fn origin_room(fixups: &[Fixup]) -> u64 {
+    let rests = fixups.iter().filter_map(|fixup| match &fixup.value {
+        Value::Origin(rest) => Some(libc::PATH_MAX as u64 + rest.len() as u64 + 1),
+        _ => None,
+    });
+    rests.sum()
 }
 
 /// The newest of the kernels that the image's files demand, as [`params::Params::least_kernel`] has it.
