@@ -62,7 +62,7 @@ unsafe fn resolve(p: &Params, block: Block, tunables: &Tunables) {
         // The record keeps to them, and what it is reset to has none.
         tunables.read();
         for resolver in p.resolvers.records::<Resolver>(p) {
-            let result = arch::resolve(block.at(resolver.function));
+            let result = arch::call(block.at(resolver.function), 0);
             fill(p, block, resolver, result);
         }
     }

@@ -96,7 +96,7 @@ pub struct Params {
     /// Whether the resolvers can be run for a CPU that no variant is for.
     pub can_resolve: u64,
     /// The loader's function that reads the C library's variables out of the environment whose address
-    /// it is given (a place); 0 if it is not known, or if there is none.
+    /// it is given (a place); 0 if that is not the loader's business, or [`FROZEN_TUNABLES`].
     pub read_tunables: u64,
     /// The C library's function that takes over what the loader has read (a place); 0 if there is none.
     pub take_over_tunables: u64,
@@ -179,6 +179,9 @@ pub struct Resolver {
     /// Number of slots.
     pub count: u32,
 }
+
+/// The loader reads the C library's variables, and it is not known by what function.
+pub const FROZEN_TUNABLES: u64 = 1;
 
 /// Under AT_SECURE: nothing, the C library itself does what is to be done.
 pub const SECURE_BY_LIBRARY: u64 = 0;

@@ -22,7 +22,7 @@ mod run;
 pub mod secure;
 mod snapshot;
 mod tracee;
-mod tunables;
+pub mod tunables;
 pub mod variation;
 mod vdso;
 mod watchdog;

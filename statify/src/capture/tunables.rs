@@ -10,12 +10,12 @@ use crate::arch;
 use crate::elf::ElfFile;
 
 /// As it stands in the loader.
-const NAME: &[u8] = b"GLIBC_TUNABLES\0";
+pub const NAME: &[u8] = b"GLIBC_TUNABLES\0";
 /// More functions than refer to the name in any loader.
 const MOST: usize = 8;
 
 /// Breakpoints in the functions that may be it.
-pub struct Search {
+pub(super) struct Search {
     /// Addresses, and the words that the breakpoints went into.
     candidates: Vec<(u64, i64)>,
     envp: u64,

@@ -36,7 +36,7 @@ pub use ifunc::Resolver;
 pub use known::Value;
 use search_path::SearchPath;
 pub use secure::{SecureStart, expands_origin};
-use tunables::Tunables;
+use tunables::{Tunables, Variables};
 
 /// The captures that classification needs.
 pub struct Captures {
@@ -138,8 +138,8 @@ pub struct Image {
     pub thread_stack: (u64, u64),
     /// What a start under AT_SECURE does.
     pub secure: SecureStart,
-    /// How the C library's variables are read.
-    pub tunables: Option<Tunables>,
+    /// What becomes of the C library's variables.
+    pub variables: Variables,
     /// Where to continue.
     pub handoff: Place,
     /// AT_ENTRY.
@@ -293,6 +293,8 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     unaligned_slides.sort_unstable();
     fixups.sort_by_key(|fixup| fixup.at);
 
+    let loader = first.objects.get(1).map(|loader| &loader.bytes[..]);
+    let variables = Variables::of(tunables, loader.unwrap_or_default());
     cpu.spare(&fixups.iter().map(|fixup| fixup.at & !7).collect());
     let calls = frame::calls(&first, &second, &frame)
         .ok_or_else(|| unexpected("two runs made different system calls"))?;
@@ -313,7 +315,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
         calls,
         thread_stack,
         secure,
-        tunables,
+        variables,
         handoff: frame.place(first.handoff),
         entry: frame.place(aux(crate::capture::auxv::AT_ENTRY)),
         phdr: frame.place(aux(crate::capture::auxv::AT_PHDR)),

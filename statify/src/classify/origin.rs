@@ -217,8 +217,8 @@ impl Memory<'_> {
         let elements = (0..MOST_DIRECTORIES).map_while(|index| {
             self.word(address.checked_add(8 * index)?).filter(|&element| element != 0)
         });
-        let mut fields =
-            elements.flat_map(|element| (0..FIRST_WORDS).map(move |word| element.wrapping_add(8 * word)));
+        let mut fields = elements
+            .flat_map(|element| (0..FIRST_WORDS).map(move |word| element.wrapping_add(8 * word)));
         fields.any(|field| {
             let text = self.word(field).and_then(|text| self.string(text)).unwrap_or_default();
             text.ends_with(b"/")

@@ -8,10 +8,13 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memmem;
+use starter::params::{FROZEN_TUNABLES, Params};
+
 use super::Place;
 use super::frame::Frame;
 use crate::capture::rehearse::Rehearsal;
-use crate::capture::{Capture, Pages};
+use crate::capture::{Capture, Pages, tunables};
 use crate::elf::{ElfFile, PAGE, page_down};
 
 /// What the starter calls where such a variable is set.
@@ -24,6 +27,61 @@ pub struct Tunables {
     /// Pages that they may write to, though they are read-only later.
     pub written: BTreeSet<Place>,
 }
+
+/// What becomes of the variables at a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Variables {
+    /// The C library itself reads those that it has, after the hand-off: musl, and glibc before 2.26.
+    ByLibrary,
+    /// The loader's function is called.
+    ByLoader(Tunables),
+    /// They have no effect: it is not understood how the loader reads them.
+    Frozen,
+}
+
+impl Variables {
+    /// What is known of this loader; `found` is what [`study`] has found.
+    pub fn of(found: Option<Tunables>, loader: &[u8]) -> Self {
+        match found {
+            Some(tunables) => Self::ByLoader(tunables),
+            None if memmem::find(loader, tunables::NAME).is_some() => Self::Frozen,
+            None => Self::ByLibrary,
+        }
+    }
+
+    /// The loader's part.
+    pub fn tunables(&self) -> Option<&Tunables> {
+        match self {
+            Self::ByLoader(tunables) => Some(tunables),
+            Self::ByLibrary | Self::Frozen => None,
+        }
+    }
+
+    /// For people: which variables count. `by_cpu`: the record of the CPU can be made at start.
+    pub fn describe(&self, by_cpu: bool) -> &'static str {
+        match self {
+            Self::ByLibrary => BY_LIBRARY,
+            Self::ByLoader(_) if by_cpu => BY_LOADER,
+            Self::ByLoader(_) => BY_OLDER_LOADER,
+            Self::Frozen => FROZEN,
+        }
+    }
+}
+
+/// The same as [`Variables::describe`], from an output's parameters.
+pub fn describe(params: &Params) -> &'static str {
+    match params.read_tunables {
+        0 => BY_LIBRARY,
+        FROZEN_TUNABLES => FROZEN,
+        _ if params.can_resolve != 0 => BY_LOADER,
+        _ => BY_OLDER_LOADER,
+    }
+}
+
+const BY_LIBRARY: &str = "left to the C library";
+const BY_LOADER: &str = "GLIBC_TUNABLES and MALLOC_* count, but for glibc.rtld.*, glibc.pthread.rseq and glibc.mem.tagging";
+const BY_OLDER_LOADER: &str = "GLIBC_TUNABLES and MALLOC_* count, but for glibc.rtld.*, glibc.pthread.rseq, glibc.mem.tagging and what concerns the CPU (glibc.cpu.*)";
+const FROZEN: &str = "GLIBC_TUNABLES and MALLOC_* have no effect";
 
 /// Variables, and values that occur nowhere by chance.
 const VARIABLES: [(&str, u64); 2] =
@@ -45,12 +103,14 @@ pub fn study(
     let take_over = take_over(capture);
     let environment = capture.stack.sp.checked_sub(BELOW)?;
     let text = variables(environment);
-    let within: Vec<u64> =
-        [loader.start].into_iter().chain(take_over.as_ref().map(|&(_, function)| function)).collect();
-    let take_over = take_over.filter(|&(_, function)| {
+    let within: Vec<u64> = [loader.start]
+        .into_iter()
+        .chain(take_over.as_ref().map(|&(_, function)| function))
+        .collect();
+    if let Some((_, function)) = take_over {
         let again = rehearsal.call_all(capture, &within, (environment, &text), &[(function, 1)]);
-        again.is_some_and(|pages| changed(capture, &pages).is_empty())
-    });
+        again.filter(|pages| changed(capture, pages).is_empty())?;
+    }
     let mut calls = vec![(read, environment)];
     calls.extend(take_over.map(|(_, function)| (function, 1)));
     let pages = rehearsal.call_all(capture, &within, (environment, &text), &calls)?;

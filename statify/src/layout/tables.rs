@@ -8,6 +8,7 @@ use super::constants::Constants;
 use super::pieces::Piece;
 use super::placement::{Placement, shifted};
 use super::stream;
+use crate::classify::tunables::Variables;
 use crate::classify::{Fixup, Image, Place, Resolver, Slide, Value};
 use crate::elf::{ElfFile, PAGE};
 
@@ -256,8 +257,12 @@ impl<'a> Builder<'a> {
             resets,
             resolvers,
             u64::from(choices.can_resolve),
-            image.tunables.as_ref().map_or(0, |tunables| shifted(tunables.read, shift)),
-            image.tunables.as_ref().and_then(|t| t.take_over).map_or(0, |at| shifted(at, shift)),
+            match &image.variables {
+                Variables::ByLibrary => 0,
+                Variables::ByLoader(tunables) => shifted(tunables.read, shift),
+                Variables::Frozen => params::FROZEN_TUNABLES,
+            },
+            image.variables.tunables().and_then(|t| t.take_over).map_or(0, |at| shifted(at, shift)),
             origin_room(&image.fixups),
             0,
         ];
