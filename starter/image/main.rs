@@ -75,7 +75,10 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
         fixups::apply(p, block, &stack, &thread);
         let tunables = tunables::Tunables::find(p, block, &stack);
         cpu::apply(p, block, &tunables);
-        tunables.read();
+        // Warnings are to be given once.
+        if !tunables.are_of_cpu || p.can_resolve == 0 {
+            tunables.read();
+        }
         tunables.take_over();
         maps::protect(p, block);
         stack.describe_program(p, block);
