@@ -3,6 +3,7 @@
 
 use crate::params::{Constant, CpuFeatures, Params, Resolver, Variant};
 use crate::slides::Words;
+use crate::tunables::Tunables;
 use crate::{Block, arch, message};
 
 /// Takes what was prepared for this CPU, or else lets the resolvers choose again.
@@ -10,7 +11,7 @@ use crate::{Block, arch, message};
 /// # Safety
 ///
 /// All is in place but for the final permissions; the thread pointer is set.
-pub unsafe fn apply(p: &Params, block: Block) {
+pub unsafe fn apply(p: &Params, block: Block, tunables: &Tunables) {
     let needs_nothing = p.floor == CpuFeatures::default();
     if needs_nothing && p.variants.count == 0 && p.can_resolve == 0 {
         return;
@@ -21,13 +22,16 @@ pub unsafe fn apply(p: &Params, block: Block) {
     }
     // SAFETY: the tables lead to writable words of the block.
     unsafe {
+        if tunables.are_of_cpu && p.can_resolve != 0 {
+            return resolve(p, block, tunables);
+        }
         for variant in p.variants.records::<Variant>(p) {
             if if variant.exact != 0 { variant.cpu == cpu } else { cpu.contains(&variant.cpu) } {
                 return take(p, block, variant);
             }
         }
         if p.can_resolve != 0 {
-            resolve(p, block);
+            resolve(p, block, tunables);
         }
     }
 }
@@ -49,14 +53,16 @@ unsafe fn take(p: &Params, block: Block, variant: &Variant) {
 }
 
 /// As ld.so would: its record of the CPU first (one of the resolvers makes it), then the others.
-unsafe fn resolve(p: &Params, block: Block) {
+unsafe fn resolve(p: &Params, block: Block, tunables: &Tunables) {
     // SAFETY: the resolvers are the modules' own; what they need is relocated.
     unsafe {
         for word in p.resets.records::<Constant>(p) {
             *(block.at(word.at) as *mut u64) = word.value;
         }
+        // The record keeps to them, and what it is reset to has none.
+        tunables.read();
         for resolver in p.resolvers.records::<Resolver>(p) {
-            let result = arch::resolve(block.at(resolver.function));
+            let result = arch::call(block.at(resolver.function), 0);
             fill(p, block, resolver, result);
         }
     }

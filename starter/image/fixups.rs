@@ -2,6 +2,7 @@
 
 use crate::arch::{self, nr};
 use crate::kernel::Thread;
+use crate::origin::Origin;
 use crate::params::*;
 use crate::stack::{AT_RANDOM, AT_SECURE, AT_SYSINFO_EHDR, Stack};
 use crate::{Block, PAGE, vdso};
@@ -23,6 +24,7 @@ pub unsafe fn apply(p: &Params, block: Block, stack: &Stack, thread: &Thread) {
         let vdso = stack.value(AT_SYSINFO_EHDR).and_then(|ehdr| vdso::Vdso::open(ehdr));
         let secure = stack.value(AT_SECURE).is_some_and(|secure| secure != 0);
         let names = (p as *const Params).byte_sub(p.vdso_names.offset as usize).cast::<u8>();
+        let mut origin = Origin::new();
         for fixup in p.fixups.records::<Fixup>(p) {
             let at = block.at(fixup.at) as *mut u64;
             let value = match fixup.kind {
@@ -46,6 +48,7 @@ pub unsafe fn apply(p: &Params, block: Block, stack: &Stack, thread: &Thread) {
                     let module = block.at(u64::from(fixup.extra) * PAGE);
                     Some(at.read_unaligned().wrapping_add(module))
                 }
+                FIXUP_ORIGIN => Some(origin.path(p, names.add(fixup.extra as usize))),
                 FIXUP_SECURE if secure => {
                     let word = if fixup.width == 4 {
                         u64::from(at.cast::<u32>().read_unaligned())

@@ -18,6 +18,7 @@ mod kernel;
 mod maps;
 mod memory;
 mod message;
+mod origin;
 mod own_file;
 #[path = "../src/params.rs"]
 #[allow(dead_code)]
@@ -27,6 +28,7 @@ mod release;
 mod secure;
 mod slides;
 mod stack;
+mod tunables;
 mod vdso;
 
 use arch::Resume;
@@ -99,7 +101,13 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
         let thread = kernel::replay(p, block);
         slides::apply(p, block);
         fixups::apply(p, block, &stack, &thread);
-        cpu::apply(p, block);
+        let tunables = tunables::Tunables::find(p, block, &stack);
+        cpu::apply(p, block, &tunables);
+        // Warnings are to be given once.
+        if !tunables.are_of_cpu || p.can_resolve == 0 {
+            tunables.read();
+        }
+        tunables.take_over();
         let front = if p.unmap != 0 { params.add(1) as u64 } else { front };
         maps::protect(p, block, front, front_end);
         stack.describe_program(p, block);

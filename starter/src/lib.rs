@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn records_have_no_padding() {
-        assert_eq!(size_of::<Params>(), 14 * 8 + 12 * 8 + 32 + 4 * 8);
+        assert_eq!(size_of::<Params>(), 14 * 8 + 12 * 8 + 32 + 8 * 8);
         assert_eq!(size_of::<CpuFeatures>(), 32);
         assert_eq!(size_of::<Variant>(), 64);
         assert_eq!(size_of::<Resolver>(), 24);

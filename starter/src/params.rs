@@ -96,7 +96,8 @@ pub struct Params {
     pub slides: Table,
     /// Table of [`Fixup`].
     pub fixups: Table,
-    /// NUL-terminated names of vDSO functions, one after the other; `count` is in bytes.
+    /// NUL-terminated names of vDSO functions, and then ends of paths, one after the other; `count` is
+    /// in bytes.
     pub vdso_names: Table,
     /// Table of [`Range`] with `prot`: final permissions.
     pub protects: Table,
@@ -112,6 +113,15 @@ pub struct Params {
     pub resolvers: Table,
     /// Whether the resolvers can be run for a CPU that no variant is for.
     pub can_resolve: u64,
+    /// The loader's function that reads the C library's variables out of the environment whose address
+    /// it is given (a place); 0 if that is not the loader's business, or [`FROZEN_TUNABLES`].
+    pub read_tunables: u64,
+    /// The C library's function that takes over what the loader has read (a place); 0 if there is none.
+    pub take_over_tunables: u64,
+    /// How many bytes all paths take that begin with the output's directory.
+    pub origin_room: u64,
+    /// Zero; keeps the code at a multiple of 16.
+    pub reserved: u64,
 }
 
 /// What is asked of CPUID at start: two leaves.
@@ -187,6 +197,9 @@ pub struct Resolver {
     /// Number of slots.
     pub count: u32,
 }
+
+/// The loader reads the C library's variables, and it is not known by what function.
+pub const FROZEN_TUNABLES: u64 = 1;
 
 /// Under AT_SECURE: nothing, the C library itself does what is to be done.
 pub const SECURE_BY_LIBRARY: u64 = 0;
@@ -322,5 +335,7 @@ pub const FIXUP_UNALIGNED_SLIDE: u8 = 13;
 pub const FIXUP_TIMESTAMP: u8 = 14;
 /// Under AT_SECURE `extra`, a signed number, is added to the word; otherwise the word stays as it is.
 pub const FIXUP_SECURE: u8 = 20;
+/// The address of the output's directory followed by the string that starts at byte `extra` of the names.
+pub const FIXUP_ORIGIN: u8 = 21;
 /// 0 if the kernel has refused rseq(2); otherwise unchanged.
 pub const FIXUP_RSEQ_SIZE: u8 = 15;

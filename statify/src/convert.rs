@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 
 use crate::arch::{Cpu, Level};
 use crate::capture::variation::{self, Mode, Variation};
-use crate::capture::{self, Capture, Cause, Failure, Files, Reader, Subject, secure};
-use crate::classify::{self, Captures};
+use crate::capture::{self, Cause, Failure, Files, Reader, Subject, secure};
+use crate::classify::{self, Captures, tunables};
 use crate::error::{Error, Result};
 use crate::layout::{self, LayoutOptions, Randomness, Seal};
 use crate::report::{Phase, Report};
@@ -262,27 +262,28 @@ fn capture_all(
 }
 
 fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Captures, Failure> {
-    let run = |variations: Vec<Variation>, cpu: usize| -> Result<Vec<Capture>, Failure> {
-        variations.iter().map(|variation| capture::capture(subject, variation, cpu)).collect()
-    };
-    let mut other = vec![variation::second(mode), variation::with_vdso(mode)];
     let lazy = mode.bind_now && subject.c_library.binds_on_request();
-    other.extend(lazy.then(|| variation::lazy(mode)));
     // Each thread runs its captures one after the other, on a CPU of its own.
     let (one, other) = std::thread::scope(|scope| {
         let other = scope.spawn(|| {
             let number = numbers[numbers.len() - 1];
-            (run(other, number), secure::capture(subject, mode, number))
+            let run = |variation: Variation| capture::capture(subject, &variation, number);
+            let second = run(variation::second(mode))?;
+            let secure = secure::capture(subject, mode, number)?;
+            let read_tunables = secure.as_ref().and_then(|secure| secure.read_tunables);
+            let vdso = variation::with_vdso(mode);
+            let vdso = capture::capture_then(subject, &vdso, number, |vdso, rehearsal| {
+                tunables::study(vdso, rehearsal, read_tunables?, mode.fixed)
+            })?;
+            let lazy = lazy.then(|| run(variation::lazy(mode))).transpose()?;
+            Ok::<_, Failure>((second, secure, vdso, lazy))
         });
         let one = scope.spawn(|| cpus::capture(subject, mode, numbers[0]));
         (joined(one.join()), joined(other.join()))
     });
-    let ((first, cpu), (other, secure)) = (one?, other);
-    let mut other = other?.into_iter();
-    let mut next = || other.next().expect("as many captures as variations");
-    let (second, vdso) = (next(), next());
-    let (c_library, lazy, secure) = (subject.c_library, other.next(), secure?);
-    Ok(Captures { c_library, first, second, vdso, lazy, cpu, secure })
+    let ((first, cpu), (second, secure, (vdso, tunables), lazy)) = (one?, other?);
+    let c_library = subject.c_library;
+    Ok(Captures { c_library, first, second, vdso, lazy, cpu, secure, tunables })
 }
 
 fn usable_cpus() -> Vec<usize> {

@@ -46,6 +46,7 @@ fn image(shape: &[(u64, Vec<bool>, u32)]) -> Image {
         calls: Vec::new(),
         thread_stack: (0, 0),
         secure: crate::classify::SecureStart::AsGlibc,
+        variables: crate::classify::tunables::Variables::ByLibrary,
         handoff: 0,
         entry: 0,
         phdr: 0,

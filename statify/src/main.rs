@@ -79,6 +79,7 @@ fn describe(report: &Report) -> String {
     }
     let fixups: Vec<String> = report.fixups.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     let _ = writeln!(text, "  fix-ups: {}", fixups.join(", "));
+    let _ = writeln!(text, "  environment: {}", report.variables);
     let _ = writeln!(
         text,
         "  {} program headers, {} mappings made at start, {} bytes of starter",

@@ -228,9 +228,9 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// A vDSO function's name, by where it starts.
-    pub fn vdso_name(&self, start: u16) -> Option<&'a [u8]> {
-        let names = self.bytes(self.params.vdso_names, 1)?.get(usize::from(start)..)?;
+    /// A vDSO function's name, or the end of a path, by where it starts.
+    pub fn name(&self, start: u32) -> Option<&'a [u8]> {
+        let names = self.bytes(self.params.vdso_names, 1)?.get(start as usize..)?;
         names.iter().position(|&byte| byte == 0).map(|end| &names[..end])
     }
 
@@ -342,6 +342,10 @@ impl<'a> Words<'a> {
             resets: self.table(),
             resolvers: self.table(),
             can_resolve: self.next(),
+            read_tunables: self.next(),
+            take_over_tunables: self.next(),
+            origin_room: self.next(),
+            reserved: self.next(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::classify::tunables::Variables;
 use crate::classify::{Captures, Image, Value};
 use crate::layout::Plan;
 use crate::manifest::Manifest;
@@ -77,6 +78,8 @@ pub struct Report {
     pub manifest: Option<Manifest>,
     /// Words to be written at start, by kind.
     pub fixups: BTreeMap<&'static str, usize>,
+    /// Which of the C library's variables count at a start.
+    pub variables: &'static str,
     /// Bytes of the starter and its tables.
     pub starter: usize,
     /// Milliseconds by phase.
@@ -102,6 +105,7 @@ impl Report {
             mapped: 0,
             manifest: None,
             fixups: BTreeMap::new(),
+            variables: "",
             starter: 0,
             milliseconds: BTreeMap::new(),
             traced: None,
@@ -175,6 +179,11 @@ impl Report {
         self.loaded = plan.segments.iter().map(|segment| segment.file_len).sum();
         self.loads = plan.loads.len();
         self.mapped = plan.mapped;
+        self.variables = image.variables.describe(image.cpu.can_resolve);
+        if image.variables == Variables::Frozen {
+            let why = "how its loader reads them is not understood";
+            self.notices.push(format!("{}: {why}", self.variables));
+        }
         self.starter = plan.front.len();
         self.fixups.insert("pointer", image.slides.len() + image.unaligned_slides.len());
         for fixup in &image.fixups {
@@ -208,6 +217,7 @@ fn kind_name(value: &Value) -> &'static str {
         Value::Timestamp => "timestamp",
         Value::CpuNumber => "cpu",
         Value::Secure(_) => "secure",
+        Value::Origin(_) => "origin",
         Value::Vdso(_) => "vdso",
     }
 }

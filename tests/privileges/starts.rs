@@ -112,6 +112,7 @@ pub fn add(cases: &mut Cases) {
     });
     add("without-privileges", |case| the_same_start(case, &plain_pair(case)?, 0));
     add("through-a-wrapper", through_a_wrapper);
+    add("variables-of-malloc", variables_of_malloc);
     add("libraries-from-origin", libraries_from_origin);
     add("library-opened-from-origin", library_opened_from_origin);
     cases.add("start/capabilities", |case| {
@@ -244,6 +245,34 @@ fn through_a_wrapper(case: &Case) -> Result<()> {
     let (original, converted) = (report(&pair.original)?, report(&pair.converted)?);
     Report::of(&original).has("flag: 1")?;
     ensure!(original.stdout == converted.stdout, "{}", said(&converted));
+    Ok(())
+}
+
+/// What tunes malloc counts where the caller has all the rights that the process has, and not where it lacks some.
+fn variables_of_malloc(case: &Case) -> Result<()> {
+    let original = case.build("malloc", "program", &["-O1"])?;
+    let converted = case.convert(&original, &[])?;
+    let caller = Caller::new(case)?;
+    let variables = [
+        ("MALLOC_MMAP_THRESHOLD_", "1000000"),
+        ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1000000"),
+    ];
+    for (name, value) in variables {
+        let variables = [(name.to_owned(), value.to_owned())];
+        for (mode, mapped) in [(0o755, 0), (0o4755, 1)] {
+            for program in [&original, &converted] {
+                fs::set_permissions(program, Permissions::from_mode(mode))?;
+                let outcome = caller.run(&[], &variables, program, &[])?;
+                let expected = format!("a large block is mapped: {mapped}\n");
+                ensure!(
+                    outcome.stdout_text() == expected,
+                    "{}, mode {mode:o}, {name}: {}",
+                    program.display(),
+                    said(&outcome)
+                );
+            }
+        }
+    }
     Ok(())
 }
 

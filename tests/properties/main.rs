@@ -7,11 +7,13 @@ mod kernel;
 mod limits;
 mod loader_variables;
 mod musl;
+mod origin;
 mod protection;
 mod reproducible;
 mod root;
 mod shape;
 mod surroundings;
+mod tunables;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,10 +33,12 @@ fn main() -> Result<ExitCode> {
     limits::add(&mut cases);
     loader_variables::add(&mut cases);
     musl::add(&mut cases);
+    origin::add(&mut cases);
     protection::add(&mut cases);
     reproducible::add(&mut cases);
     root::add(&mut cases);
     shape::add(&mut cases);
     surroundings::add(&mut cases);
+    tunables::add(&mut cases);
     Ok(cases.run(&arguments))
 }

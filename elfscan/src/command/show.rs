@@ -199,6 +199,7 @@ fn starter(shown: &Shown) -> String {
     row("runs of pages sealed".into(), starter.seals);
     let code = if starter.is_ours { "this version's" } else { "another version's" };
     let mut facts = vec![("code", code.to_owned()), ("AT_SECURE", starter.secure.to_owned())];
+    facts.push(("environment", starter.variables.to_owned()));
     if let Some(kernel) = &starter.least_kernel {
         facts.push(("least kernel", kernel.clone()));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
-use starter::params::{FIXUP_SECURE, FIXUP_UNALIGNED_SLIDE};
+use starter::params::{FIXUP_ORIGIN, FIXUP_UNALIGNED_SLIDE};
 use statify::elf::{PAGE, page_up};
 use statify::parameters::{Parameters, ParametersError};
 
@@ -311,7 +311,7 @@ pub fn writes(parameters: &Parameters<'_>) -> Result<Vec<(u64, u64)>, Parameters
             parameters.words(resolver.start, resolver.stream, resolver.count, "IFUNC resolvers")?;
         writes.extend(words.into_iter().map(|place| (place, 8)));
     }
-    let known = |kind: u8| (1..=FIXUP_UNALIGNED_SLIDE.max(FIXUP_SECURE)).contains(&kind);
+    let known = |kind: u8| (1..=FIXUP_UNALIGNED_SLIDE.max(FIXUP_ORIGIN)).contains(&kind);
     let fixups = parameters.fixups().filter(|fixup| known(fixup.kind));
     writes.extend(fixups.map(|fixup| (fixup.at, if fixup.width == 4 { 4 } else { 8 })));
     Ok(writes)

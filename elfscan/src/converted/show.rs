@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 use starter::params::{self, Fixup};
+use statify::classify::tunables;
 use statify::elf::PAGE;
 use statify::manifest::{EmbeddedFile, Manifest, Memory, hex};
 use statify::parameters::{Parameters, ParametersError};
@@ -98,6 +99,8 @@ pub struct Starter {
     pub populates: u64,
     /// Under AT_SECURE.
     pub secure: &'static str,
+    /// Which of the C library's variables count.
+    pub variables: &'static str,
     /// The oldest kernel that the embedded files take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least_kernel: Option<String>,
@@ -260,6 +263,7 @@ fn starter(
             params::SECURE_AS_GLIBC => "as glibc's loader",
             _ => "refused",
         },
+        variables: tunables::describe(params),
         least_kernel: (params.least_kernel != 0).then(|| {
             let [patch, minor, major, ..] = params.least_kernel.to_le_bytes();
             format!("{major}.{minor}.{patch}")
@@ -281,13 +285,14 @@ fn name_of(parameters: &Parameters<'_>, fixup: &Fixup) -> String {
         params::FIXUP_BREAK => "break",
         params::FIXUP_STACK_LIMIT => "stack limit",
         params::FIXUP_VDSO => {
-            let name = parameters.vdso_name(fixup.arg).unwrap_or_default();
+            let name = parameters.name(fixup.arg.into()).unwrap_or_default();
             return format!("vdso {}", String::from_utf8_lossy(name));
         }
         params::FIXUP_RANDOM => "random",
         params::FIXUP_UNALIGNED_SLIDE => "unaligned pointer",
         params::FIXUP_TIMESTAMP => "timestamp",
         params::FIXUP_SECURE => "secure",
+        params::FIXUP_ORIGIN => "path by $ORIGIN",
         params::FIXUP_RSEQ_SIZE => "rseq size",
         kind => return format!("unknown {kind}"),
     };

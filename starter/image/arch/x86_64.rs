@@ -29,6 +29,7 @@ pub mod nr {
     pub const MADVISE: u64 = 28;
     pub const UNAME: u64 = 63;
     pub const FCNTL: u64 = 72;
+    pub const READLINK: u64 = 89;
     pub const GETRLIMIT: u64 = 97;
     pub const PRCTL: u64 = 157;
     pub const GETTID: u64 = 186;
@@ -169,15 +170,16 @@ fn has_lzcnt() -> bool {
     zeros == 31
 }
 
-/// Calls an IFUNC resolver; on x86-64 it has no arguments (glibc, sysdeps/x86_64/dl-irel.h).
+/// Calls a function with one argument; on x86-64 an IFUNC resolver has none (glibc,
+/// sysdeps/x86_64/dl-irel.h).
 ///
 /// # Safety
 ///
 /// `function` is one, and everything it uses is in place.
-pub unsafe fn resolve(function: u64) -> u64 {
+pub unsafe fn call(function: u64, argument: u64) -> u64 {
     // SAFETY: the caller's promise.
     unsafe {
-        let function: unsafe extern "C" fn() -> u64 = core::mem::transmute(function);
-        function()
+        let function: unsafe extern "C" fn(u64) -> u64 = core::mem::transmute(function);
+        function(argument)
     }
 }

@@ -2,12 +2,14 @@
 
 mod cpu;
 mod redirect;
+mod references;
 mod sites;
 
 use libc::user_regs_struct;
 
 pub use cpu::{Cpu, Level, Vendor, cpu_identity, without_apic_id};
 pub use redirect::{Code, Redirection};
+pub use references::functions_that_refer_to;
 pub use sites::{CPUID, CpuidSites, UNDEFINED, cpuid_sites};
 
 /// DT_SONAME of glibc's loader.
@@ -95,10 +97,11 @@ pub fn emulate(regs: &mut user_regs_struct, instruction: [u8; 3], answers: &Answ
 /// Bytes below the stack pointer that a leaf function may use (psABI, 3.2.2), and more.
 const RED_ZONE: u64 = 4096;
 
-/// Makes the registers call the function at `function`, which takes no arguments.
+/// Makes the registers call the function at `function`, which takes one argument at most.
 /// Returns where its return address is to be written.
-pub fn prepare_function(regs: &mut user_regs_struct, function: u64) -> u64 {
+pub fn prepare_function(regs: &mut user_regs_struct, function: u64, argument: u64) -> u64 {
     regs.rip = function;
+    regs.rdi = argument;
     // Not in a system call, so nothing is restarted.
     regs.orig_rax = u64::MAX;
     // A multiple of 16 before the call pushes the address.
@@ -109,6 +112,16 @@ pub fn prepare_function(regs: &mut user_regs_struct, function: u64) -> u64 {
 /// The program counter.
 pub fn instruction(regs: &user_regs_struct) -> u64 {
     regs.rip
+}
+
+/// Continues at another instruction.
+pub fn go_to(regs: &mut user_regs_struct, address: u64) {
+    regs.rip = address;
+}
+
+/// At a function's first instruction: its first argument.
+pub fn first_argument(regs: &user_regs_struct) -> u64 {
+    regs.rdi
 }
 
 /// What a function returned.

@@ -24,6 +24,7 @@ pub mod secure;
 mod snapshot;
 mod stopwatch;
 mod tracee;
+pub mod tunables;
 pub mod variation;
 mod vdso;
 mod watchdog;

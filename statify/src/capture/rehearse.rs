@@ -48,7 +48,8 @@ impl Rehearsal<'_> {
         resolution: &Resolution,
     ) -> Result<(Vec<u64>, Pages), Stage> {
         let system = |errno: nix::errno::Errno| Stage::Run(RunError::from(errno));
-        self.unlock(capture, resolution).map_err(system)?;
+        let resets = resolution.resets.iter().map(|reset| reset.0);
+        self.unlock(capture, resets).map_err(system)?;
         for &(at, value) in &resolution.resets {
             self.tracee.poke(at, value as i64).map_err(system)?;
         }
@@ -57,7 +58,7 @@ impl Rehearsal<'_> {
         let word = self.tracee.set_breakpoint(self.handoff).map_err(system)?;
         let mut answers = Vec::with_capacity(resolution.resolvers.len());
         for (function, slots) in &resolution.resolvers {
-            let answer = self.call(cpu, *function, registers).map_err(Stage::Run)?;
+            let answer = self.call(cpu, *function, 0, registers).map_err(Stage::Run)?;
             for &slot in slots {
                 self.tracee.poke(slot, answer as i64).map_err(system)?;
             }
@@ -72,10 +73,40 @@ impl Rehearsal<'_> {
         Ok((answers, pages))
     }
 
-    /// Makes writable what was made read-only of the modules that have words to reset.
-    fn unlock(&mut self, capture: &Capture, resolution: &Resolution) -> nix::Result<()> {
+    /// Calls functions with one argument, one after the other. The modules that `within` are
+    /// addresses of are writable meanwhile; `text` is put at `at` before. Returns the pages as they are then.
+    /// `None` if something goes wrong.
+    pub fn call_all(
+        &mut self,
+        capture: &Capture,
+        within: &[u64],
+        text: (u64, &[u8]),
+        calls: &[(u64, u64)],
+    ) -> Option<Pages> {
+        self.unlock(capture, within.iter().copied()).ok()?;
+        self.tracee.write(text.0, text.1).ok()?;
+        self.arranged.cpuids.replace_again(self.tracee).ok()?;
+        let registers = self.tracee.registers().ok()?;
+        let word = self.tracee.set_breakpoint(self.handoff).ok()?;
+        for &(function, argument) in calls {
+            self.call(self.variation.cpu, function, argument, registers).ok()?;
+        }
+        self.tracee.poke(self.handoff, word).ok()?;
+        self.tracee.set_registers(&registers).ok()?;
+        self.arranged.cpuids.put_back(self.tracee).ok()?;
+        let wanted = memory(self.arranged, &capture.objects);
+        let (_, pages, _) = snapshot::take(self.tracee, &capture.objects, &wanted).ok()?;
+        Some(pages)
+    }
+
+    /// Makes writable what was made read-only of the modules that these addresses are in.
+    fn unlock(
+        &mut self,
+        capture: &Capture,
+        addresses: impl Iterator<Item = u64>,
+    ) -> nix::Result<()> {
         let both = (PROT_READ | PROT_WRITE) as u64;
-        for region in capture.locked_regions(resolution.resets.iter().map(|reset| reset.0)) {
+        for region in capture.locked_regions(addresses) {
             let range = &region.range;
             let args = [range.start, range.end - range.start, both, 0, 0, 0];
             self.tracee.call(self.arranged.syscall_at, libc::SYS_mprotect, args)?;
@@ -83,15 +114,16 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    /// Calls a function without arguments, with `regs` otherwise. A breakpoint at the hand-off, to
+    /// Calls a function with one argument, with `regs` otherwise. A breakpoint at the hand-off, to
     /// which it returns, is set.
     fn call(
         &mut self,
         cpu: Cpu,
         function: u64,
+        argument: u64,
         mut regs: user_regs_struct,
     ) -> Result<u64, RunError> {
-        let back = arch::prepare_function(&mut regs, function);
+        let back = arch::prepare_function(&mut regs, function, argument);
         self.tracee.write(back, &self.handoff.to_le_bytes())?;
         self.tracee.set_registers(&regs)?;
         let variation = Variation { cpu, ..self.variation.clone() };

@@ -10,6 +10,7 @@ use super::launch::Launched;
 use super::rearrange::{self, read_maps};
 use super::run::{Record, Run, RunError};
 use super::tracee::Stop;
+use super::tunables::Search;
 use super::variation::{self, Mode, Variation};
 use super::{Failure, Stage, Subject, explain, handoff, pin, start};
 use crate::error::Error;
@@ -21,6 +22,8 @@ pub struct Secure {
     pub without: LoaderMemory,
     /// With it.
     pub with: LoaderMemory,
+    /// The loader's function that reads the C library's variables; see [`super::tunables`].
+    pub read_tunables: Option<u64>,
 }
 
 /// The loader's segments at one moment.
@@ -32,6 +35,8 @@ pub struct LoaderMemory {
     pub bytes: Vec<u8>,
     /// The addresses of the process's stack.
     pub stack: Range<u64>,
+    /// What has read the C library's variables meanwhile.
+    read_tunables: Option<u64>,
 }
 
 /// Runs both on the CPU `cpu`. `None` if the loader does not ask, or if it differs in more than data.
@@ -43,7 +48,8 @@ pub fn capture(subject: &Subject, mode: Mode, cpu: usize) -> Result<Option<Secur
     let memory = |secure| loader_memory(subject, &variation::secure(mode, secure));
     let (Some(without), Some(with)) = (memory(false)?, memory(true)?) else { return Ok(None) };
     let same = without.start == with.start && without.bytes.len() == with.bytes.len();
-    Ok(same.then_some(Secure { without, with }))
+    let read_tunables = without.read_tunables;
+    Ok(same.then_some(Secure { without, with, read_tunables }))
 }
 
 fn loader_memory(
@@ -75,6 +81,8 @@ fn to_question(
     let handoff = handoff::find(tracee, &arranged, &arranged.objects[1], subject.c_library, files)
         .map_err(Stage::Run)?;
     tracee.set_breakpoint(handoff).map_err(system)?;
+    let search = Search::start(tracee, &arranged.objects[1], arranged.stack.envp);
+    let mut search = search.map_err(system)?;
     let mut record = Record::default();
     let loader = arranged.objects[1].range.clone();
     let (block, cpuids) = (&mut arranged.block, &mut arranged.cpuids);
@@ -100,9 +108,11 @@ fn to_question(
             ) => return Err(Stage::Run(RunError::Killed(fault))),
             Stop::Signal(other) => signal = Some(other),
             Stop::Killed(signal) => return Err(Stage::Run(RunError::Killed(signal))),
+            Stop::Trap if search.passes(run.tracee).map_err(system)? => {}
             Stop::Trap | Stop::Event(_) | Stop::Exited(_) => return Ok(None),
         }
     }
+    let read_tunables = search.end(tracee).map_err(system)?;
     let mut bytes = vec![0; (loader.end - loader.start) as usize];
     let maps = read_maps(tracee.pid()).map_err(Stage::Snapshot)?;
     for mapping in &maps {
@@ -116,7 +126,10 @@ fn to_question(
         }
     }
     let stack = maps.iter().find(|mapping| mapping.range.contains(&arranged.stack.sp));
-    Ok(stack.map(|stack| LoaderMemory { start: loader.start, bytes, stack: stack.range.clone() }))
+    Ok(stack.map(|stack| {
+        let (start, stack) = (loader.start, stack.range.clone());
+        LoaderMemory { start, bytes, stack, read_tunables }
+    }))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub enum Value {
     CpuNumber,
     /// What the word holds, and under AT_SECURE this much more.
     Secure(i32),
+    /// The address of the output's directory with this behind it.
+    Origin(Vec<u8>),
     /// The address of a vDSO function; without it, what the word holds already.
     Vdso(String),
 }

@@ -4,17 +4,20 @@
 //! [`frame`] turns addresses into places, [`known`] lists the values whose origin is known,
 //! [`words`] compares, [`cpu`] and [`ifunc`] tell what depends on the CPU, [`probes`] asks the
 //! captures that vary one thing, [`secure`] those that vary AT_SECURE, [`scrub`] removes what belongs
-//! to the machine of the conversion.
+//! to the machine of the conversion, [`tunables`] sees to variables that the loader has
+//! read, [`origin`] to what it has made of `$ORIGIN`.
 
 pub mod cpu;
 mod frame;
 mod ifunc;
 mod known;
+mod origin;
 mod probes;
 mod rseq;
 mod scrub;
 mod search_path;
 mod secure;
+pub mod tunables;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +36,7 @@ pub use ifunc::Resolver;
 pub use known::Value;
 use search_path::SearchPath;
 pub use secure::{SecureStart, expands_origin};
+use tunables::{Tunables, Variables};
 
 /// The captures that classification needs.
 pub struct Captures {
@@ -50,6 +54,8 @@ pub struct Captures {
     pub cpu: CpuChoices,
     /// The loader's own data without and with AT_SECURE; `None` if it could not be had.
     pub secure: Option<Secure>,
+    /// How the C library's variables can be read again; `None` if they cannot.
+    pub tunables: Option<Tunables>,
 }
 
 impl Captures {
@@ -132,6 +138,8 @@ pub struct Image {
     pub thread_stack: (u64, u64),
     /// What a start under AT_SECURE does.
     pub secure: SecureStart,
+    /// What becomes of the C library's variables.
+    pub variables: Variables,
     /// Where to continue.
     pub handoff: Place,
     /// AT_ENTRY.
@@ -164,7 +172,7 @@ pub struct Image {
 pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> Result<Image> {
     let unexpected = |what: &str| Error::Unexpected(program.to_owned(), what.to_owned());
     let bound = captures.are_bound();
-    let Captures { c_library, first, second, vdso, lazy, mut cpu, secure } = captures;
+    let Captures { c_library, first, second, vdso, lazy, mut cpu, secure, tunables } = captures;
     let frame = Frame::new(&first, fixed);
     let frame_of_second = Frame::new(&second, fixed);
     if !frame::same_shape(&first, &frame, &second, &frame_of_second) {
@@ -211,6 +219,15 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
             words::write(&mut pages, at, &vec![0; len]);
         }
     }
+    let origin = origin::find(c_library, &first, &frame).map_err(|origin::NotFound| {
+        unexpected("it is not found where the loader keeps its search path, which says $ORIGIN")
+    })?;
+    let of_origin: BTreeSet<Place> =
+        origin.forgotten.iter().copied().chain(origin.relative.iter().map(|word| word.0)).collect();
+    compared.slid.retain(|(at, _)| !of_origin.contains(at));
+    for &at in &of_origin {
+        words::write(&mut pages, at, &[0; 8]);
+    }
     let mut slides = Vec::new();
     let mut unaligned_slides = Vec::new();
     for &(at, value) in &compared.slid {
@@ -221,6 +238,8 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
         list.push(Slide { target, at });
     }
     let mut fixups = compared.fixups;
+    let relative = origin.relative.into_iter();
+    fixups.extend(relative.map(|(at, rest)| Fixup { at, width: 8, value: Value::Origin(rest) }));
     fixups.retain(|fixup| fixup.value != Value::CpuNumber);
     for fixup in &fixups {
         words::write(&mut pages, fixup.at, &[0; 8][..usize::from(fixup.width)]);
@@ -272,6 +291,8 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     unaligned_slides.sort_unstable();
     fixups.sort_by_key(|fixup| fixup.at);
 
+    let loader = first.objects.get(1).map(|loader| &loader.bytes[..]);
+    let variables = Variables::of(tunables, loader.unwrap_or_default());
     cpu.spare(&fixups.iter().map(|fixup| fixup.at & !7).collect());
     let calls = frame::calls(&first, &second, &frame)
         .ok_or_else(|| unexpected("two runs made different system calls"))?;
@@ -287,6 +308,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
         calls,
         thread_stack,
         secure,
+        variables,
         handoff: frame.place(first.handoff),
         entry: frame.place(aux(crate::capture::auxv::AT_ENTRY)),
         phdr: frame.place(aux(crate::capture::auxv::AT_PHDR)),

@@ -95,8 +95,13 @@ pub fn patched_pages(image: &Image, constants: &Constants) -> BTreeSet<Place> {
     let unaligned = image.unaligned_slides.iter().flat_map(|slide| [slide.at, slide.at + 7]);
     let fixups = image.fixups.iter().map(|fixup| fixup.at);
     let cpu = image.cpu.words().chain(image.cpu.written.iter().copied());
-    let mut pages: Vec<Place> =
-        words.chain(unaligned).chain(fixups).chain(cpu).map(page_down).collect();
+    let tunables = image
+        .variables
+        .tunables()
+        .into_iter()
+        .flat_map(|tunables| tunables.written.iter().copied());
+    let all = words.chain(unaligned).chain(fixups).chain(cpu).chain(tunables);
+    let mut pages: Vec<Place> = all.map(page_down).collect();
     // Most neighbours are in the same page.
     pages.dedup();
     pages.extend(constants.keys());

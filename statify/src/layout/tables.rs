@@ -9,6 +9,7 @@ use super::constants::Constants;
 use super::pieces::Piece;
 use super::placement::{Addresses, Placement};
 use super::{LayoutOptions, Randomness, Seal, stream};
+use crate::classify::tunables::Variables;
 use crate::classify::{Fixup, Image, Place, Resolver, Slide, Value};
 use crate::elf::{ElfFile, PAGE, page_down};
 
@@ -133,8 +134,9 @@ impl<'a> Builder<'a> {
             let module = addresses.at(image.modules[slide.target].range.start) / PAGE;
             fixup_record(self.at(slide.at), params::FIXUP_UNALIGNED_SLIDE, 8, 0, module as u32)
         });
-        let fixups: Vec<[u64; 2]> =
-            image.fixups.iter().map(|fixup| self.fixup(fixup, &names)).chain(unaligned).collect();
+        let paths = rests(&image.fixups);
+        let others = image.fixups.iter().map(|fixup| self.fixup(fixup, &names, &paths));
+        let fixups: Vec<[u64; 2]> = others.chain(unaligned).collect();
         self.table(fixups);
         self.table(
             protects(pieces).map(|(start, len, prot)| [addresses.at(start), len, u64::from(prot)]),
@@ -167,6 +169,10 @@ impl<'a> Builder<'a> {
         let names_start = self.bytes.len();
         for name in names.keys() {
             self.bytes.extend(name.as_bytes());
+            self.bytes.push(0);
+        }
+        for rest in paths.keys() {
+            self.bytes.extend(*rest);
             self.bytes.push(0);
         }
         let names_len = self.bytes.len() - names_start;
@@ -265,13 +271,26 @@ impl<'a> Builder<'a> {
             resets,
             resolvers,
             u64::from(choices.can_resolve),
+            match &image.variables {
+                Variables::ByLibrary => 0,
+                Variables::ByLoader(tunables) => addresses.at(tunables.read),
+                Variables::Frozen => params::FROZEN_TUNABLES,
+            },
+            image.variables.tunables().and_then(|t| t.take_over).map_or(0, |at| addresses.at(at)),
+            origin_room(&image.fixups),
+            0,
         ];
-        const { assert!(size_of::<params::Params>() == 44 * 8) };
+        const { assert!(size_of::<params::Params>() == 48 * 8) };
         self.words(&fields);
         self.bytes
     }
 
-    fn fixup(&self, fixup: &Fixup, names: &BTreeMap<&str, u16>) -> [u64; 2] {
+    fn fixup(
+        &self,
+        fixup: &Fixup,
+        names: &BTreeMap<&str, u16>,
+        rests: &BTreeMap<&[u8], u32>,
+    ) -> [u64; 2] {
         let (kind, arg, extra) = match &fixup.value {
             Value::Stack(above) => (params::FIXUP_STACK, 0, *above as u32),
             Value::Envp => (params::FIXUP_ENVP, 0, 0),
@@ -287,6 +306,9 @@ impl<'a> Builder<'a> {
             Value::Random => (params::FIXUP_RANDOM, 0, 0),
             Value::Timestamp => (params::FIXUP_TIMESTAMP, 0, 0),
             Value::Secure(difference) => (params::FIXUP_SECURE, 0, *difference as u32),
+            Value::Origin(rest) => {
+                (params::FIXUP_ORIGIN, 0, rests.get(&**rest).copied().unwrap_or(0))
+            }
             Value::CpuNumber => unreachable_kind(),
             Value::Vdso(name) => (params::FIXUP_VDSO, names.get(&**name).copied().unwrap_or(0), 0),
         };
@@ -317,6 +339,31 @@ fn vdso_names(fixups: &[Fixup]) -> BTreeMap<&str, u16> {
         start += name.len() as u16 + 1;
     }
     names
+}
+
+/// What stands behind the output's directory in paths, and where each starts, behind the names.
+fn rests(fixups: &[Fixup]) -> BTreeMap<&[u8], u32> {
+    let mut rests: BTreeMap<&[u8], u32> = BTreeMap::new();
+    for fixup in fixups {
+        if let Value::Origin(rest) = &fixup.value {
+            rests.insert(rest, 0);
+        }
+    }
+    let mut start = vdso_names(fixups).keys().map(|name| name.len() as u32 + 1).sum();
+    for (rest, offset) in &mut rests {
+        *offset = start;
+        start += rest.len() as u32 + 1;
+    }
+    rests
+}
+
+/// How many bytes all these paths take at most.
+fn origin_room(fixups: &[Fixup]) -> u64 {
+    let rests = fixups.iter().filter_map(|fixup| match &fixup.value {
+        Value::Origin(rest) => Some(libc::PATH_MAX as u64 + rest.len() as u64 + 1),
+        _ => None,
+    });
+    rests.sum()
 }
 
 /// The newest of the kernels that the image's files demand, as [`params::Params::least_kernel`] has

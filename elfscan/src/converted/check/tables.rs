@@ -1,7 +1,8 @@
 //! The starter: its tables held against the memory that they are for, and its code.
 
 use starter::params::{
-    ABSOLUTE, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED,
+    ABSOLUTE, FIXUP_ORIGIN, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, FROZEN_TUNABLES, RANDOM_FULL,
+    SEAL_ALWAYS, SEAL_UNFILTERED,
     SECURE_REFUSED,
 };
 use statify::elf::PAGE;
@@ -14,6 +15,10 @@ use crate::converted::places::Places;
 
 /// The most words at wrong places that are told.
 const MOST: usize = 5;
+/// What a path's directory and its NUL may take, in bytes (linux/limits.h).
+const PATH_MAX: u64 = 4096 + 1;
+/// More than the paths of all libraries of any program, in bytes.
+const MOST_ROOM: u64 = 1 << 30;
 
 /// Checks the tables.
 pub fn check(
@@ -68,12 +73,27 @@ pub fn check(
         }
         Err(error) => problems.add(Part::Tables, error.to_string()),
     }
+    let mut room = 0u64;
     for fixup in parameters.fixups() {
-        let known = (1..=FIXUP_RSEQ_SIZE).contains(&fixup.kind) || fixup.kind == FIXUP_SECURE;
+        let known = (1..=FIXUP_RSEQ_SIZE).contains(&fixup.kind)
+            || matches!(fixup.kind, FIXUP_SECURE | FIXUP_ORIGIN);
         if !known || !matches!(fixup.width, 4 | 8) {
             problems.push(at(fixup.at, "a fix-up of no known kind"));
-        } else if fixup.kind == FIXUP_VDSO && parameters.vdso_name(fixup.arg).is_none() {
+        } else if fixup.kind == FIXUP_VDSO && parameters.name(fixup.arg.into()).is_none() {
             problems.push(at(fixup.at, "a vDSO function without a name"));
+        } else if fixup.kind == FIXUP_ORIGIN {
+            let rest = parameters.name(fixup.extra);
+            room = room.saturating_add(rest.map_or(u64::MAX, |rest| rest.len() as u64 + PATH_MAX));
+        }
+    }
+    let sound = room <= params.origin_room && params.origin_room < MOST_ROOM;
+    problems.expect(sound, Part::Tables, "paths in the output's directory do not fit their room");
+    if params.read_tunables > FROZEN_TUNABLES {
+        let functions = [params.read_tunables, params.take_over_tunables];
+        for function in functions.into_iter().filter(|&function| function != 0) {
+            if !memory.is_code(places.normal(function)) {
+                problems.push(at(function, "a function that reads variables is no code"));
+            }
         }
     }
     for resolver in parameters.resolvers() {

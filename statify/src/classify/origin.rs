@@ -1,0 +1,288 @@
+//! `$ORIGIN`: what the loader has made of it at the conversion, which must mean the output's directory at
+//! each start.
+//!
+//! A loader expands a search path when it first looks into it, and remembers the result beside the
+//! module in its list of modules (`struct link_map`, whose first fields are public: gABI's debugger
+//! interface, link.h). So a search path of the program's that says `$ORIGIN` becomes "not yet looked
+//! into" again, and the loader itself finds the output's directory, by /proc/self/exe as in the original;
+//! where there is no /proc, glibc leaves such directories out. Libraries that were found by `$ORIGIN` have
+//! paths that begin with the program's directory: their names, and the directories that `$ORIGIN` means
+//! in them, become the output's directory and the rest of the path.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::frame::Frame;
+use super::{Place, words};
+use crate::c_library::CLibrary;
+use crate::capture::Capture;
+use crate::elf::{DynamicFacts, ElfFile, PAGE, page_down};
+
+/// What depends on the program's directory.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Words that become null: search paths, and the program's directory.
+    pub forgotten: Vec<Place>,
+    /// Words that hold the address of the program's directory and this behind it.
+    pub relative: Vec<(Place, Vec<u8>)>,
+}
+
+/// The program's search path says `$ORIGIN`, and it is not found what the loader has made of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotFound;
+
+/// No `struct link_map` is longer, in bytes.
+const MOST_MAP: u64 = 2048;
+/// glibc's list of directories of a search path: not more than these, and `struct r_search_path_elem`
+/// has its path among these words.
+const MOST_DIRECTORIES: u64 = 256;
+const FIRST_WORDS: u64 = 5;
+/// The loader, as an object.
+const LOADER: usize = 1;
+
+/// Finds it.
+pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Origin, NotFound> {
+    let modules = modules(capture);
+    if modules.values().all(|module| module.paths.is_empty() && module.names.is_empty()) {
+        return Ok(Origin::default());
+    }
+    let memory = Memory { capture, words: words::Memory { capture, frame } };
+    let Some(program) = capture.objects.first() else { return Err(NotFound) };
+    let directory = parent(program.path.as_os_str().as_bytes());
+    let maps = maps(&memory, &modules);
+    // The directory of each module that was found by way of the program's.
+    let mut origins = BTreeMap::from([(0, directory.clone())]);
+    for (&index, &map) in maps.iter().filter(|&(&index, _)| index > LOADER) {
+        let name = memory.word(map + 8).and_then(|name| memory.string(name)).unwrap_or_default();
+        let by = |(other, origin): (&usize, &Vec<u8>)| {
+            modules.get(other).is_some_and(|module| module.leads_to(origin, &name))
+        };
+        if origins.iter().any(by) && behind(&directory, &name).is_some() {
+            origins.insert(index, parent(&name));
+        }
+    }
+    let mut found = Origin::default();
+    for (&index, origin) in &origins {
+        let (Some(&map), Some(module)) = (maps.get(&index), modules.get(&index)) else { continue };
+        let next = maps.values().copied().filter(|&other| other > map).min();
+        let end = next.unwrap_or(u64::MAX).min(map + MOST_MAP);
+        let mut dirs = 0;
+        for at in (map..end).step_by(8) {
+            let Some(value) = memory.word(at) else { break };
+            let is_path = match c_library {
+                CLibrary::Glibc => memory.is_search_path(value, origin),
+                CLibrary::Musl => module.paths.iter().any(|path| {
+                    memory.string(value).is_some_and(|text| text == expanded(path, origin))
+                }),
+            };
+            if is_path && !module.paths.is_empty() {
+                found.forgotten.push(frame.place(at));
+                dirs += 1;
+                continue;
+            }
+            let Some(text) = memory.string(value) else { continue };
+            let is_element = text.ends_with(b"/") && memory.word(at + 8) == Some(text.len() as u64);
+            match behind(&directory, &text) {
+                _ if is_element => {}
+                Some(b"") if index == 0 => found.forgotten.push(frame.place(at)),
+                Some(rest) if index > LOADER => {
+                    found.relative.push((frame.place(at), rest.to_vec()));
+                }
+                _ => {}
+            }
+        }
+        // What is not looked into before the hand-off is expanded later by itself: a library's, and
+        // with musl a program's whose libraries are all in memory already.
+        if index == 0 && dirs == 0 && !module.paths.is_empty() && c_library == CLibrary::Glibc {
+            return Err(NotFound);
+        }
+    }
+    Ok(found)
+}
+
+/// What a module says of `$ORIGIN`.
+#[derive(Debug, Default)]
+struct Module {
+    /// Its bias and the address of its dynamic section.
+    at: (u64, u64),
+    /// The search paths that count and have the token.
+    paths: Vec<Vec<u8>>,
+    /// The names of needed libraries that have it.
+    names: Vec<Vec<u8>>,
+}
+
+impl Module {
+    /// Whether a library with this path may have been found by the token, which means `origin`.
+    fn leads_to(&self, origin: &[u8], path: &[u8]) -> bool {
+        let directories = self.paths.iter().flat_map(|path| path.split(|&byte| byte == b':'));
+        let mut texts = directories.chain(self.names.iter().map(Vec::as_slice));
+        texts.any(|text| {
+            let Some(rest) = TOKENS.iter().find_map(|token| text.strip_prefix(*token)) else {
+                return false;
+            };
+            // Other tokens mean something that is not known here.
+            let known = rest.split(|&byte| byte == b'$').next().unwrap_or_default();
+            let known = if known == rest { rest.trim_ascii_end() } else { known };
+            let known = known.strip_suffix(b"/").unwrap_or(known);
+            path.starts_with(&[origin, known].concat())
+        })
+    }
+}
+
+const TOKENS: [&[u8]; 2] = [b"$ORIGIN", b"${ORIGIN}"];
+
+/// By object.
+fn modules(capture: &Capture) -> BTreeMap<usize, Module> {
+    let read = |object: &crate::capture::Object| {
+        let elf = ElfFile::parse(&object.bytes).ok()?;
+        let bias = object.range.start.wrapping_sub(elf.span()?.start);
+        let dynamic = elf.of_type(goblin::elf::program_header::PT_DYNAMIC).next()?.p_vaddr;
+        let facts = elf.dynamic().ok()??;
+        let at = (bias, bias.wrapping_add(dynamic));
+        let has_token = |text: &&[u8]| TOKENS.iter().any(|token| contains(text, token));
+        // DT_RPATH counts without DT_RUNPATH only.
+        let path = facts.runpath().or_else(|| facts.rpath());
+        let paths = path.into_iter().filter(has_token).map(<[u8]>::to_vec).collect();
+        let names = DynamicFacts::needed(&facts).into_iter().filter(has_token);
+        Some(Module { at, paths, names: names.map(<[u8]>::to_vec).collect() })
+    };
+    let objects = capture.objects.iter().enumerate();
+    objects.filter_map(|(index, object)| Some((index, read(object)?))).collect()
+}
+
+/// Where the loader's record of each module is: its bias, the address of its name and that of its
+/// dynamic section follow one another.
+fn maps(memory: &Memory<'_>, modules: &BTreeMap<usize, Module>) -> BTreeMap<usize, u64> {
+    let by_section: BTreeMap<u64, usize> =
+        modules.iter().map(|(&index, module)| (module.at.1, index)).collect();
+    let mut maps = BTreeMap::new();
+    for (address, page) in memory.capture.pages.iter() {
+        for (index, word) in page.as_chunks::<8>().0.iter().enumerate() {
+            let Some(&object) = by_section.get(&u64::from_le_bytes(*word)) else { continue };
+            let at = (address + 8 * index as u64).wrapping_sub(16);
+            let named = || memory.string(memory.word(at + 8)?);
+            // The initial stack, where musl's program has its name, is not in a capture.
+            let is_map = memory.word(at) == Some(modules[&object].at.0)
+                && (object == 0 || named().is_some());
+            if is_map {
+                maps.entry(object).or_insert(at);
+            }
+        }
+    }
+    maps
+}
+
+/// A capture's memory by address.
+struct Memory<'a> {
+    capture: &'a Capture,
+    words: words::Memory<'a>,
+}
+
+impl Memory<'_> {
+    fn word(&self, address: u64) -> Option<u64> {
+        self.capture.region_at(address)?;
+        self.capture.region_at(address.checked_add(7)?)?;
+        Some(self.words.word(self.words.frame.place(address)))
+    }
+
+    /// The string at an address; `None` if there is none that a path may be.
+    fn string(&self, address: u64) -> Option<Vec<u8>> {
+        const LONGEST: usize = 1 << 16;
+        let mut text = Vec::new();
+        let mut at = address;
+        while text.len() < LONGEST {
+            let region = self.capture.region_at(at)?;
+            if region.prot & libc::PROT_READ as u32 == 0 {
+                return None;
+            }
+            let page = self.words.page(self.words.frame.place(page_down(at)));
+            let rest = &page[(at % PAGE) as usize..];
+            match rest.iter().position(|&byte| byte == 0) {
+                Some(end) => {
+                    text.extend(&rest[..end]);
+                    return Some(text);
+                }
+                None => text.extend(rest),
+            }
+            at = page_down(at) + PAGE;
+        }
+        None
+    }
+
+    /// Whether `address` is that of glibc's list of a search path's directories (pointers, the last
+    /// of them null), of which one is in `origin`. A directory has its path, which ends with a
+    /// slash, and then its length.
+    fn is_search_path(&self, address: u64, origin: &[u8]) -> bool {
+        let elements = (0..MOST_DIRECTORIES).map_while(|index| {
+            self.word(address.checked_add(8 * index)?).filter(|&element| element != 0)
+        });
+        let mut fields = elements
+            .flat_map(|element| (0..FIRST_WORDS).map(move |word| element.wrapping_add(8 * word)));
+        fields.any(|field| {
+            let text = self.word(field).and_then(|text| self.string(text)).unwrap_or_default();
+            text.ends_with(b"/")
+                && text.starts_with(origin)
+                && self.word(field.wrapping_add(8)) == Some(text.len() as u64)
+        })
+    }
+}
+
+/// What is behind a directory in a path: nothing, or what begins with a slash.
+fn behind<'a>(directory: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    path.strip_prefix(directory).filter(|rest| rest.first().is_none_or(|&byte| byte == b'/'))
+}
+
+/// A path's directory, as loaders take it.
+fn parent(path: &[u8]) -> Vec<u8> {
+    Path::new(std::ffi::OsStr::from_bytes(path))
+        .parent()
+        .map_or_else(Vec::new, |parent| parent.as_os_str().as_bytes().to_vec())
+}
+
+/// A search path with the token replaced, as musl does it.
+fn expanded(path: &[u8], origin: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut rest = path;
+    while let Some((&first, more)) = rest.split_first() {
+        match TOKENS.iter().find_map(|token| rest.strip_prefix(*token)) {
+            Some(more) => {
+                text.extend(origin);
+                rest = more;
+            }
+            None => {
+                text.push(first);
+                rest = more;
+            }
+        }
+    }
+    text
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_libraries_are_found_by_the_token() {
+        for (path, library, found) in [
+            ("$ORIGIN/lib", "/a/b/lib/x.so", true),
+            ("/c:${ORIGIN}/../lib/", "/a/b/../lib/x.so", true),
+            ("$ORIGIN", "/a/b/glibc-hwcaps/x86-64-v2/x.so", true),
+            ("$ORIGIN/../$LIB", "/a/b/../lib64/x.so", true),
+            ("$ORIGIN/lib", "/a/lib/x.so", false),
+            ("/a/b/lib", "/a/b/lib/x.so", false),
+        ] {
+            let module = Module { paths: vec![path.into()], ..Module::default() };
+            assert_eq!(module.leads_to(b"/a/b", library.as_bytes()), found, "{path} {library}");
+        }
+        assert_eq!(behind(b"/a/b", b"/a/b/c"), Some(&b"/c"[..]));
+        assert_eq!(behind(b"/a/b", b"/a/b"), Some(&b""[..]));
+        assert_eq!(behind(b"/a/b", b"/a/bc"), None);
+        assert_eq!(expanded(b"$ORIGIN/x:/y:${ORIGIN}", b"/a"), b"/a/x:/y:/a");
+    }
+}
