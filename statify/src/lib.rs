@@ -34,6 +34,7 @@ pub mod sharing;
 mod spawn;
 pub mod subject;
 mod symbols;
+pub mod unloaded;
 mod verify;
 mod write;
 

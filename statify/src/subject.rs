@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::manifest;
 use crate::privileges::Privileges;
 use crate::root::{self, Root};
+use crate::unloaded::Unclaimed;
 
 /// A program that can be converted.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Program {
     pub privileges: Option<Privileges>,
     /// `st_dev` and `st_ino`.
     pub id: (u64, u64),
+    /// What none of its headers accounts for.
+    pub unclaimed: Unclaimed,
 }
 
 impl Program {
@@ -158,9 +161,11 @@ impl Examiner {
         if elf.has_writable_code() {
             return Err(Error::WritableCode(absolute.clone(), absolute));
         }
+        let unclaimed = Unclaimed::of(&elf, file, metadata.len()).map_err(unreadable)?;
+        unclaimed.check(&absolute)?;
         let id = (metadata.dev(), metadata.ino());
         let mode = mode & 0o777;
-        Ok(Program { path: absolute, interpreter, c_library, mode, privileges, id })
+        Ok(Program { path: absolute, interpreter, c_library, mode, privileges, id, unclaimed })
     }
 
     fn check_interpreter(&self, program: &Path, interpreter: &Path) -> Result<CLibrary> {

@@ -7,6 +7,7 @@ mod kernel;
 mod limits;
 mod loader_variables;
 mod musl;
+mod own_file;
 mod protection;
 mod reproducible;
 mod root;
@@ -31,6 +32,7 @@ fn main() -> Result<ExitCode> {
     limits::add(&mut cases);
     loader_variables::add(&mut cases);
     musl::add(&mut cases);
+    own_file::add(&mut cases);
     protection::add(&mut cases);
     reproducible::add(&mut cases);
     root::add(&mut cases);

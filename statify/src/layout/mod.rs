@@ -15,18 +15,22 @@ mod tables;
 
 use std::ops::Range;
 
+use starter::params::ABSOLUTE;
+
 use crate::classify::{Image, Place};
-use crate::elf::{PAGE, page_up};
+use crate::elf::{ElfFile, PAGE, page_up};
 
 pub use pieces::Piece;
 pub use placement::Load;
 pub use segments::Segment;
 
 /// What the user may choose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LayoutOptions {
     /// File offsets of modules are multiples of this: a power of two, a page at least.
     pub align: u64,
+    /// Pages of the file that are wanted for something else; ascending, none touch.
+    pub kept: Vec<Range<u64>>,
 }
 
 /// A file to be written.
@@ -41,8 +45,10 @@ pub struct Plan {
     pub entry: u64,
     /// Memory that comes from the file, and where it lies there.
     pub segments: Vec<Segment>,
-    /// Where the manifest goes: the first byte behind everything that is loaded.
-    pub manifest_offset: u64,
+    /// The first byte behind everything that is loaded, or kept free.
+    pub end: u64,
+    /// Pages of the file that nothing of the plan takes, of those that were wanted.
+    pub kept: Vec<Range<u64>>,
     /// ET_EXEC rather than ET_DYN.
     pub fixed: bool,
     /// PF_X on PT_GNU_STACK.
@@ -84,7 +90,9 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
     let front_len = page_up(HEADERS + size as u64) + code_len;
     let base = if image.fixed { placement::fixed_base(image, front_len) } else { 0 };
     let shift = if image.fixed { 0 } else { front_len.next_multiple_of(image.alignment) };
-    let end = segments::assign_offsets(image, &mut segments, front_len, options.align);
+    let mut kept = options.kept;
+    kept.retain(|range| range.start >= front_len);
+    let end = segments::assign_offsets(image, &mut segments, front_len, options.align, &kept);
     let mut placement = placement::place(image, &segments, shift);
     placement.loads.extend(Load::front(base, front_len, code_len, image.alignment));
     placement.loads.sort_by_key(|load| load.address);
@@ -105,11 +113,23 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
         front_offset: HEADERS,
         entry: code,
         segments,
-        manifest_offset: end,
+        end,
+        kept,
         fixed: image.fixed,
         executable_stack: image.executable_stack,
         moved: placement.moves.len() + placement.zeros.len(),
         modules,
         pieces,
+    }
+}
+
+impl Plan {
+    /// What is added to the program's addresses to have those in the output: where its address 0 lies.
+    /// Nothing if it is not position-independent.
+    pub fn program_bias(&self, image: &Image) -> u64 {
+        let first = ElfFile::parse(&image.objects[0].bytes).ok().and_then(|elf| elf.span());
+        let module = image.modules.iter().position(|module| module.object == Some(0));
+        let start = module.map_or(0, |module| self.modules[module].start & !ABSOLUTE);
+        start.wrapping_sub(first.map_or(0, |span| span.start))
     }
 }
