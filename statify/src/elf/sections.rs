@@ -17,16 +17,16 @@ impl<'a> ElfFile<'a> {
         (self.header().e_shoff, u64::from(self.header().e_shnum) * size)
     }
 
-    /// The section headers that stand in `table`, one after the other.
-    pub fn sections_in(&self, table: &[u8]) -> Vec<SectionHeader> {
-        let count = table.len() / SectionHeader::size(self.sections_context());
-        SectionHeader::parse(table, 0, count, self.sections_context()).unwrap_or_default()
-    }
-
     /// The section headers by their index; none if the file does not have them all.
     pub fn sections(&self) -> Vec<SectionHeader> {
         let (offset, size) = self.section_table();
-        self.range(offset, size).map_or_else(Vec::new, |table| self.sections_in(table))
+        let Ok(start) = usize::try_from(offset) else { return Vec::new() };
+        if size == 0 || self.range(offset, size).is_none() {
+            return Vec::new();
+        }
+        let count = usize::from(self.header().e_shnum);
+        let table = SectionHeader::parse(self.bytes(), start, count, self.sections_context());
+        table.unwrap_or_default()
     }
 
     /// A section's name, which lies in the section that e_shstrndx says.
@@ -51,5 +51,25 @@ impl<'a> ElfFile<'a> {
     pub(super) fn sections_context(&self) -> Ctx {
         let container = if self.is_64() { Container::Big } else { Container::Little };
         Ctx::new(container, if self.is_little_endian() { Endian::Little } else { Endian::Big })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_of_this_test_program() {
+        let bytes = std::fs::read("/proc/self/exe").unwrap();
+        let elf = ElfFile::parse(&bytes).unwrap();
+        let sections = elf.sections();
+        assert_eq!(sections.len(), usize::from(elf.header().e_shnum));
+        let names: Vec<_> =
+            sections.iter().filter_map(|s| elf.section_name(&sections, s)).collect();
+        assert!(names.contains(&&b".text"[..]) && names.contains(&&b".shstrtab"[..]), "{names:?}");
+        assert_eq!(
+            ElfFile::parse(&bytes[..bytes.len() - 1]).map_or(0, |cut| cut.sections().len()),
+            0
+        );
     }
 }
