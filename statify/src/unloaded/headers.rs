@@ -1,5 +1,7 @@
-//! The section headers of an output: the program's own, by the same indices, so that its symbols say
-//! what they said. What they lead to is where the output has it.
+//! The section headers of an output: the program's own, by the same indices and at the same addresses,
+//! so that its symbols and DWARF, which are as they were, say what they said: who looks for an address
+//! counts from where the program lies (dl_iterate_phdr(3)). What the headers lead to is where the output
+//! has it.
 
 use goblin::elf::section_header::{SHF_ALLOC, SHT_NOBITS, SHT_NULL, SectionHeader};
 use object::elf::SectionHeader64;
@@ -44,9 +46,8 @@ pub fn section_headers(program: &[u8], unloaded: &Unloaded, place: &Embedding<'_
             section.sh_size = seal::NOTE as u64;
             return section;
         }
-        section.sh_addr = section.sh_addr.wrapping_add(place.bias);
         let size = if section.sh_type == SHT_NOBITS { 0 } else { section.sh_size };
-        match in_memory(place.memory, section.sh_addr, size) {
+        match in_memory(place.memory, section.sh_addr.wrapping_add(place.bias), size) {
             Some(offset) => section.sh_offset = offset,
             None => (section.sh_type, section.sh_offset) = (SHT_NOBITS, 0),
         }
