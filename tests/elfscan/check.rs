@@ -303,9 +303,12 @@ fn length(case: &Case) -> Result<()> {
     expect_problem(&out, "3 bytes behind the file's end")?;
     file.set_len(len)?;
     expect_intact(&out)?;
+    let map = Map::of(&fs::read(&out)?)?;
+    let loaded = map.memory.iter().map(|(range, _)| range.end).max().context("no memory")?;
     for (cut, what) in [
         (len - 1, "manifest"),
-        (len - 5000, "not a converted file"),
+        (map.manifest + 100, "it has no manifest"),
+        (loaded - 100, "not a converted file"),
         (len / 2, "damaged or truncated"),
         (70, "damaged or truncated"),
         (0, "not an ELF file"),
