@@ -107,6 +107,8 @@ pub struct Shape {
     pub align: u64,
     /// As [`statify::Options::fixed`].
     pub fixed: bool,
+    /// As [`statify::Options::strip`].
+    pub strip: bool,
 }
 
 impl Cache {
@@ -128,11 +130,11 @@ impl Cache {
         let tool = File::open(own).and_then(|file| contents::sha256(&file));
         let tool = tool.map_err(Error::file("read", own))?;
         let cpu = hex(&arch::without_apic_id(arch::cpu_identity()));
-        let Shape { align, fixed } = shape;
+        let Shape { align, fixed, strip } = shape;
         Ok(Self {
             storage,
             secret: secret.unwrap_or_else(Secret::none),
-            common: format!("{FORMAT}\n{tool}\n{cpu}\n{align}\n{fixed}\n"),
+            common: format!("{FORMAT}\n{tool}\n{cpu}\n{align}\n{fixed}\n{strip}\n"),
             hashes: Mutex::default(),
             damaged: Mutex::default(),
         })

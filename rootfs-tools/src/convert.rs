@@ -54,6 +54,8 @@ pub struct Options {
     pub align: u64,
     /// As [`statify::Options::fixed`].
     pub fixed: bool,
+    /// As [`statify::Options::strip`].
+    pub strip: bool,
     /// As [`statify::Options::preserve_privileges`].
     pub preserve_privileges: bool,
     /// As [`statify::Options::timeout`].
@@ -109,7 +111,7 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     let since = Instant::now();
     // Before a tree is copied: neither may be wrong.
     Tree::open(&options.root)?;
-    let shape = Shape { align: options.align, fixed: options.fixed };
+    let shape = Shape { align: options.align, fixed: options.fixed, strip: options.strip };
     let cache = options.cache.as_ref().map(|cache| Cache::open(cache, shape)).transpose()?;
     let (tree, _locks) = open(options, tell)?;
     let before = root_times(&tree)?;
@@ -348,6 +350,7 @@ fn each(options: &Options, tree: &Tree, pool: Option<Arc<Pool>>) -> statify::Opt
         fixed: options.fixed,
         preserve_privileges: options.preserve_privileges,
         align: options.align,
+        strip: options.strip,
         timeout: options.timeout,
         memory: Some(options.memory),
         root: tree.root.clone(),

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use statify::elf::{ElfFile, Excerpt, PAGE, page_down, page_up};
 use statify::names::printable;
+use statify::{subject, unloaded};
 
 use crate::convert::Options;
 use crate::error::Result;
@@ -152,7 +153,8 @@ impl<'a> Sizes<'a> {
             return Err(refused(error));
         }
         let mut known: HashSet<FileId> = HashSet::new();
-        let mut size = EACH_PROGRAM;
+        let unreadable = |error| Failure::file(&program.path, "read", &error);
+        let mut size = EACH_PROGRAM + self.unloaded(program).map_err(unreadable)?;
         let paths = closure.modules.iter().map(|module| Path::new(OsStr::from_bytes(&module.path)));
         for path in paths.chain([program.interpreter.as_path()]) {
             let unreadable = |error| Failure::file(path, "read", &error);
@@ -163,6 +165,16 @@ impl<'a> Sizes<'a> {
             }
         }
         Ok((size, known.len() - 1))
+    }
+
+    /// How much the output has of a program that is not loaded.
+    fn unloaded(&self, program: &subject::Program) -> io::Result<u64> {
+        let found = self.tree.root.find(&program.path)?;
+        let file = File::open(found.link())?;
+        let mut excerpt = Excerpt::new();
+        let elf = ElfFile::parse(excerpt.read(&file, file.metadata()?.len())?);
+        let elf = elf.map_err(io::Error::other)?;
+        Ok(unloaded::size(&elf, &program.unclaimed, self.options.strip))
     }
 
     /// How much of a file is mapped, in whole pages.

@@ -51,6 +51,7 @@ fn reason(error: &Cause) -> &'static str {
         Cause::Timeout(..) => "too slow",
         Cause::Behaviour(..) => "forbidden behaviour",
         Cause::WritableCode(..) => "writable code",
+        Cause::Payload(..) | Cause::Unclaimed(..) => "bytes without header",
         Cause::Unexplained { .. } => "unexplained values",
         Cause::Elf(..) => "damaged",
         Cause::Program(..) => "file",

@@ -14,7 +14,8 @@ use crate::manifest::Manifest;
 use crate::parameters::Parameters;
 use crate::plugins;
 use crate::seal;
-use crate::write::{for_each_run, segment_flags};
+use crate::unloaded::Unloaded;
+use crate::write::{self, for_each_run, segment_flags};
 
 /// Checks the file; every mismatch is named. What is `shared` with embedded files (file offsets) was
 /// compared when it became so, and is not read from the disk again.
@@ -22,6 +23,7 @@ pub fn check(
     file: &File,
     image: &Image,
     plan: &Plan,
+    unloaded: &Unloaded,
     manifest: &Manifest,
     shared: &[Range<u64>],
 ) -> Result<(), String> {
@@ -80,6 +82,18 @@ pub fn check(
         });
         expect(same.is_ok(), &format!("the bytes at file offset {:#x} differ", segment.offset));
     }
+    for (part, place) in unloaded
+        .parts
+        .iter()
+        .zip(manifest.unloaded_at(bytes.len() as u64).ok_or("what is not loaded has no place")?)
+    {
+        let mut written = Window::new(file, place.clone(), place.start, shared);
+        let same = written.expect(part.bytes(image));
+        expect(same.is_ok(), &format!("the bytes at file offset {:#x} differ", place.start));
+    }
+    let table = write::section_table(image, plan, unloaded, manifest);
+    let (offset, size) = elf.section_table();
+    expect(elf.range(offset, size) == Some(&table[..]), "the section headers differ");
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join(", ")) }
 }
 

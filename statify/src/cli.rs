@@ -94,6 +94,10 @@ pub struct Cli {
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub host_libs: HostLibs,
 
+    /// Leave symbols and debug information of PROG out: OUT is smaller, and backtraces have no names
+    #[arg(long)]
+    pub strip: bool,
+
     /// File offsets of embedded files are multiples of this power of two, for stores that cut
     /// files into chunks
     #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = parse_align)]
@@ -204,6 +208,7 @@ impl Cli {
                 CpuChoice::Any => statify::Cpus::Any,
                 CpuChoice::Native => statify::Cpus::Native,
             },
+            strip: self.strip,
             timeout: Duration::from_secs(self.timeout),
             memory: None,
             verify: self.verify.then(|| self.arguments.clone()),

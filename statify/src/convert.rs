@@ -21,7 +21,7 @@ use crate::sandbox::{self, Sandbox};
 use crate::sharing::Sharing;
 use crate::subject::{self, Program};
 use crate::write::PendingFile;
-use crate::{check, cpus, manifest, plugins, provenance, verify, write};
+use crate::{check, cpus, manifest, plugins, provenance, unloaded, verify, write};
 
 /// The CPUs that an output is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Options {
     pub seal: Seal,
     /// What it has to run on.
     pub cpus: Cpus,
+    /// Symbols and debug information of the program are left out.
+    pub strip: bool,
     /// How long one capture may take.
     pub timeout: Duration,
     /// How much address space the traced code may have, in bytes; none: as much as this process.
@@ -76,6 +78,7 @@ impl Default for Options {
             randomness: Randomness::Full,
             seal: Seal::Unfiltered,
             cpus: Cpus::Any,
+            strip: false,
             timeout: Duration::from_secs(60),
             memory: None,
             verify: None,
@@ -144,23 +147,31 @@ fn in_phases(
     if let Some(privileges) = privileges {
         provenance::check(&options.root, &program, privileges, &image, &files.asked())?;
     }
+    let kept = unloaded::pages(program.unclaimed.ranges());
     let (align, randomness, seal) = (options.align, options.randomness, options.seal);
-    let plan = layout::lay_out(&image, LayoutOptions { align, randomness, seal });
+    let plan = layout::lay_out(&image, LayoutOptions { align, randomness, seal, kept });
     plugins::locate(&mut image, &plan);
-    let manifest = manifest::describe(&image, &plan, options);
+    let unloaded = unloaded::unloaded(&image, &plan, &program.unclaimed, options)?;
+    let manifest = manifest::describe(&image, &plan, &unloaded.parts, options);
     enter(&mut report, Phase::Write);
     // Nobody else may as much as open what will be privileged before it is complete.
     let mode = if privileges.is_some() { 0o700 } else { program.mode };
     let cannot_write = |source| Error::Output(output.to_owned(), source);
     let pending = PendingFile::create(output, mode).map_err(cannot_write)?;
-    let written =
-        write::write(pending.file(), &image, &plan, &manifest, options.sharing.as_deref())
-            .map_err(cannot_write)?;
+    let written = write::write(
+        pending.file(),
+        &image,
+        &plan,
+        &unloaded,
+        &manifest,
+        options.sharing.as_deref(),
+    )
+    .map_err(cannot_write)?;
     report.size = written.size;
     report.shared = written.shared.iter().map(|range| range.end - range.start).sum();
     write::seal(pending.file(), &manifest).map_err(cannot_write)?;
     enter(&mut report, Phase::Check);
-    check::check(pending.file(), &image, &plan, &manifest, &written.shared)
+    check::check(pending.file(), &image, &plan, &unloaded, &manifest, &written.shared)
         .map_err(|what| Error::Check(output.to_owned(), what))?;
     report.describe(&image, &plan, manifest);
     let complete = pending.complete(options.sync).map_err(cannot_write)?;

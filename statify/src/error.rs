@@ -87,6 +87,12 @@ pub enum Error {
     /// A module with a segment that is writable and executable.
     #[error("{path}: {module} has memory that is writable and executable at once, which no output has; relink it without (ld -z separate-code, no -N)", path = .0.display(), module = .1.display())]
     WritableCode(PathBuf, PathBuf),
+    /// A payload that cannot lie where its own last bytes say that it lies.
+    #[error("{path}: behind its end it has {size} bytes, which say themselves that they lie at offset {offset} of its file, where a converted program has other things; it cannot be converted", path = .0.display(), size = .1, offset = .2)]
+    Payload(PathBuf, u64, u64),
+    /// Bytes in the program's file that cannot be kept where they are.
+    #[error("{path}: it has {size} bytes at offset {offset} that none of its headers accounts for, and a converted program has other things there; it cannot be converted", path = .0.display(), size = .1, offset = .2)]
+    Unclaimed(PathBuf, u64, u64),
     /// Something about the process that has no place in an output.
     #[error("{path}: {what}; please report it with the output of `statify --version`", path = .0.display(), what = .1)]
     Unexpected(PathBuf, String),

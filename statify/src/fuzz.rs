@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::capture::InitialStack;
 use crate::classify::{Image, Module, PageBytes, Region};
 use crate::elf::{PAGE, look_at_everything};
-use crate::layout::{LayoutOptions, lay_out};
+use crate::layout::{LayoutOptions, Segment, lay_out};
 use crate::procfs;
 
 /// This test program, cut to what headers and dynamic tables need.
@@ -101,9 +101,17 @@ proptest! {
             1..90,
         ),
         align in prop_oneof![Just(PAGE), Just(16 * PAGE)],
+        wanted in 0u64..60,
     ) {
         let image = image(&shape);
-        let plan = lay_out(&image, LayoutOptions { align, ..LayoutOptions::default() });
+        let kept = vec![wanted * PAGE..(wanted + 3) * PAGE, (wanted + 7) * PAGE..(wanted + 8) * PAGE];
+        let plan = lay_out(&image, LayoutOptions { align, kept, ..LayoutOptions::default() });
+        prop_assert!(plan.kept.len() == 2 || wanted * PAGE < plan.front_offset + plan.front.len() as u64);
+        for kept in &plan.kept {
+            prop_assert!(plan.end >= kept.end);
+            let free = |s: &Segment| s.offset >= kept.end || s.offset + s.file_len <= kept.start;
+            prop_assert!(plan.segments.iter().filter(|s| s.file_len > 0).all(free));
+        }
         prop_assert!(plan.loads.len() <= 70);
         prop_assert!(plan.loads.windows(2).all(|pair| pair[0].address + pair[0].len <= pair[1].address));
         let readable = |place: &u64| image.regions.iter().any(|r| r.range.contains(place) && r.prot != 0);

@@ -36,6 +36,7 @@ pub mod sharing;
 mod spawn;
 pub mod subject;
 mod symbols;
+pub mod unloaded;
 mod verify;
 mod write;
 

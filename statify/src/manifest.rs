@@ -18,6 +18,7 @@ use crate::elf::{ElfFile, PAGE};
 use crate::holes::LARGEST;
 use crate::layout::{Plan, Randomness, Seal};
 use crate::plugins::HostLibs;
+use crate::unloaded::Part;
 
 /// The note's name, with its NUL.
 pub const NOTE_NAME: &[u8] = b"statify\0";
@@ -35,6 +36,9 @@ pub struct Manifest {
     pub files: Vec<EmbeddedFile>,
     /// Memory that the loader allocated, and what serves plugins.
     pub memory: Vec<Memory>,
+    /// What the output has of the program's file that is not loaded; ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unloaded: Vec<Unloaded>,
 }
 
 /// Options of a conversion that show in its output.
@@ -55,6 +59,9 @@ pub struct Options {
     pub cpu: CpuManifest,
     /// `--host-libs`.
     pub host_libs: HostLibs,
+    /// `--strip`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strip: bool,
 }
 
 /// The CPUs that an output is for.
@@ -131,8 +138,39 @@ pub struct Memory {
     pub stored_at: Option<u64>,
 }
 
+/// Bytes of the program's file that are not loaded: sections, or what lies behind everything.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Unloaded {
+    /// The program's file offset of the first.
+    pub file_offset: u64,
+    /// In bytes.
+    pub size: u64,
+    /// The offset in the output of the first; none if the output ends with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_at: Option<u64>,
+    /// BLAKE3 of them, in hexadecimal.
+    pub blake3: String,
+}
+
+impl Unloaded {
+    /// The file offsets that they have in an output of `len` bytes; `None` if they do not fit.
+    pub fn place(&self, len: u64) -> Option<Range<u64>> {
+        let start = match self.stored_at {
+            Some(start) => start,
+            None => len.checked_sub(self.size)?,
+        };
+        let end = start.checked_add(self.size)?;
+        (end <= len).then_some(start..end)
+    }
+}
+
 /// Describes an image that was made with `options` and is laid out as planned.
-pub fn describe(image: &Image, plan: &Plan, options: &convert::Options) -> Manifest {
+pub fn describe(
+    image: &Image,
+    plan: &Plan,
+    parts: &[Part],
+    options: &convert::Options,
+) -> Manifest {
     let kind = |index: usize| match index {
         _ if image.plugins.contains(&index) => FileKind::Plugin,
         0 => FileKind::Program,
@@ -150,9 +188,22 @@ pub fn describe(image: &Image, plan: &Plan, options: &convert::Options) -> Manif
             bound: image.bound,
             cpu: describe_cpu(&image.cpu),
             host_libs: options.plugins.host_libs,
+            strip: options.strip,
         },
         files: contents::in_parallel(image.objects.len(), describe),
         memory: contents::memory(image, plan, None),
+        unloaded: parts.iter().map(|part| describe_part(image, part)).collect(),
+    }
+}
+
+fn describe_part(image: &Image, part: &Part) -> Unloaded {
+    let size = part.range.end - part.range.start;
+    let hash = blake3::hash(part.bytes(image));
+    Unloaded {
+        file_offset: part.range.start,
+        size,
+        stored_at: part.at,
+        blake3: hex(hash.as_bytes()),
     }
 }
 
@@ -250,6 +301,15 @@ impl Manifest {
         let apart = |pair: &[Range<u64>]| pair[0].end <= pair[1].start;
         let sum = ranges.iter().map(|range| range.end - range.start).fold(0, u64::saturating_add);
         (ranges.windows(2).all(apart) && sum <= LARGEST).then_some(ranges)
+    }
+
+    /// The file offsets of what an output of `len` bytes has that is not loaded; ascending. `None`
+    /// if some lie outside of it, or some are twice.
+    pub fn unloaded_at(&self, len: u64) -> Option<Vec<Range<u64>>> {
+        let ranges = self.unloaded.iter().map(|part| part.place(len));
+        let ranges = ranges.collect::<Option<Vec<_>>>()?;
+        let apart = |pair: &[Range<u64>]| pair[0].end <= pair[1].start;
+        ranges.windows(2).all(apart).then_some(ranges)
     }
 
     /// The manifest of an output; `None` if it has none that can be read.

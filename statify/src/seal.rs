@@ -38,8 +38,8 @@ pub fn empty_note() -> [u8; NOTE] {
 
 /// The build-id that an output must have: the first bytes of the SHA-256 of the headers and the
 /// starter with its tables (the id itself counting as zeros), of the memory that belongs to no
-/// embedded file, of the manifest, which holds the hashes of all other memory, and of the pages'
-/// checksums. `None` if the file does not have these parts.
+/// embedded file, of the manifest, which holds the hashes of all other memory, of the pages'
+/// checksums, and of the section headers. `None` if the file does not have these parts.
 pub fn build_id(bytes: &[u8], elf: &ElfFile<'_>, manifest: &Manifest) -> Option<[u8; BUILD_ID]> {
     build_id_with(bytes, elf, manifest, elf.note(NOTE_NAME, PAGES_TYPE)?)
 }
@@ -65,6 +65,8 @@ pub fn build_id_with(
     }
     hash.update(elf.note(NOTE_NAME, NOTE_TYPE)?);
     hash.update(checksums);
+    let (offset, size) = elf.section_table();
+    hash.update(elf.range(offset, size)?);
     hash.finalize().first_chunk().copied()
 }
 

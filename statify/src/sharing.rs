@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::classify::Image;
 use crate::layout::Segment;
+use crate::unloaded::Part;
 
 /// Makes blocks shared.
 pub trait Sharing: Debug + Send + Sync {
@@ -41,8 +42,14 @@ pub struct Source<'a> {
     pub offset: u64,
 }
 
-/// Where the parts of an output stem from, in the order of the file.
-pub(crate) fn sources<'a>(image: &'a Image, segments: &[Segment]) -> Vec<Source<'a>> {
+/// Where the parts of an output stem from, in the order of the file, which ends with what begins at
+/// `payload`.
+pub(crate) fn sources<'a>(
+    image: &'a Image,
+    segments: &[Segment],
+    parts: &[Part],
+    payload: u64,
+) -> Vec<Source<'a>> {
     let mut sources = Vec::new();
     for segment in segments.iter().filter(|segment| segment.file_len > 0) {
         let stored = segment.file_range();
@@ -58,6 +65,11 @@ pub(crate) fn sources<'a>(image: &'a Image, segments: &[Segment]) -> Vec<Source<
                 range: start..start + (range.end - range.start),
             });
         }
+    }
+    for part in parts {
+        let start = part.at.unwrap_or(payload);
+        let range = start..start + (part.range.end - part.range.start);
+        sources.push(Source { range, path: &image.objects[0].path, offset: part.range.start });
     }
     sources.sort_unstable_by_key(|source| source.range.start);
     sources

@@ -18,6 +18,7 @@ use crate::holes;
 use crate::manifest;
 use crate::privileges::Privileges;
 use crate::root::{self, Root};
+use crate::unloaded::Unclaimed;
 
 /// A program that can be converted.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Program {
     pub id: (u64, u64),
     /// `st_uid`.
     pub owner: u32,
+    /// What none of its headers accounts for.
+    pub unclaimed: Unclaimed,
 }
 
 impl Program {
@@ -165,10 +168,21 @@ impl Examiner {
         if elf.has_writable_code() {
             return Err(Error::WritableCode(absolute.clone(), absolute));
         }
+        let unclaimed = Unclaimed::of(&elf, file, metadata.len()).map_err(unreadable)?;
+        unclaimed.check(&absolute)?;
         let id = (metadata.dev(), metadata.ino());
         let mode = mode & 0o777;
         let owner = metadata.uid();
-        Ok(Program { path: absolute, interpreter, c_library, mode, privileges, id, owner })
+        Ok(Program {
+            path: absolute,
+            interpreter,
+            c_library,
+            mode,
+            privileges,
+            id,
+            owner,
+            unclaimed,
+        })
     }
 
     fn check_interpreter(&self, program: &Path, interpreter: &Path) -> Result<CLibrary> {

@@ -18,9 +18,11 @@ use crate::layout::{Load, Plan, Segment};
 use crate::manifest::{Manifest, note, note_len};
 use crate::seal;
 use crate::sharing::{Sharing, sources};
+use crate::unloaded::{Embedding, Part, Unloaded, section_headers};
 
 const HEADER: usize = size_of::<elf::FileHeader64<LittleEndian>>();
 const PROGRAM_HEADER: usize = size_of::<elf::ProgramHeader64<LittleEndian>>();
+const SECTION_HEADER: usize = size_of::<elf::SectionHeader64<LittleEndian>>();
 
 /// What was written.
 #[derive(Debug)]
@@ -32,11 +34,13 @@ pub struct Written {
 }
 
 /// Writes everything that the plan and the image say, and behind it the manifest and the checksums
-/// of the pages. What `sharing` makes shared is not written.
+/// of the pages, the section headers, and what the program's file ends with. What `sharing` makes
+/// shared is not written.
 pub fn write(
     file: &File,
     image: &Image,
     plan: &Plan,
+    unloaded: &Unloaded,
     manifest: &Manifest,
     sharing: Option<&dyn Sharing>,
 ) -> io::Result<Written> {
@@ -46,19 +50,26 @@ pub fn write(
     let pages: u64 = ranges.iter().map(|range| (range.end - range.start).div_ceil(PAGE)).sum();
     let notes = manifest.to_note().len() + note_len(seal::CHECKSUM * pages as usize);
     let checksums = Checksums { pages: Vec::with_capacity(pages as usize) };
-    let sources = if sharing.is_some() { sources(image, &plan.segments) } else { Vec::new() };
+    let end = End::of(plan, unloaded, manifest, notes as u64);
+    let sources = match sharing {
+        Some(_) => sources(image, &plan.segments, &unloaded.parts, end.sections.end),
+        None => Vec::new(),
+    };
     let mut out = ChunkWriter::new(file, checksums, sharing, sources);
-    out.put(&headers(plan, notes as u64))?;
+    out.put(&headers(plan, &end, &image.objects[0].bytes))?;
     out.skip_to(plan.front_offset)?;
     out.put(&plan.front)?;
-    for segment in plan.segments.iter().filter(|segment| segment.file_len > 0) {
-        out.skip_to(segment.offset)?;
-        for_each_run(image, segment, |bytes, padding| {
-            out.put(bytes)?;
-            out.put(&[0; PAGE as usize][..padding])
-        })?;
+    for (offset, stored) in in_order(plan, unloaded) {
+        out.skip_to(offset)?;
+        match stored {
+            Stored::Segment(segment) => for_each_run(image, segment, |bytes, padding| {
+                out.put(bytes)?;
+                out.put(&[0; PAGE as usize][..padding])
+            })?,
+            Stored::Part(part) => out.put(part.bytes(image))?,
+        }
     }
-    out.skip_to(plan.manifest_offset)?;
+    out.skip_to(end.notes.start)?;
     out.show();
     let mut checksums = std::mem::take(&mut out.watch.pages);
     checksums.retain(|(page, _)| {
@@ -68,8 +79,91 @@ pub fn write(
     let checksums: Vec<u8> = checksums.iter().flat_map(|(_, checksum)| *checksum).collect();
     out.put(&manifest.to_note())?;
     out.put(&note(seal::PAGES_TYPE, &checksums))?;
+    out.skip_to(end.sections.start)?;
+    out.put(&section_table(image, plan, unloaded, manifest))?;
+    if let Some(payload) = unloaded.parts.iter().find(|part| part.at.is_none()) {
+        out.put(payload.bytes(image))?;
+    }
     let (shared, _) = out.finish()?;
-    Ok(Written { size: plan.manifest_offset + notes as u64, shared })
+    Ok(Written { size: end.len, shared })
+}
+
+/// What comes behind all that the plan has.
+struct End {
+    /// File offsets of the notes.
+    notes: Range<u64>,
+    /// File offsets of the section headers: behind them the payload begins, as where a linker's file
+    /// has an end.
+    sections: Range<u64>,
+    /// The whole file's length.
+    len: u64,
+}
+
+impl End {
+    fn of(plan: &Plan, unloaded: &Unloaded, manifest: &Manifest, notes: u64) -> Self {
+        let len = |part: &Part| part.range.end - part.range.start;
+        let ends = unloaded.parts.iter().filter_map(|part| Some(part.at? + len(part)));
+        let start = ends.fold(plan.end, u64::max).next_multiple_of(8);
+        let notes = start..start + notes;
+        let payload = unloaded.parts.iter().find(|part| part.at.is_none());
+        let size = (unloaded.sections.len() * SECTION_HEADER) as u64;
+        let mut table = notes.end;
+        if size > 0 {
+            table = table.next_multiple_of(8);
+            // So that blocks of the payload are the same in both files.
+            let wanted = payload.map(|payload| payload.range.start).filter(|at| at % 8 == 0);
+            let distance = wanted.map(|wanted| wanted.wrapping_sub(table + size));
+            table += distance.unwrap_or(0) & (manifest.options.align - 1);
+        }
+        let sections = table..table + size;
+        Self { notes, len: sections.end + payload.map_or(0, len), sections }
+    }
+}
+
+/// What is stored of the image, or of the program's file.
+enum Stored<'a> {
+    Segment(&'a Segment),
+    Part(&'a Part),
+}
+
+/// All that has an offset in the plan, in the order of the file.
+fn in_order<'a>(plan: &'a Plan, unloaded: &'a Unloaded) -> Vec<(u64, Stored<'a>)> {
+    let segments = plan.segments.iter().filter(|segment| segment.file_len > 0);
+    let segments = segments.map(|segment| (segment.offset, Stored::Segment(segment)));
+    let parts = unloaded.parts.iter().filter_map(|part| Some((part.at?, Stored::Part(part))));
+    let mut all: Vec<_> = segments.chain(parts).collect();
+    all.sort_by_key(|(offset, _)| *offset);
+    all
+}
+
+/// The section headers of the output, as bytes.
+pub fn section_table(
+    image: &Image,
+    plan: &Plan,
+    unloaded: &Unloaded,
+    manifest: &Manifest,
+) -> Vec<u8> {
+    let program = &image.objects[0].bytes;
+    let (address, offset) = build_id(plan);
+    let place = Embedding {
+        bias: plan.program_bias(image),
+        memory: &manifest.files[0].memory,
+        build_id: (address, offset),
+    };
+    section_headers(program, unloaded, &place)
+}
+
+/// The address and the file offset of the build-id's note: in the first page, where the kernel's
+/// profiler looks for it and core dumps have it.
+fn build_id(plan: &Plan) -> (u64, u64) {
+    let offset = (HEADER + program_headers(plan) * PROGRAM_HEADER) as u64;
+    let front = plan.loads.iter().find(|load| load.offset == 0 && load.file_len > 0);
+    (front.map_or(0, |front| front.address) + offset, offset)
+}
+
+/// How many there are: with PT_GNU_STACK and two PT_NOTEs.
+fn program_headers(plan: &Plan) -> usize {
+    plan.loads.len() + 3
 }
 
 /// Writes the build-id that the file's contents have.
@@ -151,11 +245,14 @@ fn plain<'a>(
     (bytes, len - bytes.len())
 }
 
-/// The ELF header, the program headers and the note for the build-id.
-fn headers(plan: &Plan, note_len: u64) -> Vec<u8> {
+/// The ELF header, the program headers and the note for the build-id. The section headers are numbered
+/// as those of `program` are.
+fn headers(plan: &Plan, end: &End, program: &[u8]) -> Vec<u8> {
     let e = LittleEndian;
-    // PT_GNU_STACK and two PT_NOTEs.
-    let phnum = plan.loads.len() + 3;
+    let phnum = program_headers(plan);
+    let shnum = (end.sections.end - end.sections.start) / SECTION_HEADER as u64;
+    let has_sections = shnum > 0;
+    let names = ElfFile::parse(program).map_or(0, |elf| elf.header().e_shstrndx);
     let header = elf::FileHeader64 {
         e_ident: elf::Ident {
             magic: elf::ELFMAG,
@@ -171,14 +268,14 @@ fn headers(plan: &Plan, note_len: u64) -> Vec<u8> {
         e_version: U32::new(e, u32::from(elf::EV_CURRENT)),
         e_entry: U64::new(e, plan.entry),
         e_phoff: U64::new(e, HEADER as u64),
-        e_shoff: U64::new(e, 0),
+        e_shoff: U64::new(e, if has_sections { end.sections.start } else { 0 }),
         e_flags: U32::new(e, 0),
         e_ehsize: U16::new(e, HEADER as u16),
         e_phentsize: U16::new(e, PROGRAM_HEADER as u16),
         e_phnum: U16::new(e, phnum as u16),
-        e_shentsize: U16::new(e, 0),
-        e_shnum: U16::new(e, 0),
-        e_shstrndx: U16::new(e, 0),
+        e_shentsize: U16::new(e, if has_sections { SECTION_HEADER as u16 } else { 0 }),
+        e_shnum: U16::new(e, shnum as u16),
+        e_shstrndx: U16::new(e, if has_sections { names } else { 0 }),
     };
     let mut bytes = bytes_of(&header).to_vec();
     for load in &plan.loads {
@@ -197,13 +294,10 @@ fn headers(plan: &Plan, note_len: u64) -> Vec<u8> {
         prot: libc::PROT_READ as u32,
         align: 4,
     };
-    // In the first page, where the kernel's profiler looks for it and core dumps have it.
-    let build_id = (HEADER + phnum * PROGRAM_HEADER) as u64;
-    let front = plan.loads.iter().find(|load| load.offset == 0 && load.file_len > 0);
-    let address = front.map_or(0, |front| front.address) + build_id;
-    let build_id = note(address, build_id, seal::NOTE as u64);
+    let (address, offset) = build_id(plan);
+    let build_id = note(address, offset, seal::NOTE as u64);
     bytes.extend(bytes_of(&program_header(elf::PT_NOTE, &build_id)));
-    let manifest = note(0, plan.manifest_offset, note_len);
+    let manifest = note(0, end.notes.start, end.notes.end - end.notes.start);
     bytes.extend(bytes_of(&program_header(elf::PT_NOTE, &manifest)));
     bytes.extend(seal::empty_note());
     bytes

@@ -109,6 +109,8 @@ struct Map {
     /// Headers, tables, starter.
     front: u64,
     manifest: u64,
+    /// File offsets of what is not loaded.
+    unloaded: Vec<std::ops::Range<u64>>,
 }
 
 impl Map {
@@ -126,13 +128,20 @@ impl Map {
             .collect();
         let front = statify::seal::front(&converted.elf).context("no starter")?.end;
         let manifest = converted.elf.segments().last().context("no segments")?.p_offset;
-        Ok(Self { memory, front, manifest })
+        let unloaded = converted.manifest.unloaded_at(bytes.len() as u64);
+        let unloaded = unloaded.context("what is not loaded has no place")?;
+        Ok(Self { memory, front, manifest, unloaded })
     }
 
     /// Whether one of the problems names what is damaged at `at`.
     fn is_named(&self, at: u64, problems: &[Problem]) -> bool {
         let page = at / PAGE as u64 * PAGE as u64;
         let memory = self.memory.iter().find(|(range, _)| range.contains(&at));
+        if let Some(range) = self.unloaded.iter().find(|range| range.contains(&at)) {
+            let is_named =
+                |it: &Problem| it.part == Part::Unloaded && it.offset == Some(range.start);
+            return problems.iter().any(is_named);
+        }
         problems.iter().any(|problem| match memory {
             _ if at >= self.manifest => {
                 problem.part == Part::Manifest || problem.what.contains("manifest")
@@ -294,9 +303,12 @@ fn length(case: &Case) -> Result<()> {
     expect_problem(&out, "3 bytes behind the file's end")?;
     file.set_len(len)?;
     expect_intact(&out)?;
+    let map = Map::of(&fs::read(&out)?)?;
+    let loaded = map.memory.iter().map(|(range, _)| range.end).max().context("no memory")?;
     for (cut, what) in [
         (len - 1, "manifest"),
-        (len - 5000, "it has no manifest"),
+        (map.manifest + 100, "it has no manifest"),
+        (loaded - 100, "it has no manifest"),
         (len / 2, "damaged or truncated"),
         (70, "damaged or truncated"),
         (0, "not an ELF file"),

@@ -134,7 +134,16 @@ fn compare_fixups(shown: &Value, report: &Value) -> Result<()> {
 
 fn compare_sizes(shown: &Value, report: &Value) -> Result<()> {
     let sizes = &shown["sizes"];
-    let parts = ["headers", "tables", "starter", "modules", "other_memory", "manifest", "padding"];
+    let parts = [
+        "headers",
+        "tables",
+        "starter",
+        "modules",
+        "other_memory",
+        "unloaded",
+        "manifest",
+        "padding",
+    ];
     let sum: u64 = parts.iter().map(|part| number(&sizes[part])).sum();
     ensure!(sum == number(&sizes["file"]), "{sizes}");
     let loaded = number(&sizes["modules"]) + number(&sizes["other_memory"]);

@@ -8,6 +8,7 @@ mod limits;
 mod loader_variables;
 mod musl;
 mod origin;
+mod own_file;
 mod protection;
 mod reproducible;
 mod root;
@@ -34,6 +35,7 @@ fn main() -> Result<ExitCode> {
     loader_variables::add(&mut cases);
     musl::add(&mut cases);
     origin::add(&mut cases);
+    own_file::add(&mut cases);
     protection::add(&mut cases);
     reproducible::add(&mut cases);
     root::add(&mut cases);

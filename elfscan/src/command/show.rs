@@ -240,6 +240,7 @@ fn sizes(shown: &Shown) -> String {
         ("starter", sizes.starter),
         ("embedded files", sizes.modules),
         ("other memory", sizes.other_memory),
+        ("not loaded (sections, payload)", sizes.unloaded),
         ("padding", sizes.padding),
         ("manifest and checksums", sizes.manifest),
         ("file", sizes.file),

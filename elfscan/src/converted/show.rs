@@ -143,6 +143,8 @@ pub struct Sizes {
     pub modules: u64,
     /// Memory of none.
     pub other_memory: u64,
+    /// Sections of the program that are not loaded, its payload, and section headers.
+    pub unloaded: u64,
     /// The manifest and the pages' checksums.
     pub manifest: u64,
     /// Zeros between them.
@@ -351,6 +353,7 @@ fn sizes(converted: &Converted<'_>, parameters: &Parameters<'_>, allocated: u64)
     let tables = first + size_of::<params::Params>() as u64;
     let notes =
         |end: u64| seal_notes(converted).map_or(0, |notes| notes.end.min(end) - notes.start);
+    let unloaded = manifest.unloaded.iter().fold(0u64, |sum, part| sum.saturating_add(part.size));
     let mut sizes = Sizes {
         file: converted.bytes().len() as u64,
         allocated,
@@ -359,10 +362,11 @@ fn sizes(converted: &Converted<'_>, parameters: &Parameters<'_>, allocated: u64)
         starter: code.end - code.start,
         modules: sum(true),
         other_memory: sum(false),
+        unloaded: unloaded.saturating_add(converted.elf.section_table().1),
         manifest: notes(converted.bytes().len() as u64),
         padding: 0,
     };
-    let all = [sizes.starter, sizes.modules, sizes.other_memory, sizes.manifest];
+    let all = [sizes.starter, sizes.modules, sizes.other_memory, sizes.unloaded, sizes.manifest];
     let used = all.into_iter().fold(code.start, u64::saturating_add);
     sizes.padding = sizes.file.saturating_sub(used);
     sizes

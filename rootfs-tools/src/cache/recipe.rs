@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use statify::chunks::{CHUNK, ChunkWriter, Watch};
 use statify::elf::PAGE;
 use statify::holes::LARGEST;
-use statify::manifest::Manifest;
+use statify::manifest::{FileKind, Manifest};
 use statify::sharing::{Sharing, Source};
 
 use crate::contents;
@@ -57,7 +57,7 @@ impl Recipe {
         let mut recipe = Self { size, ..Self::default() };
         let mut hash = blake3::Hasher::new();
         let (mut bytes, mut there) = (Vec::new(), Vec::new());
-        let stems = stems(manifest);
+        let stems = stems(manifest, size);
         let mut stems = stems.iter().peekable();
         let mut at = 0;
         while at < size {
@@ -232,8 +232,8 @@ impl Recipe {
     }
 }
 
-/// Of an output: what stems from files, by the manifest; ascending.
-fn stems(manifest: &Manifest) -> Vec<Taken> {
+/// Of an output of `len` bytes: what stems from files, by the manifest; ascending.
+fn stems(manifest: &Manifest, len: u64) -> Vec<Taken> {
     let mut stems = Vec::new();
     for (file, embedded) in manifest.files.iter().enumerate() {
         for memory in &embedded.memory {
@@ -241,6 +241,12 @@ fn stems(manifest: &Manifest) -> Vec<Taken> {
                 stems.push(Taken { at, size: memory.size, file, offset });
             }
         }
+    }
+    let program = manifest.files.iter().position(|file| file.kind == FileKind::Program);
+    for (part, place) in manifest.unloaded.iter().zip(manifest.unloaded_at(len).unwrap_or_default())
+    {
+        let file = program.unwrap_or_default();
+        stems.push(Taken { at: place.start, size: part.size, file, offset: part.file_offset });
     }
     stems.sort_unstable_by_key(|stem| stem.at);
     stems

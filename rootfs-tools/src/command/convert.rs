@@ -56,6 +56,9 @@ pub struct Arguments {
     /// Choose addresses at conversion
     #[arg(long)]
     fixed: bool,
+    /// Leave symbols and debug information of the programs out
+    #[arg(long)]
+    strip: bool,
     /// Convert set-user-ID and set-group-ID programs and such with capabilities, too; without this
     /// option they stay as they are and count as failures
     #[arg(long)]
@@ -140,6 +143,7 @@ impl Arguments {
             jobs: self.jobs.map_or(cpus, usize::from),
             align: self.align,
             fixed: self.fixed,
+            strip: self.strip,
             preserve_privileges: self.preserve_privileges,
             timeout: Duration::from_secs(self.timeout),
             memory: self.memory << 20,

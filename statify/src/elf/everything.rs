@@ -15,6 +15,8 @@ pub fn look_at_everything(bytes: &[u8]) {
     };
     let _ = (elf.notes().count(), elf.interpreter(), elf.build_id(), elf.span(), elf.alignment());
     let _ = (elf.least_kernel(), elf.header_table_address(), elf.cet(), elf.has_writable_code());
+    let sections = elf.sections();
+    let _ = sections.iter().filter_map(|section| elf.section_name(&sections, section)).count();
     let _ = elf.symtab_names().map(|names| names.take(MANY).count());
     if let Ok(Some(dynamic)) = elf.dynamic() {
         let _ = (dynamic.needed(), dynamic.soname(), dynamic.search_paths(), dynamic.jump_slots());

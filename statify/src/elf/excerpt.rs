@@ -1,5 +1,6 @@
 //! What describes an ELF file, read from it piece by piece: headers, notes, the interpreter's path,
-//! dynamic section and imports; of static programs and object files the symbol table. A file that is
+//! dynamic section and imports; of programs the section headers; of static ones and object files the
+//! symbol table. A file that is
 //! mapped instead ends the process by SIGBUS if somebody makes it shorter meanwhile; one that is read
 //! whole may be of any size.
 
@@ -118,6 +119,9 @@ impl Reading<'_, '_> {
         self.fill_all(&pieces)?;
         self.fill_dynamic()?;
         let elf = ElfFile::parse_any(self.memory);
+        if elf.as_ref().is_ok_and(|elf| elf.of_type(PT_INTERP).next().is_some()) {
+            return self.fill_sections(sections);
+        }
         if !elf.is_ok_and(|elf| elf.is_static_or_object()) {
             return Ok(());
         }
@@ -139,6 +143,14 @@ impl Reading<'_, '_> {
             return self.fill(e_phoff, super::MOST_SEGMENTS as u64 * u64::from(e_phentsize));
         }
         self.fill(e_phoff, u64::from(e_phnum) * u64::from(e_phentsize))
+    }
+
+    /// The section headers, and the sections' names.
+    fn fill_sections(&mut self, table: (u64, u64)) -> io::Result<()> {
+        self.fill(table.0, table.1)?;
+        let Ok(elf) = ElfFile::parse_any(self.memory) else { return Ok(()) };
+        let names = elf.sections().get(usize::from(elf.header().e_shstrndx)).cloned();
+        names.map_or(Ok(()), |names| self.fill(names.sh_offset, names.sh_size))
     }
 
     /// What the dynamic section leads to, in three steps.

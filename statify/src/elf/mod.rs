@@ -10,6 +10,7 @@ mod imports;
 mod notes;
 mod property;
 mod relocations;
+mod sections;
 mod symbols;
 mod symtab;
 mod versions;

@@ -1,6 +1,5 @@
 //! The symbol table that is not loaded (gABI, "Sections": SHT_SYMTAB): what is left of it after strip.
 
-use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1};
 use goblin::elf::header::{ET_EXEC, ET_REL};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP};
@@ -21,12 +20,6 @@ pub(super) struct Symtab {
 }
 
 impl<'a> ElfFile<'a> {
-    /// Where the section headers lie, as far as e_shnum tells their number.
-    pub(super) fn section_table(&self) -> (u64, u64) {
-        let size = SectionHeader::size(self.sections_context()) as u64;
-        (self.header().e_shoff, u64::from(self.header().e_shnum) * size)
-    }
-
     /// Whether it is linked for good or not linked yet, so that names are in its symbol table only.
     pub(super) fn is_static_or_object(&self) -> bool {
         if self.header().e_type == ET_REL {
@@ -40,11 +33,6 @@ impl<'a> ElfFile<'a> {
         };
         let is_program = || self.header().e_type == ET_EXEC || !has(PT_DYNAMIC) || is_marked();
         !has(PT_INTERP) && is_program()
-    }
-
-    fn sections_context(&self) -> Ctx {
-        let container = if self.is_64() { Container::Big } else { Container::Little };
-        Ctx::new(container, if self.is_little_endian() { Endian::Little } else { Endian::Big })
     }
 
     /// Where its symbol table lies; `None` if there is none, or if it is too large to be read.

@@ -14,9 +14,10 @@ mod tables;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use starter::params::ABSOLUTE;
 
 use crate::classify::{Image, Place};
-use crate::elf::{PAGE, page_up};
+use crate::elf::{ElfFile, PAGE, page_up};
 
 pub use pieces::Piece;
 use placement::Addresses;
@@ -24,7 +25,7 @@ pub use placement::Load;
 pub use segments::Segment;
 
 /// What the user may choose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LayoutOptions {
     /// File offsets of modules are multiples of this: a power of two, a page at least.
     pub align: u64,
@@ -32,11 +33,13 @@ pub struct LayoutOptions {
     pub randomness: Randomness,
     /// When what is constant is sealed.
     pub seal: Seal,
+    /// Pages of the file that are wanted for something else; ascending, none touch.
+    pub kept: Vec<Range<u64>>,
 }
 
 impl Default for LayoutOptions {
     fn default() -> Self {
-        Self { align: PAGE, randomness: Randomness::Full, seal: Seal::Unfiltered }
+        Self { align: PAGE, randomness: Randomness::Full, seal: Seal::Unfiltered, kept: Vec::new() }
     }
 }
 
@@ -78,8 +81,10 @@ pub struct Plan {
     pub entry: u64,
     /// Memory that comes from the file, and where it lies there.
     pub segments: Vec<Segment>,
-    /// Where the manifest goes: the first byte behind everything that is loaded.
-    pub manifest_offset: u64,
+    /// The first byte behind everything that is loaded, or kept free.
+    pub end: u64,
+    /// Pages of the file that nothing of the plan takes, of those that were wanted.
+    pub kept: Vec<Range<u64>>,
     /// ET_EXEC rather than ET_DYN.
     pub fixed: bool,
     /// PF_X on PT_GNU_STACK.
@@ -108,7 +113,7 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
     let (pieces, no_pool) = (&pieces[..], 0..0);
     let input = tables::Input {
         image,
-        options,
+        options: &options,
         pieces,
         placement,
         patched,
@@ -121,7 +126,9 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
     let code_len = page_up(starter::IMAGE.len() as u64);
     let front_len = page_up(HEADERS + size as u64) + code_len;
     let addresses = &Addresses::choose(image, front_len + PAGE);
-    let end = segments::assign_offsets(image, &mut segments, front_len, options.align);
+    let mut kept = options.kept.clone();
+    kept.retain(|range| range.start >= front_len);
+    let end = segments::assign_offsets(image, &mut segments, front_len, options.align, &kept);
     let mut placement = placement::place(image, &segments, addresses);
     let base = addresses.front;
     placement.loads.extend(placement::front(base, front_len, code_len));
@@ -140,11 +147,23 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
         front_offset: HEADERS,
         entry: code,
         segments,
-        manifest_offset: end,
+        end,
+        kept,
         fixed: image.fixed,
         executable_stack: image.executable_stack,
         mapped: placement.maps.len() + placement.zeros.len(),
         modules,
         pieces: pieces.to_vec(),
+    }
+}
+
+impl Plan {
+    /// What is added to the program's addresses to have those in the output: where its address 0 lies.
+    /// Nothing if it is not position-independent.
+    pub fn program_bias(&self, image: &Image) -> u64 {
+        let first = ElfFile::parse(&image.objects[0].bytes).ok().and_then(|elf| elf.span());
+        let module = image.modules.iter().position(|module| module.object == Some(0));
+        let start = module.map_or(0, |module| self.modules[module].start & !ABSOLUTE);
+        start.wrapping_sub(first.map_or(0, |span| span.start))
     }
 }

@@ -138,19 +138,30 @@ fn data_runs(image: &Image, constants: &Constants, range: &Range<Place>) -> Vec<
     runs
 }
 
-/// Gives every segment its place in the file, from `start` on. Returns the end.
-pub fn assign_offsets(image: &Image, segments: &mut [Segment], start: u64, align: u64) -> u64 {
+/// Gives every segment its place in the file, from `start` on, but none of what is `kept` free
+/// (ascending). Returns the end.
+pub fn assign_offsets(
+    image: &Image,
+    segments: &mut [Segment],
+    start: u64,
+    align: u64,
+    kept: &[Range<u64>],
+) -> u64 {
+    let mut kept = kept.iter().peekable();
     let mut offset = start;
     let mut module = usize::MAX;
     for segment in segments.iter_mut().filter(|segment| segment.file_len > 0) {
-        if segment.module != module && image.modules[segment.module].object.is_some() {
-            offset = offset.next_multiple_of(align);
+        let begins = segment.module != module && image.modules[segment.module].object.is_some();
+        let align = if begins { align } else { PAGE };
+        offset = offset.next_multiple_of(align);
+        while let Some(range) = kept.next_if(|range| range.start < offset + segment.file_len) {
+            offset = offset.max(range.end).next_multiple_of(align);
         }
         module = segment.module;
         segment.offset = offset;
         offset += segment.file_len;
     }
-    offset
+    kept.last().map_or(offset, |last| offset.max(last.end))
 }
 
 /// Whether a segment must be moved to an absolute address, which a position-independent output

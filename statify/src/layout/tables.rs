@@ -22,7 +22,7 @@ pub struct Input<'a> {
     /// The image.
     pub image: &'a Image,
     /// What the user has chosen.
-    pub options: LayoutOptions,
+    pub options: &'a LayoutOptions,
     /// Its memory by permissions.
     pub pieces: &'a [Piece],
     /// Who maps what.
@@ -380,7 +380,7 @@ fn least_kernel(image: &Image) -> u64 {
 }
 
 /// A sum of the `RANDOM_*` and `SEAL_*`.
-fn chosen(image: &Image, options: LayoutOptions) -> u64 {
+fn chosen(image: &Image, options: &LayoutOptions) -> u64 {
     let random = match options.randomness {
         Randomness::Full if !image.fixed => params::RANDOM_FULL,
         _ => 0,

@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
+use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL};
 use rayon::prelude::*;
 use statify::elf::PAGE;
 use statify::holes::LARGEST;
-use statify::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, hex, note};
+use statify::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, Unloaded, hex, note};
 use statify::seal::{self, CHECKSUM, PAGES_TYPE};
 
 use super::problem::{Part, Problem, Problems};
@@ -15,17 +16,20 @@ use crate::converted::places;
 
 /// The most pages of one segment that are told one by one.
 const MOST_PAGES: usize = 4;
+/// The most sections that are named of one part.
+const MOST_NAMES: usize = 64;
 
 /// Checks them.
 pub fn check(converted: &Converted<'_>, extents: &[Range<u64>], problems: &mut Problems) {
     let notes = check_notes(converted, problems);
     check_hashes(converted, problems);
+    check_unloaded(converted, problems);
     if let Some(notes) = notes {
         check_padding(converted, notes, extents, problems);
     }
 }
 
-/// The notes behind everything: exactly two, and nothing behind them. Where they are.
+/// The notes behind everything that is loaded: exactly two. Where they are.
 fn check_notes(converted: &Converted<'_>, problems: &mut Problems) -> Option<Range<u64>> {
     let (elf, bytes) = (&converted.elf, converted.bytes());
     let json = elf.note(NOTE_NAME, NOTE_TYPE)?;
@@ -48,12 +52,6 @@ fn check_notes(converted: &Converted<'_>, problems: &mut Problems) -> Option<Ran
     };
     let listed = segments.filter(|segment| is_whole(segment)).count() == 1;
     problems.expect(listed, Part::Manifest, "no program header says where it is");
-    let len = bytes.len();
-    if len > end {
-        let problem =
-            Problem::new(Part::Padding, format!("{} bytes behind the file's end", len - end));
-        problems.push(problem.at(end as u64));
-    }
     Some(first as u64..end as u64)
 }
 
@@ -105,7 +103,7 @@ fn check_hashes(converted: &Converted<'_>, problems: &mut Problems) {
         }
     }
     if !told {
-        let what = "it, or the build-id itself, is not as it was written (every page is)";
+        let what = "it, the section headers or the build-id itself are not as they were written (every page is)";
         problems.add(Part::Manifest, what);
     }
 }
@@ -202,18 +200,66 @@ pub fn stored_hash(converted: &Converted<'_>, file: &EmbeddedFile) -> Option<Str
     Some(hex(hash.finalize().as_bytes()))
 }
 
-/// What is neither headers, starter, memory nor notes is zero.
+/// What is there of the program that is not loaded.
+fn check_unloaded(converted: &Converted<'_>, problems: &mut Problems) {
+    let len = converted.bytes().len() as u64;
+    let Some(places) = converted.manifest.unloaded_at(len) else {
+        let what =
+            "what it says to be there and not loaded is beyond the file's end, or there twice";
+        return problems.add(Part::Manifest, what);
+    };
+    let pairs: Vec<_> = converted.manifest.unloaded.iter().zip(places).collect();
+    let is_wrong = |(part, place): &&(&Unloaded, Range<u64>)| {
+        let bytes = converted.part(place.clone()).unwrap_or_default();
+        hex(blake3::hash(bytes).as_bytes()) != part.blake3
+    };
+    for (_, place) in pairs.par_iter().filter(is_wrong).collect::<Vec<_>>() {
+        let name = names_in(converted, place);
+        let what = format!("{name} is not as it was written ({} bytes)", place.end - place.start);
+        problems.push(Problem::new(Part::Unloaded, what).at(place.start));
+    }
+}
+
+/// What of the program lies at these file offsets.
+fn names_in(converted: &Converted<'_>, place: &Range<u64>) -> String {
+    let elf = &converted.elf;
+    let sections = elf.sections();
+    let within = sections.iter().filter(|section| {
+        place.contains(&section.sh_offset) && !matches!(section.sh_type, SHT_NULL | SHT_NOBITS)
+    });
+    let names = within.filter_map(|section| elf.section_name(&sections, section));
+    let names: Vec<_> = names.take(MOST_NAMES).map(String::from_utf8_lossy).collect();
+    if names.is_empty() { "what no header accounts for".into() } else { names.join(" ") }
+}
+
+/// What is neither headers, starter, memory, notes nor the program's is zero, and the file ends with
+/// something.
 fn check_padding(
     converted: &Converted<'_>,
     notes: Range<u64>,
     extents: &[Range<u64>],
     problems: &mut Problems,
 ) {
+    let len = converted.bytes().len() as u64;
     let Some(mut used) = converted.manifest.stored() else { return };
+    let Some(unloaded) = converted.manifest.unloaded_at(len) else { return };
     used.extend(seal::front(&converted.elf));
-    let end = notes.end;
     used.push(notes);
+    let (table, size) = converted.elf.section_table();
+    used.extend((size > 0).then(|| table..table.saturating_add(size)));
+    used.extend(unloaded);
+    let end = used.iter().map(|range| range.end).max().unwrap_or(0);
+    if len > end {
+        let problem =
+            Problem::new(Part::Padding, format!("{} bytes behind the file's end", len - end));
+        problems.push(problem.at(end));
+    }
     used.sort_unstable_by_key(|range| range.start);
+    if let Some(pair) = used.windows(2).find(|pair| pair[0].end > pair[1].start) {
+        let problem =
+            Problem::new(Part::Manifest, "it, or a header, says that two things are here");
+        problems.push(problem.at(pair[1].start));
+    }
     let mut at = 0;
     for range in used {
         let gap = at..range.start.min(end);

@@ -2,6 +2,7 @@
 
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_STACK, PT_LOAD, PT_NOTE};
+use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL, SectionHeader};
 use statify::elf::PAGE;
 use statify::seal;
 
@@ -20,7 +21,25 @@ pub fn check(converted: &Converted<'_>, problems: &mut Problems) {
         (header.e_phoff, header.e_phentsize) == (64, 56),
         "the program headers are not behind the ELF header",
     );
-    expect((header.e_shoff, header.e_shnum) == (0, 0), "it has section headers");
+    let (table, size) = converted.elf.section_table();
+    expect(
+        (header.e_shnum == 0 && header.e_shoff == 0) || table % 8 == 0,
+        "the section headers are at no multiple of 8 bytes",
+    );
+    expect(
+        usize::from(header.e_shentsize) == if size == 0 { 0 } else { 64 },
+        "the section headers have a size that is none of theirs",
+    );
+    let sections = converted.elf.sections();
+    let len = converted.bytes().len() as u64;
+    let is_held = |section: &SectionHeader| {
+        let end = section.sh_offset.checked_add(section.sh_size);
+        matches!(section.sh_type, SHT_NULL | SHT_NOBITS) || end.is_some_and(|end| end <= len)
+    };
+    expect(
+        sections.len() == usize::from(header.e_shnum) && sections.iter().all(is_held),
+        "the section headers, or what they lead to, are not in the file",
+    );
     let table = (64 + 56 * segments.len() + seal::NOTE) as u64;
     expect(table <= PAGE, "the program headers take more than a page");
     let count = |kind| segments.iter().filter(|segment| segment.p_type == kind).count();

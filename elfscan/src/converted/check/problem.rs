@@ -26,6 +26,8 @@ pub enum Part {
     Memory,
     /// What serves the embedded files to the loader.
     Agent,
+    /// What the file has of the program that is not loaded: sections, a payload.
+    Unloaded,
     /// Bytes that belong to nothing.
     Padding,
 }
@@ -40,6 +42,7 @@ impl Part {
             Self::Module => "module",
             Self::Memory => "memory of no module",
             Self::Agent => "agent",
+            Self::Unloaded => "not loaded",
             Self::Padding => "padding",
         }
     }
