@@ -398,7 +398,8 @@ fn work_directories(case: &Case) -> Result<()> {
     let (out, backup) = (case.dir.join("out"), case.dir.join("backup"));
     tool::good(["convert".as_ref(), root.dir.as_os_str(), "--out".as_ref(), out.as_os_str()])?;
     convert(&root.dir, &["--backup".as_ref(), &backup])?;
-    for tree in [&out, &root.dir] {
+    // The originals of the copy are in the tree that was copied.
+    for tree in [&root.dir, &out] {
         tool::good(["restore".as_ref(), tree.as_os_str()])?;
         snapshot::same(&snapshot::of(tree)?, &before, true)?;
     }
