@@ -48,7 +48,9 @@ fn own(place: &Place, name: &str) -> io::Result<File> {
 
 impl Storage for Directory {
     fn entries(&self, key: &str, most: usize) -> io::Result<Vec<String>> {
-        let entries = std::fs::read_dir(beneath::link(self.key(key)?))?;
+        // Open for as long as its entries are read by its link.
+        let dir = self.key(key)?;
+        let entries = std::fs::read_dir(beneath::link(&dir))?;
         let names = entries.filter_map(io::Result::ok);
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
         Ok(names.filter(|name| is_name(name)).take(most).collect())
