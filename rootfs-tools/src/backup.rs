@@ -1,59 +1,97 @@
-//! Where originals are kept: a directory that mirrors the tree. On the same file system an original is
-//! kept as it is, by another name of it; elsewhere as a copy with all that belongs to it.
+//! Where originals are kept: a directory that mirrors the tree, with a journal of its own
+//! ([`crate::ledger`]). On the same file system an original is kept as it is, by another name of it;
+//! elsewhere as a copy with all that belongs to it.
 
-use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File, Permissions};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::AtFlags;
+
+use crate::beneath;
 use crate::contents;
 use crate::error::{Error, Result};
-use crate::journal;
+use crate::journal::Journal;
+use crate::journal::record::Record;
+use crate::ledger;
+use crate::lock::Lock;
 use crate::metadata::{Contents, Metadata};
-use crate::state;
+use crate::run_id::RunId;
 use crate::tree::{self, Name, Tree};
+use crate::trusted::{self, Place};
 
 /// What a copy that is not complete is called.
-const PARTIAL: &str = ".rootfs-tools-partial";
+const PARTIAL: &str = "partial";
 
 /// The directory.
 #[derive(Debug)]
 pub struct Backup {
-    /// Without symbolic links.
-    pub path: PathBuf,
+    /// It, which nobody else can write to.
+    pub place: Place,
+    /// What its journal says of earlier runs.
+    pub records: Vec<Record>,
     /// Directories in it whose names have to be made to last.
     pending: BTreeSet<PathBuf>,
+    /// Names that are given away and not there yet.
+    promised: HashSet<PathBuf>,
+    /// Nobody else keeps anything here, or takes it away.
+    _lock: Lock,
 }
 
 impl Backup {
-    /// Opens or makes the directory for the originals of `root`; `known` are those of former runs.
-    pub fn open(path: &Path, root: &Path, known: &[&Path]) -> Result<Self> {
-        let failed = |source| Error::File { path: path.to_owned(), what: "written", source };
-        match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other.map_err(failed)?,
+    /// Opens or makes the directory for the originals of `tree`; `known` are runs on that.
+    pub fn open(path: &Path, tree: &Tree, known: &BTreeSet<&RunId>) -> Result<Self> {
+        let failed =
+            |source| Error::File { path: path.to_owned(), what: "used as a backup", source };
+        let entry = trusted::entry(path, trusted::Way::Ours).map_err(failed)?;
+        let real = entry.parent.path.join(&entry.name);
+        if real.starts_with(&tree.path) || tree.path.starts_with(&real) {
+            return Err(Error::Nested(real, tree.path.clone()));
         }
-        let path = path.canonicalize().map_err(failed)?;
-        let root = root.canonicalize().map_err(Error::file("found", root))?;
-        if path.starts_with(&root) || root.starts_with(&path) {
-            return Err(Error::Nested(path, root));
-        }
-        let empty = std::fs::read_dir(&path).map_err(failed)?.next().is_none();
-        if !empty && !known.contains(&path.as_path()) {
-            return Err(Error::NotEmpty(path, root));
+        beneath::make_directory(&entry.parent.dir, &entry.name).map_err(failed)?;
+        entry.parent.dir.sync_all().map_err(failed)?;
+        let place = trusted::own_directory(&real, false).map_err(failed)?;
+        let lock = Lock::of(&place.dir, &real)?;
+        let records = ledger::read_backup(&place)?.unwrap_or_default();
+        let mut entries = std::fs::read_dir(beneath::link(&place.dir)).map_err(failed)?;
+        let has_files = entries.any(|entry| entry.is_ok_and(|e| e.file_name() != ledger::STATE));
+        let is_trees =
+            ledger::runs(&records).any(|run| run.tree == tree.path || known.contains(&run.id));
+        let is_new = !has_files && records.is_empty();
+        if !is_new && !is_trees {
+            return Err(Error::NotEmpty(real, tree.path.clone()));
         }
         // Set-user-ID programs among the originals are not for everybody any more.
-        std::fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(failed)?;
-        let parent = path.parent().unwrap_or(Path::new("/")).to_owned();
-        Ok(Self { pending: BTreeSet::from([parent]), path })
+        place.dir.set_permissions(Permissions::from_mode(0o700)).map_err(failed)?;
+        let promised = HashSet::new();
+        Ok(Self { place, records, pending: BTreeSet::new(), promised, _lock: lock })
     }
 
-    /// Keeps the file `name`. Returns where, from the directory on.
-    pub fn keep(&mut self, name: &Name, sha256: &str) -> io::Result<PathBuf> {
+    /// Opens its journal, or begins it.
+    pub fn journal(&self) -> Result<Journal> {
+        let path = ledger::path_in(&self.place.path);
+        let failed = Error::file("written", &path);
+        let state = self.state().and_then(|state| {
+            self.place.dir.sync_all()?;
+            Ok(state)
+        });
+        Ok(Journal::open_in(&state.map_err(failed)?, OsStr::new(ledger::NAME), &path)?.0)
+    }
+
+    fn state(&self) -> io::Result<File> {
+        beneath::make_directory(&self.place.dir, OsStr::new(ledger::STATE))
+    }
+
+    /// Where the file `name` will be kept, from the directory on.
+    pub fn promise(&mut self, name: &Name, sha256: &str) -> io::Result<PathBuf> {
         let inside = name.path();
         let inside = inside.strip_prefix("/").unwrap_or(&inside);
-        self.make_parents(inside)?;
+        if !ledger::is_kept_name(inside) {
+            return Err(io::Error::other("its path is that of the backup's own journal"));
+        }
         for number in 0.. {
             // A program that was replaced by a newer one since it was kept has that name already.
             let mut kept = inside.as_os_str().to_owned();
@@ -61,53 +99,73 @@ impl Backup {
                 kept.push(format!(".{number}"));
             }
             let kept = PathBuf::from(kept);
-            let path = self.path.join(&kept);
-            match keep_at(name, &path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let same = tree::id(&path.symlink_metadata()?)
-                        == tree::id(&name.at().symlink_metadata()?);
-                    if same || state::holds(&path, sha256).unwrap_or(false) {
-                        return Ok(kept);
-                    }
+            if self.promised.contains(&kept) {
+                continue;
+            }
+            let is_free = match beneath::file(&self.place.dir, &kept) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+                Err(_) => false,
+                Ok(file) => {
+                    let same =
+                        tree::id(&file.metadata()?) == tree::id(&name.at().symlink_metadata()?);
+                    same || contents::sha256(&file)? == sha256
                 }
-                other => return other.map(|()| kept),
+            };
+            if is_free {
+                self.promised.insert(kept.clone());
+                return Ok(kept);
             }
         }
         unreachable!("the loop ends by itself only")
     }
 
-    fn make_parents(&mut self, inside: &Path) -> io::Result<()> {
-        for parent in inside.ancestors().skip(1) {
-            self.pending.insert(self.path.join(parent));
+    /// Keeps the file `name` where that was promised.
+    pub fn keep(&mut self, name: &Name, kept: &Path) -> io::Result<()> {
+        self.promised.remove(kept);
+        let parent = kept.parent().unwrap_or(Path::new(""));
+        let file = kept.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let directory = self.make_parents(parent)?;
+        match std::fs::hard_link(name.at(), beneath::at(&directory, file)) {
+            // It was promised, so it is the same.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EXDEV | libc::EPERM | libc::EMLINK | libc::EOPNOTSUPP)
+                ) =>
+            {
+                if beneath::file(&directory, Path::new(file)).is_ok() {
+                    return Ok(());
+                }
+                let state = self.state()?;
+                let partial = OsStr::new(PARTIAL);
+                let _ = beneath::remove_file(&state, partial);
+                copy(&name.at(), &beneath::at(&state, partial))?;
+                Ok(rustix::fs::renameat(&state, partial, &directory, file)?)
+            }
+            other => other,
         }
-        let parent = inside.parent().unwrap_or(Path::new(""));
-        DirBuilder::new().mode(0o700).recursive(true).create(self.path.join(parent))
+    }
+
+    fn make_parents(&mut self, parent: &Path) -> io::Result<File> {
+        let mut at = PathBuf::new();
+        let mut directory = beneath::directory(&self.place.dir, &at)?;
+        self.pending.insert(at.clone());
+        for part in parent {
+            directory = beneath::make_directory(&directory, part)?;
+            at.push(part);
+            self.pending.insert(at.clone());
+        }
+        Ok(directory)
     }
 
     /// From here on what was kept survives whatever comes.
     pub fn sync(&mut self) -> io::Result<()> {
         for path in std::mem::take(&mut self.pending) {
-            journal::sync_directory(&path)?;
+            beneath::directory(&self.place.dir, &path)?.sync_all()?;
         }
         Ok(())
     }
-}
-
-fn keep_at(name: &Name, path: &Path) -> io::Result<()> {
-    match std::fs::hard_link(name.at(), path) {
-        Err(error) => match error.raw_os_error() {
-            Some(libc::EXDEV | libc::EPERM | libc::EMLINK | libc::EOPNOTSUPP) => {}
-            _ => return Err(error),
-        },
-        Ok(()) => return Ok(()),
-    }
-    if path.symlink_metadata().is_ok() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    let partial = path.with_file_name(PARTIAL);
-    let _ = std::fs::remove_file(&partial);
-    copy(&name.at(), &partial)?;
-    std::fs::rename(&partial, path)
 }
 
 /// Makes the new file `to` a copy of `from` with all that belongs to it; it is on the disk then.
@@ -119,36 +177,81 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Removes what was kept, and directories that are empty then. What a run has kept that was ended before
-/// it wrote that down goes, too, if the tree has it.
-pub fn remove(backup: &Path, kept: &BTreeSet<PathBuf>, tree: &Tree) -> io::Result<()> {
-    for entry in walkdir::WalkDir::new(backup).contents_first(true) {
-        let entry = match entry {
-            Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => {
-                continue;
-            }
-            other => other?,
-        };
-        if entry.file_type().is_dir() {
-            // What is not empty stays.
-            let _ = std::fs::remove_dir(entry.path());
+/// Removes what was kept, as far as it is what the backup's journal says, the directories that are empty then,
+/// and this journal at last.
+pub fn remove(place: &Place, kept: &[(PathBuf, String)]) -> Result<()> {
+    // Nobody keeps anything there meanwhile.
+    let _lock = Lock::of(&place.dir, &place.path)?;
+    let failed = |source| Error::file("removed", &place.path)(source);
+    let mut directories: BTreeMap<PathBuf, File> = BTreeMap::new();
+    let mut files: BTreeMap<&Path, BTreeSet<&str>> = BTreeMap::new();
+    for (path, sha256) in kept {
+        files.entry(path).or_default().insert(sha256);
+    }
+    for (path, hashes) in files {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let Some(name) = path.file_name() else {
             continue;
+        };
+        let directory = match beneath::directory(&place.dir, parent) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other.map_err(failed)?,
+        };
+        match beneath::file(&directory, Path::new(name)) {
+            Ok(file) => {
+                let hash = contents::sha256(&file).map_err(failed)?;
+                if hashes.contains(hash.as_str()) {
+                    beneath::remove_file(&directory, name).map_err(failed)?;
+                }
+            }
+            // Gone, or something else now, which stays.
+            Err(_) => {}
         }
-        let inside = entry.path().strip_prefix(backup).unwrap_or(entry.path());
-        let known = kept.contains(inside) || entry.file_name() == PARTIAL;
-        if known || tree_has(tree, entry.path(), inside).unwrap_or(false) {
-            std::fs::remove_file(entry.path())?;
+        for above in parent.ancestors() {
+            if !directories.contains_key(above) {
+                let opened = beneath::directory(&place.dir, above).map_err(failed)?;
+                directories.insert(above.to_owned(), opened);
+            }
+        }
+    }
+    // The innermost first. What is not empty stays.
+    let paths: Vec<PathBuf> = directories.keys().rev().cloned().collect();
+    for path in paths {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            continue;
+        };
+        if let Some(above) = directories.get(parent) {
+            let _ = rustix::fs::unlinkat(above, name, AtFlags::REMOVEDIR);
+        }
+    }
+    // Before nobody knows them any more.
+    rustix::fs::syncfs(&place.dir).map_err(|errno| failed(errno.into()))?;
+    remove_journal(place).map_err(failed)
+}
+
+/// Removes the journal, and the directory if it is empty then.
+fn remove_journal(place: &Place) -> io::Result<()> {
+    let state = match beneath::directory(&place.dir, Path::new(ledger::STATE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other?),
+    };
+    if let Some(state) = state {
+        for name in [PARTIAL, ledger::NAME].map(OsStr::new) {
+            match beneath::remove_file(&state, name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        beneath::remove_directory(&place.dir, OsStr::new(ledger::STATE))?;
+    }
+    place.dir.sync_all()?;
+    if let (Some(parent), Some(name)) = (place.path.parent(), place.path.file_name()) {
+        // It may be a mount point, or have something in it, or be in use: then it stays.
+        let name: OsString = name.to_owned();
+        if let Ok(parent) = trusted::directory(parent, trusted::Way::Ours, None) {
+            let _ = beneath::remove_directory(&parent.dir, &name);
+            parent.dir.sync_all()?;
         }
     }
     Ok(())
-}
-
-/// Whether the file of this path in the tree, or the one that it is numbered after, is the same.
-fn tree_has(tree: &Tree, path: &Path, inside: &Path) -> io::Result<bool> {
-    let sha256 = contents::sha256(&contents::open(path)?)?;
-    let same = |inside: &Path| {
-        let name = tree.name(&Path::new("/").join(inside));
-        name.and_then(|name| state::holds(&name.at(), &sha256)).unwrap_or(false)
-    };
-    Ok(same(inside) || same(&inside.with_extension("")))
 }

@@ -15,10 +15,11 @@ use statify::manifest::hex;
 pub fn open(path: &Path) -> io::Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let open = |more| OpenOptions::new().read(true).custom_flags(flags | more).open(path);
-    match open(libc::O_NOATIME) {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => open(0),
-        other => other,
-    }
+    let file = match open(libc::O_NOATIME) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => open(0)?,
+        other => other?,
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
 }
 
 /// SHA-256 of a whole program or library, in hexadecimal. What is far too large is refused.

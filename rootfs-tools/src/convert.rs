@@ -19,11 +19,14 @@ use crate::journal::record::{Begin, Directory, End, Failed, Record};
 use crate::journal::{self, Journal};
 use crate::lock::Lock;
 use crate::plan::{self, Unit};
+use crate::recorder::Recorder;
 use crate::reflink::{self, Pool, Reflink};
 use crate::replace::{Keep, Replacer};
+use crate::run_id::RunId;
 use crate::tree::{self, Name, Tree};
+use crate::trusted::{self, Way};
 use crate::unit::{self, Done, With};
-use crate::{copy_tree, measure, metadata, recover};
+use crate::{beneath, copy_tree, ledger, measure, metadata, recover};
 
 /// At most so many programs between two flushes of the disk.
 const BATCH: usize = 64;
@@ -113,12 +116,12 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     Tree::open(&options.root)?;
     let shape = Shape { align: options.align, fixed: options.fixed, strip: options.strip };
     let cache = options.cache.as_ref().map(|cache| Cache::open(cache, shape)).transpose()?;
-    let (tree, _locks) = open(options, tell)?;
+    let (tree, source, _locks) = open(options, tell)?;
     let before = root_times(&tree)?;
     let image = measure::tree(&tree)?;
     let pool = Pool::open(&tree, options.reflink)?.map(Arc::new);
     let mut keep = keep(options, &tree, &known(&tree)?)?;
-    let (mut journal, mut records) = Journal::open(&tree.path)?;
+    let (mut journal, mut records) = Journal::open(&tree)?;
     recover::remove_work(&tree, &records)?;
     let recovered = recover::finish(&tree, &mut journal, &records)?;
     if !recovered.is_empty() {
@@ -126,141 +129,159 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     }
     records.extend(recovered);
     let found = find::find(&tree, &options.dirs, &options.exclude)?;
-    records.extend(begin(options, &tree, &mut journal, &records, image, before, &found, &keep)?);
+    let begin = begin_record(options, &tree.path, source.as_deref(), &keep, image)?;
+    let id = begin.id.clone();
+    let mut new = vec![Record::Begin(begin.clone())];
+    new.extend(directories(&tree, &records, before, &found)?);
+    journal.append(&new)?;
+    records.extend(new);
+    let (ledger, others) = open_ledger(&tree, &keep)?;
+    let mut recorder = Recorder::new(journal, ledger);
+    recorder.vouch(&[Record::Begin(begin)])?;
     let Found { candidates, failed, left, .. } = found;
-    let work = Work::make(&candidates)?;
+    let work = Work::make(&candidates, id)?;
     let (units, unreadable) = plan::plan(candidates);
     let failed: Vec<_> = failed.into_iter().chain(unreadable).collect();
     for failed in &failed {
         tell(Event::Failed(failed));
     }
-    journal.append(&failed.iter().cloned().map(Record::Failed).collect::<Vec<_>>())?;
+    recorder.append(&failed.iter().cloned().map(Record::Failed).collect::<Vec<_>>())?;
     let mut outcome = Outcome { tree: tree.path.clone(), failed, left, ..Outcome::default() };
-    let next_id = next_id(&records);
-    let replacer = Replacer { journal: &mut journal, keep: &mut keep, next_id };
+    let next_id = next_id(records.iter().chain(&others));
+    let replacer = Replacer { recorder: &mut recorder, keep: &mut keep, next_id };
     let with = With { tree: &tree, options: each(options, &tree, pool.clone()), cache, pool };
     let result = run(options.jobs, &with, units, replacer, &mut outcome, tell);
     outcome.cache_trouble = with.cache.as_ref().and_then(Cache::trouble);
     work.remove()?;
     let seconds = since.elapsed().as_secs();
     let end = Record::End(End { seconds, left: outcome.left.clone() });
-    let result = result.and_then(|()| journal.append(&[end]));
+    let result = result.and_then(|()| recorder.append(&[end]));
     set_back_times(&tree, &records);
     result.map(|()| outcome)
 }
 
-/// Opens the tree to work on, which is a copy under `--out`, and makes sure that nobody else does.
-fn open(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<(Tree, [Option<Lock>; 2])> {
+/// A tree, and the one that it is a copy of; nobody else works on either.
+type Opened = (Tree, Option<PathBuf>, [Option<Lock>; 2]);
+
+/// Opens the tree to work on, which is a copy under `--out`.
+fn open(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Opened> {
     let root = Tree::open(&options.root)?;
     if root.path == Path::new("/") && !options.i_know {
         return Err(Error::RunningSystem(options.root.clone()));
     }
     let Target::Out(out) = &options.target else {
-        let lock = Lock::exclusive(&root.path)?;
+        let lock = Lock::exclusive(&root)?;
         find::find(&root, &options.dirs, &options.exclude)?;
-        return Ok((root, [Some(lock), None]));
+        return Ok((root, None, [Some(lock), None]));
     };
-    let reading = Lock::shared(&root.path)?;
+    let reading = Lock::shared(&root)?;
     // Before anything is written: whether there is something to convert.
     find::find(&root, &options.dirs, &options.exclude)?;
-    let absolute = std::path::absolute(out).map_err(Error::file("found", out))?;
-    let parent = absolute.parent().unwrap_or(Path::new("/"));
-    let parent = parent.canonicalize().map_err(Error::file("found", parent))?;
-    let out = parent.join(absolute.file_name().unwrap_or_default());
+    let entry = trusted::entry(out, Way::Any).map_err(Error::file("found", out))?;
+    let out = entry.parent.path.join(&entry.name);
     if out.starts_with(&root.path) || root.path.starts_with(&out) {
         return Err(Error::Nested(out, root.path));
     }
-    let is_new = match std::fs::read_dir(&out) {
+    let is_new = match beneath::directory(&entry.parent.dir, Path::new(&entry.name)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
         Err(error) => return Err(Error::file("read", &out)(error)),
-        Ok(mut entries) => entries.next().is_none(),
+        Ok(dir) => {
+            let mut entries =
+                std::fs::read_dir(beneath::link(&dir)).map_err(Error::file("read", &out))?;
+            entries.next().is_none()
+        }
     };
-    let writing = if is_new {
-        reflink::check(&parent, options.reflink)?;
+    let source = Some(root.path.clone());
+    if is_new {
+        reflink::check(&entry.parent, options.reflink)?;
         tell(Event::Copying);
         let times = root_times(&root)?;
         // So that a second run knows what it finds here.
-        copy_tree::copy(&root, &out, |copy| {
-            let image = measure::tree(&Tree::open(copy)?)?;
-            let (mut journal, _) = Journal::open(copy)?;
-            journal.append(&[begin_record(options, Some(&root.path), None, image), times])
-        })?
-    } else {
-        Lock::exclusive(&out)?
-    };
-    let tree = Tree::open(&out)?;
-    if !is_new {
-        let known = known(&tree)?.iter().any(|record| {
-            matches!(record, Record::Begin(begin) if begin.source.as_ref() == Some(&root.path))
-        });
-        if !known {
-            return Err(Error::NotEmpty(out, root.path));
-        }
+        let (tree, writing) = copy_tree::copy(&root, &entry, |copy| {
+            let image = measure::tree(copy)?;
+            let run = begin_record(options, &out, source.as_deref(), &Keep::InSource, image)?;
+            ledger::begin_beside(&entry.parent, &entry.name)?
+                .append(&[Record::Begin(run.clone())])?;
+            Journal::open(copy)?.0.append(&[Record::Begin(run), times])
+        })?;
+        return Ok((tree, source, [Some(reading), Some(writing)]));
     }
-    Ok((tree, [Some(reading), Some(writing)]))
+    let tree = Tree::open(&out)?;
+    let writing = Lock::exclusive(&tree)?;
+    // Others may have put a tree there: what counts is what is known of it outside.
+    let outside = ledger::read_beside(&entry.parent, &entry.name)?;
+    let known = known(&tree)?;
+    let is_ours = ledger::runs(&outside)
+        .any(|run| run.source == source && ledger::runs(&known).any(|other| other.id == run.id));
+    if !is_ours {
+        return Err(Error::NotEmpty(out, root.path));
+    }
+    Ok((tree, source, [Some(reading), Some(writing)]))
 }
 
 /// What the journal says, if there is one.
 fn known(tree: &Tree) -> Result<Vec<Record>> {
-    match journal::read(&tree.path) {
+    match journal::read(tree) {
         Err(Error::NoJournal(_)) => Ok(Vec::new()),
         other => other,
     }
 }
 
 fn keep(options: &Options, tree: &Tree, records: &[Record]) -> Result<Keep> {
-    let known: Vec<&Path> = records
-        .iter()
-        .filter_map(|record| match record {
-            Record::Begin(begin) => begin.backup.as_deref(),
-            _ => None,
-        })
-        .collect();
+    let known = ledger::runs(records).map(|run| &run.id).collect();
     Ok(match &options.target {
         Target::Out(_) => Keep::InSource,
         Target::InPlace(None) => Keep::Not,
-        Target::InPlace(Some(path)) => Keep::In(Backup::open(path, &tree.path, &known)?),
+        Target::InPlace(Some(path)) => Keep::In(Backup::open(path, tree, &known)?),
     })
+}
+
+/// The journal outside of the tree, if there is one to be, and what it says of earlier runs.
+fn open_ledger(tree: &Tree, keep: &Keep) -> Result<(Option<Journal>, Vec<Record>)> {
+    match keep {
+        Keep::Not => Ok((None, Vec::new())),
+        Keep::In(backup) => Ok((Some(backup.journal()?), backup.records.clone())),
+        Keep::InSource => {
+            let entry = trusted::parent(&tree.path, Way::Any);
+            let entry = entry.map_err(Error::file("found", &tree.path))?;
+            let records = ledger::read_beside(&entry.parent, &entry.name)?;
+            Ok((Some(ledger::open_beside(&entry.parent, &entry.name)?), records))
+        }
+    }
 }
 
 fn begin_record(
     options: &Options,
+    tree: &Path,
     source: Option<&Path>,
-    backup: Option<&Path>,
+    keep: &Keep,
     image: journal::record::Size,
-) -> Record {
-    Record::Begin(Begin {
+) -> Result<Begin> {
+    let backup = match keep {
+        Keep::In(backup) => Some(backup.place.path.clone()),
+        _ => None,
+    };
+    Ok(Begin {
+        id: RunId::new().map_err(Error::file("numbered", tree))?,
         version: env!("CARGO_PKG_VERSION").into(),
         fixed: options.fixed,
         align: options.align,
         preserve_privileges: options.preserve_privileges,
+        tree: tree.to_owned(),
         source: source.map(Path::to_owned),
-        backup: backup.map(Path::to_owned),
+        backup,
         image,
     })
 }
 
-/// Writes down how the run begins, and the times of directories that will change.
-#[expect(clippy::too_many_arguments, reason = "each is a fact of its own, and there is one caller")]
-fn begin(
-    options: &Options,
+/// The times of directories that will change, as far as they are not written down yet.
+fn directories(
     tree: &Tree,
-    journal: &mut Journal,
     records: &[Record],
-    image: journal::record::Size,
     before: Record,
     found: &Found,
-    keep: &Keep,
 ) -> Result<Vec<Record>> {
-    let source = match &options.target {
-        Target::Out(_) => Some(Tree::open(&options.root)?.path),
-        Target::InPlace(_) => None,
-    };
-    let backup = match keep {
-        Keep::In(backup) => Some(backup.path.as_path()),
-        _ => None,
-    };
-    let mut new = vec![begin_record(options, source.as_deref(), backup, image)];
+    let mut new = Vec::new();
     let mut known: Vec<PathBuf> = records
         .iter()
         .filter_map(|record| match record {
@@ -279,12 +300,11 @@ fn begin(
             new.push(times(&directory.path, directory.file().metadata(), tree)?);
         }
     }
-    journal.append(&new)?;
     Ok(new)
 }
 
 fn root_times(tree: &Tree) -> Result<Record> {
-    times(Path::new("/"), tree.path.metadata(), tree)
+    times(Path::new("/"), tree.top()?.file().metadata(), tree)
 }
 
 fn times(path: &Path, stat: std::io::Result<std::fs::Metadata>, tree: &Tree) -> Result<Record> {
@@ -308,37 +328,39 @@ pub fn set_back_times(tree: &Tree, records: &[Record]) {
     }
 }
 
-fn next_id(records: &[Record]) -> u64 {
-    let ids = records.iter().filter_map(|record| match record {
+fn next_id<'a>(records: impl Iterator<Item = &'a Record>) -> u64 {
+    let ids = records.filter_map(|record| match record {
         Record::Replace(replacement) => Some(replacement.id + 1),
         _ => None,
     });
     ids.max().unwrap_or(0)
 }
 
-/// The working places of a run.
-struct Work(Vec<Arc<tree::Directory>>);
+/// The working places of a run, in the directory of each program's first name.
+struct Work {
+    run: RunId,
+    directories: Vec<Arc<tree::Directory>>,
+}
 
 impl Work {
-    /// Makes them, new; what an ended run left there is removed.
-    fn make(candidates: &[find::Candidate]) -> Result<Self> {
-        let mut made: Vec<Arc<tree::Directory>> = Vec::new();
-        for directory in candidates.iter().flat_map(|c| &c.names).map(|name| &name.directory) {
-            if made.iter().any(|known| known.path == directory.path) {
+    /// Makes them.
+    fn make(candidates: &[find::Candidate], run: RunId) -> Result<Self> {
+        let mut directories: Vec<Arc<tree::Directory>> = Vec::new();
+        for directory in candidates.iter().map(|candidate| &candidate.names[0].directory) {
+            if directories.iter().any(|known| known.path == directory.path) {
                 continue;
             }
-            let new = directory.remove_work().and_then(|()| directory.make_work());
-            new.map_err(|source| Error::Stopped { path: directory.path.clone(), source })?;
-            made.push(directory.clone());
+            let made = directory.make_work(&run);
+            made.map_err(|source| Error::Stopped { path: directory.path.clone(), source })?;
+            directories.push(directory.clone());
         }
-        Ok(Self(made))
+        Ok(Self { run, directories })
     }
 
     fn remove(self) -> Result<()> {
-        for directory in self.0 {
-            directory
-                .remove_work()
-                .map_err(Error::file("removed", &directory.path.join(tree::WORK)))?;
+        for directory in self.directories {
+            let removed = directory.remove_work(&self.run);
+            removed.map_err(Error::file("emptied", &directory.path))?;
         }
         Ok(())
     }
@@ -408,7 +430,7 @@ fn commit(
             batch.stop = batch.stop.or(more.stop);
         }
         replacer
-            .journal
+            .recorder
             .append(&batch.failed.iter().cloned().map(Record::Failed).collect::<Vec<_>>())?;
         let names: Vec<(Vec<PathBuf>, u64)> = batch
             .ready

@@ -74,7 +74,7 @@ pub struct Program {
 /// keeps runs from changing it meanwhile.
 pub fn estimate(options: &Options) -> Result<Estimate> {
     let tree = Tree::open(&options.root)?;
-    let _lock = Lock::shared(&tree.path)?;
+    let _lock = Lock::shared(&tree)?;
     let found = find::find(&tree, &options.dirs, &options.exclude)?;
     let image = measure::tree(&tree)?;
     let Found { candidates, failed, left, .. } = found;

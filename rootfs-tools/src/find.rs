@@ -14,7 +14,7 @@ use statify::subject::{self, Program};
 use crate::error::{Error, Result};
 use crate::failure::Failure;
 use crate::journal::record::Failed;
-use crate::tree::{self, Directory, FileId, Name, Tree, WORK};
+use crate::tree::{self, Directory, FileId, Name, Tree};
 
 /// Where programs are.
 pub const DIRECTORIES: [&str; 4] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin"];
@@ -133,9 +133,7 @@ pub(crate) fn names(tree: &Tree, directory: &Arc<Directory>) -> Result<Vec<Name>
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory.at(".")).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.file_name();
-        if file != WORK {
-            names.push(Name { directory: directory.clone(), file });
-        }
+        names.push(Name { directory: directory.clone(), file });
     }
     names.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(names)
@@ -211,18 +209,17 @@ fn add_other_names(
     }
     // What cannot be read has no names that could be replaced.
     for entry in tree::walk(tree)?.filter_map(std::result::Result::ok) {
-        let Some(stat) = entry.metadata().ok().filter(|stat| stat.is_file() && stat.nlink() > 1)
-        else {
+        let tree::Entry { name, stat } = entry;
+        if !stat.is_file() || stat.nlink() < 2 {
             continue;
-        };
+        }
         let Some(candidate) = known.get(&tree::id(&stat)).map(|&index| &mut candidates[index])
         else {
             continue;
         };
-        let inside = entry.path().strip_prefix(&tree.path).unwrap_or(entry.path());
-        let path = Path::new("/").join(inside);
+        let path = name.path();
         if !candidate.names.iter().any(|name| name.path() == path) {
-            candidate.names.push(tree.name(&path).map_err(Error::file("opened", entry.path()))?);
+            candidate.names.push(name);
         }
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! The journal: what was done to a tree, in the order it was done; appended to and flushed before the
 //! tree is changed, so that after any end a second run and [`crate::restore`] know what to look for.
 //!
+//! The tree's own is the word of whoever can write to the tree: it says where to look, and nothing that it
+//! says leads out of the tree. What lies outside is told by the journal there ([`crate::ledger`]).
+//!
 //! A text file. The first line says the version; every other one is 32 hexadecimal digits, a blank
 //! and a record in JSON. The digits are the first half of the SHA-256 of the previous line's hash
 //! (the first line's own is the SHA-256 of the line) and the JSON, so that a line that is changed,
@@ -8,27 +11,33 @@
 
 pub mod record;
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use statify::manifest::hex;
 
+use crate::beneath;
 use crate::error::{Error, Result};
+use crate::tree::Tree;
 use record::Record;
 
-/// Of the format.
-pub const VERSION: u64 = 1;
+/// Of the format. The first one had no numbers of runs, and nothing outside of the tree that vouched for it.
+pub const VERSION: u64 = 2;
 /// The directory in a tree that holds its journal.
 pub const STATE: &str = ".rootfs-tools";
 /// The journal's name in it.
 pub const NAME: &str = "journal";
 /// What the first line begins with.
 const TITLE: &str = "rootfs-tools journal ";
-/// A journal of a tree of a million programs is smaller.
-const MOST: u64 = 4 << 30;
+/// A journal is smaller, in bytes,
+const MOST: u64 = 256 << 20;
+/// and has fewer lines: those of a tree of half a million programs.
+const MOST_LINES: usize = 1 << 20;
 /// Of a line's checksum, in digits.
 const DIGITS: usize = 32;
 
@@ -84,7 +93,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Damage> {
         if sum[DIGITS] != b' ' || sum[..DIGITS] != *hex(&chain[..DIGITS / 2]).as_bytes() {
             return Err(damage);
         }
-        parsed.records.push(serde_json::from_slice(json).map_err(|_| damage)?);
+        let record: Record = serde_json::from_slice(json).map_err(|_| damage)?;
+        if !record.makes_sense() || parsed.records.len() == MOST_LINES {
+            return Err(damage);
+        }
+        parsed.records.push(record);
         parsed.chain = chain;
         parsed.len += end + 1;
         rest = &rest[end + 1..];
@@ -97,7 +110,7 @@ fn is_torn(rest: &[u8]) -> bool {
     !rest.contains(&b'\n') || rest.iter().all(|&byte| byte == 0)
 }
 
-/// A tree's journal, open for more.
+/// A journal, open for more.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -106,33 +119,41 @@ pub struct Journal {
     chain: [u8; 32],
 }
 
-/// Where the journal of a tree is.
-pub fn path_in(root: &Path) -> PathBuf {
+/// Where the journal of a tree is, as it is shown.
+fn path_in(root: &Path) -> PathBuf {
     root.join(STATE).join(NAME)
 }
 
-/// Reads the journal of the tree `root`.
-pub fn read(root: &Path) -> Result<Vec<Record>> {
-    let path = path_in(root);
-    let file = match open_plain(&path, OpenOptions::new().read(true)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::NoJournal(root.to_owned()));
-        }
-        other => other.map_err(Error::file("read", &path))?,
+/// Reads the journal of a tree.
+pub fn read(tree: &Tree) -> Result<Vec<Record>> {
+    let path = path_in(&tree.path);
+    let state = match beneath::directory(tree.top()?.file(), Path::new(STATE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other.map_err(Error::file("read", &path))?),
     };
-    Ok(load(&path, &file)?.records)
+    let found = state.map(|state| read_in(&state, OsStr::new(NAME), &path)).transpose()?.flatten();
+    found.ok_or_else(|| Error::NoJournal(tree.path.clone()))
 }
 
-/// Neither through a link nor anything but a file.
-fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+/// Reads the journal `name` of a directory, which is shown as `path`, if there is one.
+pub fn read_in(dir: &File, name: &OsStr, path: &Path) -> Result<Option<Vec<Record>>> {
+    match beneath::file(dir, Path::new(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => {
+            let file = other.map_err(Error::file("read", path))?;
+            Ok(Some(load(path, &file)?.records))
+        }
+    }
 }
 
 fn load(path: &Path, file: &File) -> Result<Parsed> {
     statify::holes::check_holes(file).map_err(Error::file("read", path))?;
     let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes).map_err(Error::file("read", path))?;
+    file.take(MOST + 1).read_to_end(&mut bytes).map_err(Error::file("read", path))?;
+    if bytes.len() as u64 > MOST {
+        let larger = io::Error::other("it is larger than any journal");
+        return Err(Error::file("read", path)(larger));
+    }
     parse(&bytes).map_err(|damage| match damage {
         Damage::Line(line) => Error::JournalDamaged(path.to_owned(), line),
         Damage::Version(version) => Error::JournalVersion(path.to_owned(), version),
@@ -140,27 +161,33 @@ fn load(path: &Path, file: &File) -> Result<Parsed> {
 }
 
 impl Journal {
-    /// Opens the journal of the tree `root`, or begins it. Returns what it says.
-    pub fn open(root: &Path) -> Result<(Self, Vec<Record>)> {
-        let state = root.join(STATE);
-        let denied = |source| Error::File { path: state.clone(), what: "written", source };
-        match std::fs::create_dir(&state) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other.map_err(denied)?,
+    /// Opens the journal of a tree, or begins it. Returns what it says.
+    pub fn open(tree: &Tree) -> Result<(Self, Vec<Record>)> {
+        let top = tree.top()?;
+        let shown = tree.path.join(STATE);
+        let made = beneath::make_directory(top.file(), OsStr::new(STATE)).and_then(|state| {
+            state.set_permissions(Permissions::from_mode(0o700))?;
+            Ok(state)
+        });
+        let state = made.map_err(Error::file("written", &shown))?;
+        let opened = Self::open_in(&state, OsStr::new(NAME), &path_in(&tree.path))?;
+        top.sync().map_err(|error| opened.0.failed(error))?;
+        Ok(opened)
+    }
+
+    /// Opens the journal `name` of a directory, which is shown as `path`, or begins it.
+    pub fn open_in(dir: &File, name: &OsStr, path: &Path) -> Result<(Self, Vec<Record>)> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK;
+        let file = beneath::open(dir, Path::new(name), flags);
+        let file = file.map_err(Error::file("written", path))?;
+        if !file.metadata().map_err(Error::file("read", path))?.is_file() {
+            return Err(Error::file("written", path)(io::Error::other("it is no file")));
         }
-        let found = std::fs::symlink_metadata(&state).map_err(denied)?;
-        if !found.is_dir() {
-            return Err(denied(io::Error::from_raw_os_error(libc::ENOTDIR)));
-        }
-        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).map_err(denied)?;
-        let path = path_in(root);
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        let file = open_plain(&path, &mut options).map_err(Error::file("written", &path))?;
-        let parsed = load(&path, &file)?;
-        let mut journal = Self { path, file, len: parsed.len as u64, chain: parsed.chain };
-        let ready = journal.begin().and_then(|()| sync_directory(&state));
-        ready.and_then(|()| sync_directory(root)).map_err(|error| journal.failed(error))?;
+        let parsed = load(path, &file)?;
+        let mut journal =
+            Self { path: path.to_owned(), file, len: parsed.len as u64, chain: parsed.chain };
+        let ready = journal.begin().and_then(|()| dir.sync_all());
+        ready.map_err(|error| journal.failed(error))?;
         Ok((journal, parsed.records))
     }
 
@@ -202,18 +229,16 @@ impl Journal {
     }
 }
 
-/// Removes the journal of `root` and its directory: nothing is to be known any more.
-pub fn remove(root: &Path) -> Result<()> {
-    let path = path_in(root);
-    std::fs::remove_file(&path).map_err(Error::file("removed", &path))?;
-    let state = root.join(STATE);
-    std::fs::remove_dir(&state).map_err(Error::file("removed", &state))?;
-    sync_directory(root).map_err(Error::file("written", root))
-}
-
-/// Makes names in a directory last.
-pub fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+/// Removes the journal of a tree and its directory: nothing is to be known any more.
+pub fn remove(tree: &Tree) -> Result<()> {
+    let top = tree.top()?;
+    let (path, shown) = (path_in(&tree.path), tree.path.join(STATE));
+    let state = beneath::directory(top.file(), Path::new(STATE));
+    let state = state.map_err(Error::file("removed", &path))?;
+    beneath::remove_file(&state, OsStr::new(NAME)).map_err(Error::file("removed", &path))?;
+    let removed = beneath::remove_directory(top.file(), OsStr::new(STATE));
+    removed.map_err(Error::file("removed", &shown))?;
+    top.sync().map_err(Error::file("written", &tree.path))
 }
 
 #[cfg(test)]
@@ -225,7 +250,7 @@ mod tests {
     fn sample(count: u64) -> (Vec<Record>, Vec<u8>) {
         let dir = tempfile::tempdir().unwrap();
         let records: Vec<_> = (0..count).map(|id| Record::Replaced { id }).collect();
-        let (mut journal, before) = Journal::open(dir.path()).unwrap();
+        let (mut journal, before) = Journal::open(&Tree::open(dir.path()).unwrap()).unwrap();
         assert!(before.is_empty());
         for some in records.chunks(2) {
             journal.append(some).unwrap();
@@ -256,16 +281,56 @@ mod tests {
     #[test]
     fn goes_on_behind_what_a_crash_left() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let (mut journal, _) = Journal::open(&tree).unwrap();
         journal.append(&[Record::Replaced { id: 1 }]).unwrap();
         let mut bytes = std::fs::read(path_in(dir.path())).unwrap();
         bytes.extend(b"0123456 {\"rec");
         std::fs::write(path_in(dir.path()), &bytes).unwrap();
-        let (mut journal, records) = Journal::open(dir.path()).unwrap();
+        let (mut journal, records) = Journal::open(&tree).unwrap();
         assert_eq!(records, [Record::Replaced { id: 1 }]);
         journal.append(&[Record::Replaced { id: 2 }]).unwrap();
-        let records = read(dir.path()).unwrap();
+        let records = read(&tree).unwrap();
         assert_eq!(records, [Record::Replaced { id: 1 }, Record::Replaced { id: 2 }]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_damage() {
+        let (_, good) = sample(0);
+        let begin = r#"{"record":"begin","id":"ID","version":"","fixed":false,"align":1,"preserve_privileges":false,"tree":"/t","source":null,"backup":"/b","image":{"files":0,"apparent":0,"allocated":0}}"#;
+        let begin = begin.replace("ID", &"0a".repeat(16));
+        let replace = r#"{"record":"replace","id":1,"names":["/a"],"original":{"size":1,"allocated":1,"sha256":"00"},"converted":{"size":1,"allocated":1,"build_id":"00","shared":0,"cached":false,"files":[]},"kept":"a"}"#;
+        let line = |json: &str| {
+            let chain: [u8; 32] = Sha256::digest(first_line()).into();
+            let sum = hex(&link(&chain, json.as_bytes())[..DIGITS / 2]);
+            [&good[..], format!("{sum} {json}\n").as_bytes()].concat()
+        };
+        assert!(parse(&line(&begin)).is_ok() && parse(&line(replace)).is_ok());
+        for (old, new) in [
+            ("\"0a0a", "\"../a"),
+            ("\"/t\"", "\"t\""),
+            ("\"/b\"", "\"/../b\""),
+            ("\"align\":1", "\"align\":-1"),
+        ] {
+            assert!(begin.contains(old), "{old}");
+            let bad = line(&begin.replace(old, new));
+            assert_eq!(parse(&bad).unwrap_err(), Damage::Line(2), "{new}");
+        }
+        for (old, new) in [
+            ("[\"/a\"]", "[]"),
+            ("[\"/a\"]", "[\"\"]"),
+            ("[\"/a\"]", "[\"/\"]"),
+            ("[\"/a\"]", "[\"a\"]"),
+            ("[\"/a\"]", "[\"/a/../../b\"]"),
+            ("[\"/a\"]", r#"["/a\\x00b"]"#),
+            ("\"id\":1", "\"id\":18446744073709551615"),
+            ("\"kept\":\"a\"", "\"kept\":\"../a\""),
+            ("\"kept\":\"a\"", "\"kept\":\"\""),
+        ] {
+            assert!(replace.contains(old), "{old}");
+            let bad = line(&replace.replace(old, new));
+            assert_eq!(parse(&bad).unwrap_err(), Damage::Line(2), "{new}");
+        }
     }
 
     #[test]

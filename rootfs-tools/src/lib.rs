@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod backup;
+pub mod beneath;
 pub mod cache;
 pub mod check;
 pub mod chunks;
@@ -18,22 +19,28 @@ pub mod ext4_image;
 pub mod failure;
 pub mod find;
 pub mod journal;
+pub mod ledger;
 pub mod lock;
 pub mod measure;
 pub mod metadata;
+pub mod new_file;
 pub mod oci;
 pub mod originals;
+pub mod partial;
 pub mod path_text;
 pub mod patterns;
 pub mod physical;
 pub mod plan;
+pub mod recorder;
 pub mod recover;
 pub mod reflink;
 pub mod replace;
 pub mod report;
 pub mod restore;
+pub mod run_id;
 pub mod state;
 pub mod tree;
+pub mod trusted;
 pub mod unit;
 
 pub use error::{Error, Result};

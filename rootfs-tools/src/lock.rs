@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use crate::beneath;
 use crate::error::{Error, Result};
+use crate::tree::Tree;
 
 /// How long a lock is waited for: traced processes of a run that was killed die a moment after it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -19,17 +21,23 @@ pub struct Lock(#[expect(dead_code, reason = "held")] File);
 
 impl Lock {
     /// To change the tree: nobody else may even read it meanwhile.
-    pub fn exclusive(dir: &Path) -> Result<Self> {
-        Self::take(dir, FlockOperation::NonBlockingLockExclusive)
+    pub fn exclusive(tree: &Tree) -> Result<Self> {
+        Self::of(tree.top()?.file(), &tree.path)
     }
 
     /// To read it: nobody may change it meanwhile.
-    pub fn shared(dir: &Path) -> Result<Self> {
-        Self::take(dir, FlockOperation::NonBlockingLockShared)
+    pub fn shared(tree: &Tree) -> Result<Self> {
+        Self::take(tree.top()?.file(), &tree.path, FlockOperation::NonBlockingLockShared)
     }
 
-    fn take(dir: &Path, operation: FlockOperation) -> Result<Self> {
-        let file = File::open(dir).map_err(Error::file("opened", dir))?;
+    /// To change what is in another directory, which is shown as `path`.
+    pub fn of(dir: &File, path: &Path) -> Result<Self> {
+        Self::take(dir, path, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn take(dir: &File, path: &Path, operation: FlockOperation) -> Result<Self> {
+        // Opened anew: a lock belongs to what was opened, and lives as long.
+        let file = beneath::directory(dir, Path::new("")).map_err(Error::file("opened", path))?;
         let since = Instant::now();
         loop {
             match flock(&file, operation) {
@@ -37,9 +45,9 @@ impl Lock {
                 Err(Errno::WOULDBLOCK) if since.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
-                Err(Errno::WOULDBLOCK) => return Err(Error::Locked(dir.to_owned())),
+                Err(Errno::WOULDBLOCK) => return Err(Error::Locked(path.to_owned())),
                 Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::file("locked", dir)(errno.into())),
+                Err(errno) => return Err(Error::file("locked", path)(errno.into())),
             }
         }
     }

@@ -15,16 +15,16 @@ pub const BLOCK: u64 = 512;
 pub fn tree(tree: &Tree) -> Result<Size> {
     let mut size = Size::default();
     let mut seen = HashSet::new();
-    for entry in tree::walk(tree)?.filter_map(std::result::Result::ok) {
-        let Ok(stat) = entry.metadata() else {
-            continue;
-        };
+    let top = tree.top()?.file().metadata().ok();
+    let entries = tree::walk(tree)?.filter_map(std::result::Result::ok);
+    for stat in top.into_iter().chain(entries.map(|entry| entry.stat)) {
         if !stat.is_dir() && stat.nlink() > 1 && !seen.insert(tree::id(&stat)) {
             continue;
         }
         size.files += u64::from(!stat.is_dir());
-        size.apparent += if stat.is_file() { stat.len() } else { 0 };
-        size.allocated += stat.blocks() * BLOCK;
+        let len = if stat.is_file() { stat.len() } else { 0 };
+        size.apparent = size.apparent.saturating_add(len);
+        size.allocated = size.allocated.saturating_add(stat.blocks().saturating_mul(BLOCK));
     }
     Ok(size)
 }

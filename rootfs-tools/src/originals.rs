@@ -9,10 +9,10 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::journal::record::{Record, Replacement};
+use crate::ledger::{self, Kept};
 use crate::measure::BLOCK;
-use crate::restore::{self, Kept};
 use crate::tree::{self, Tree};
-use crate::{copy_tree, state};
+use crate::{beneath, contents, copy_tree, state};
 
 /// Where the originals of converted programs are.
 #[derive(Clone, Debug, Default)]
@@ -35,13 +35,17 @@ pub struct Files {
 }
 
 impl Originals {
-    /// Finds those of `replaced`; an error is a sentence that says what is not there.
-    pub fn find(records: &[Record], replaced: &[&Replacement]) -> Result<Self, String> {
+    /// Finds those of `replaced`, of the tree whose journal says `records`; an error is a sentence that says
+    /// what is not there.
+    pub fn find(
+        tree: &Tree,
+        records: &[Record],
+        replaced: &[&Replacement],
+    ) -> Result<Self, String> {
         let wanted: HashSet<u64> = replaced.iter().map(|replacement| replacement.id).collect();
-        let steps: Vec<_> = restore::steps(records, None)
-            .into_iter()
-            .filter(|(replacement, _)| wanted.contains(&replacement.id))
-            .collect();
+        let told = ledger::tell(tree, records, None);
+        let steps: Vec<_> =
+            told.steps.iter().filter(|(replacement, _)| wanted.contains(&replacement.id)).collect();
         let found = steps.par_iter().map(|(replacement, kept)| original(replacement, kept));
         let found = found.collect::<Result<Vec<_>, _>>()?;
         let by_name = steps.iter().zip(found).flat_map(|((replacement, _), path)| {
@@ -50,7 +54,7 @@ impl Originals {
         let sources: HashSet<Option<&Path>> = steps
             .iter()
             .map(|(_, kept)| match kept {
-                Kept::Source(root) => Some(root.as_path()),
+                Kept::Source(root) => Some(root.path.as_path()),
                 _ => None,
             })
             .collect();
@@ -80,12 +84,18 @@ impl Originals {
 
 fn original(replacement: &Replacement, kept: &Kept) -> Result<PathBuf, String> {
     let name = replacement.names[0].display();
-    let path = match (kept, &replacement.kept) {
-        (Kept::Source(root), Some(kept)) => root.join(kept.strip_prefix("/").unwrap_or(kept)),
-        (Kept::Backup(root), Some(kept)) => root.join(kept),
+    let (path, file) = match (kept, &replacement.kept) {
+        (Kept::Source(source), Some(kept)) => {
+            let path = source.path.join(kept.strip_prefix("/").unwrap_or(kept));
+            (path, source.name(kept).and_then(|name| contents::open(&name.at())))
+        }
+        (Kept::Backup(place), Some(kept)) => {
+            (place.path.join(kept), beneath::file(&place.dir, kept))
+        }
+        (Kept::Unknown(why), _) => return Err(format!("{name}: {why}")),
         _ => return Err(format!("{name}: its original was not kept")),
     };
-    match state::holds(&path, &replacement.original.sha256) {
+    match file.and_then(|file| state::is(&file, &replacement.original)) {
         Ok(true) => Ok(path),
         Ok(false) => Err(format!(
             "{name}: its original is not at {} any more, which was changed",
@@ -101,23 +111,23 @@ fn original(replacement: &Replacement, kept: &Kept) -> Result<PathBuf, String> {
 pub fn files(tree: &Tree, originals: Option<&Originals>) -> Result<Files> {
     let mut files = Files { before: originals.map(|_| Vec::new()), ..Files::default() };
     let mut seen = HashSet::new();
+    let top = tree.top()?.file().metadata();
+    files.others += top.map_or(0, |stat| stat.blocks() * BLOCK);
     for entry in tree::walk(tree)?.filter_map(std::result::Result::ok) {
-        let Ok(stat) = entry.path().symlink_metadata() else {
-            continue;
-        };
+        let tree::Entry { name, stat } = entry;
         if !stat.is_dir() && stat.nlink() > 1 && !seen.insert(tree::id(&stat)) {
             continue;
         }
         if !stat.is_file() {
-            files.others += stat.blocks() * BLOCK;
+            files.others = files.others.saturating_add(stat.blocks().saturating_mul(BLOCK));
             continue;
         }
+        let inside = name.path();
+        let path = tree.path.join(inside.strip_prefix("/").unwrap_or(&inside));
         if let (Some(before), Some(originals)) = (&mut files.before, originals) {
-            let inside = entry.path().strip_prefix(&tree.path).unwrap_or(entry.path());
-            let other = originals.instead(&Path::new("/").join(inside));
-            before.push(other.unwrap_or_else(|| entry.path().to_owned()));
+            before.push(originals.instead(&inside).unwrap_or_else(|| path.clone()));
         }
-        files.now.push(entry.into_path());
+        files.now.push(path);
     }
     Ok(files)
 }

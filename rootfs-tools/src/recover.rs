@@ -7,7 +7,9 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::journal::record::{Record, Replacement};
+use crate::ledger;
 use crate::replace::give_names;
+use crate::run_id::RunId;
 use crate::state::{self, State};
 use crate::tree::{Name, Tree};
 
@@ -31,9 +33,12 @@ pub fn unfinished(records: &[Record]) -> Vec<&Replacement> {
 /// an original like any other.
 pub fn finish(tree: &Tree, journal: &mut Journal, records: &[Record]) -> Result<Vec<Record>> {
     let mut finished = Vec::new();
+    let Some(run) = last_run(records) else {
+        return Ok(finished);
+    };
     for replacement in unfinished(records) {
         let failed = |source| Error::Stopped { path: replacement.names[0].clone(), source };
-        if finish_one(tree, replacement).map_err(failed)? {
+        if finish_one(tree, replacement, run).map_err(failed)? {
             finished.push(Record::Replaced { id: replacement.id });
         }
     }
@@ -41,7 +46,7 @@ pub fn finish(tree: &Tree, journal: &mut Journal, records: &[Record]) -> Result<
     Ok(finished)
 }
 
-fn finish_one(tree: &Tree, replacement: &Replacement) -> io::Result<bool> {
+fn finish_one(tree: &Tree, replacement: &Replacement, run: &RunId) -> io::Result<bool> {
     let mut converted: Option<Name> = None;
     let mut originals: Vec<Name> = Vec::new();
     for path in &replacement.names {
@@ -59,17 +64,22 @@ fn finish_one(tree: &Tree, replacement: &Replacement) -> io::Result<bool> {
     };
     if !originals.is_empty() {
         let directory = &converted.directory;
-        directory.remove_work()?;
-        directory.make_work()?;
-        let work = directory.work("again");
+        directory.remove_work(run)?;
+        directory.make_work(run)?;
+        let work = directory.work("again")?;
         std::fs::hard_link(converted.at(), &work)?;
         give_names(&work, originals.iter())?;
         for name in &originals {
             name.directory.sync()?;
         }
-        directory.remove_work()?;
+        directory.remove_work(run)?;
     }
     Ok(true)
+}
+
+/// The last run that the journal knows, in whose name a working place can be made.
+pub fn last_run(records: &[Record]) -> Option<&RunId> {
+    ledger::runs(records).last().map(|run| &run.id)
 }
 
 /// Removes what ended runs have left in their working places, all of which the journal knows.
@@ -80,7 +90,9 @@ pub fn remove_work(tree: &Tree, records: &[Record]) -> Result<()> {
         };
         let failed = |source| Error::Stopped { path: directory.path.clone(), source };
         if let Some(opened) = opened(tree.directory(&directory.path)).map_err(failed)? {
-            opened.remove_work().map_err(failed)?;
+            for run in ledger::runs(records) {
+                opened.remove_work(&run.id).map_err(failed)?;
+            }
         }
     }
     Ok(())

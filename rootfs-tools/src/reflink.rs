@@ -18,7 +18,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use statify::Root;
 use statify::elf::PAGE;
 use statify::sharing::Sharing;
@@ -26,6 +26,7 @@ use statify::sharing::Sharing;
 use crate::contents;
 use crate::error::{Error, Result};
 use crate::tree::Tree;
+use crate::trusted::Place;
 
 /// Whether blocks are shared with libraries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +71,8 @@ struct Kept {
 impl Pool {
     /// A pool for the files of `tree`, if blocks are to be shared, and can be.
     pub fn open(tree: &Tree, wanted: Reflink) -> Result<Option<Self>> {
-        let Some((file, block)) = unnamed(&tree.path, wanted)? else {
+        let top = tree.top()?;
+        let Some((file, block)) = unnamed(top.file(), &tree.path, wanted)? else {
             return Ok(None);
         };
         let kept = Mutex::default();
@@ -216,25 +218,25 @@ impl Sharing for Pool {
 }
 
 /// Whether what is wanted can be had for files in `dir`.
-pub fn check(dir: &Path, wanted: Reflink) -> Result<()> {
-    unnamed(dir, wanted).map(drop)
+pub fn check(place: &Place, wanted: Reflink) -> Result<()> {
+    unnamed(&place.dir, &place.path, wanted).map(drop)
 }
 
-/// A file without a name in `dir` and the unit in which its blocks can be shared, if they are to be.
-fn unnamed(dir: &Path, wanted: Reflink) -> Result<Option<(File, u64)>> {
+/// A file without a name in `dir`, which is shown as `path`, and the unit in which its file system shares.
+fn unnamed(dir: &File, path: &Path, wanted: Reflink) -> Result<Option<(File, u64)>> {
     match (wanted, try_unnamed(dir, wanted)) {
         (_, Ok(found)) => Ok(found),
-        (Reflink::Always, Err(source)) => Err(Error::NoReflinks(dir.to_owned(), source)),
+        (Reflink::Always, Err(source)) => Err(Error::NoReflinks(path.to_owned(), source)),
         (_, Err(_)) => Ok(None),
     }
 }
 
-fn try_unnamed(dir: &Path, wanted: Reflink) -> io::Result<Option<(File, u64)>> {
+fn try_unnamed(dir: &File, wanted: Reflink) -> io::Result<Option<(File, u64)>> {
     if wanted == Reflink::Never {
         return Ok(None);
     }
     let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(CWD, dir, flags, Mode::RUSR)?);
+    let file = File::from(rustix::fs::openat(dir, ".", flags, Mode::RUSR)?);
     let block = rustix::fs::fstatfs(&file)?.f_bsize;
     let block = u64::try_from(block).unwrap_or(PAGE).max(PAGE);
     if !block.is_power_of_two() || block > START {

@@ -2,8 +2,9 @@
 //! between two flushes of the disk.
 //!
 //! Whenever this ends, each name stands for the original or for the complete converted program: that
-//! is on the disk with all its metadata before the journal speaks of it, the journal before the first
-//! name changes, and a name changes by rename(2).
+//! is on the disk with all its metadata before a journal speaks of it, the journals before the first
+//! name changes, and a name changes by rename(2). What is to be kept is written down outside of the tree
+//! before it is kept, so that nothing is there that nobody knows.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -16,9 +17,9 @@ use crate::backup::Backup;
 use crate::contents;
 use crate::error::{Error, Result};
 use crate::failure::{Failure, stops_the_run};
-use crate::journal::Journal;
 use crate::journal::record::{Converted, Failed, Original, Record, Replacement};
 use crate::measure::BLOCK;
+use crate::recorder::Recorder;
 use crate::tree::{self, Directory, Name};
 
 /// A complete converted program that does not have its names yet.
@@ -50,8 +51,8 @@ pub enum Keep {
 /// Replaces in one tree.
 #[derive(Debug)]
 pub struct Replacer<'a> {
-    /// Its journal.
-    pub journal: &'a mut Journal,
+    /// Where it is written down.
+    pub recorder: &'a mut Recorder,
     /// Where originals go.
     pub keep: &'a mut Keep,
     /// The next replacement's number.
@@ -62,30 +63,49 @@ impl Replacer<'_> {
     /// Replaces all of `batch`. Those that could not be are returned; an error ends the run.
     pub fn replace(&mut self, batch: Vec<Ready>) -> Result<Vec<Failed>> {
         let mut failed = Vec::new();
-        let mut records = Vec::new();
-        let mut agreed = Vec::new();
+        let mut promised = Vec::new();
         for mut ready in batch {
             match self.prepare(&mut ready) {
                 Ok(kept) => {
                     let id = self.next_id;
                     self.next_id += 1;
-                    records.push(Record::Replace(Replacement {
+                    let replacement = Replacement {
                         id,
                         names: paths(&ready),
                         original: ready.original.clone(),
                         converted: ready.converted.clone(),
                         kept,
-                    }));
-                    agreed.push((id, ready));
+                    };
+                    promised.push((replacement, ready));
                 }
                 Err(Refusal::Stop(error)) => return Err(error),
                 Err(Refusal::One(failure)) => failed.push(give_up(&ready, failure)),
             }
         }
-        if let Keep::In(backup) = self.keep {
-            backup.sync().map_err(|source| Error::Stopped { path: backup.path.clone(), source })?;
+        let record = |replacement: &Replacement| Record::Replace(replacement.clone());
+        self.recorder.vouch(&promised.iter().map(|(one, _)| record(one)).collect::<Vec<_>>())?;
+        let mut records = Vec::new();
+        let mut agreed = Vec::new();
+        let mut given_up = Vec::new();
+        for (replacement, ready) in promised {
+            match self.keep(&ready, replacement.kept.as_deref()) {
+                Ok(()) => {
+                    records.push(record(&replacement));
+                    agreed.push((replacement.id, ready));
+                }
+                Err(Refusal::Stop(error)) => return Err(error),
+                Err(Refusal::One(failure)) => {
+                    failed.push(give_up(&ready, failure));
+                    given_up.push(Record::Restored { id: replacement.id });
+                }
+            }
         }
-        self.journal.append(&records)?;
+        self.recorder.vouch(&given_up)?;
+        if let Keep::In(backup) = self.keep {
+            let synced = backup.sync();
+            synced.map_err(|source| Error::Stopped { path: backup.place.path.clone(), source })?;
+        }
+        self.recorder.append(&records)?;
         let mut done = Vec::new();
         let mut directories: BTreeMap<PathBuf, Arc<Directory>> = BTreeMap::new();
         for (id, ready) in agreed {
@@ -108,7 +128,7 @@ impl Replacer<'_> {
         }
         let failures = failed.iter().cloned().map(Record::Failed);
         done.extend(failures);
-        self.journal.append(&done)?;
+        self.recorder.append(&done)?;
         Ok(failed)
     }
 
@@ -133,22 +153,33 @@ impl Replacer<'_> {
             Keep::Not => Ok(None),
             Keep::InSource => Ok(Some(first.path())),
             Keep::In(backup) => {
-                let kept = backup.keep(first, &ready.original.sha256).map_err(|error| {
-                    if stops_the_run(&error) {
-                        Refusal::Stop(Error::Stopped { path: backup.path.clone(), source: error })
-                    } else {
-                        Refusal::One(Failure::file(&first.path(), "kept in the backup", &error))
-                    }
-                })?;
-                Ok(Some(kept))
+                let promised = backup.promise(first, &ready.original.sha256);
+                promised.map(Some).map_err(|error| not_kept(backup, first, error))
             }
         }
+    }
+
+    fn keep(&mut self, ready: &Ready, kept: Option<&Path>) -> Result<(), Refusal> {
+        let (Keep::In(backup), Some(kept)) = (&mut *self.keep, kept) else {
+            return Ok(());
+        };
+        let first = &ready.names[0];
+        let done = backup.keep(first, kept);
+        done.map_err(|error| not_kept(backup, first, error))
     }
 }
 
 enum Refusal {
     Stop(Error),
     One(Failure),
+}
+
+fn not_kept(backup: &Backup, name: &Name, error: io::Error) -> Refusal {
+    if stops_the_run(&error) {
+        Refusal::Stop(Error::Stopped { path: backup.place.path.clone(), source: error })
+    } else {
+        Refusal::One(Failure::file(&name.path(), "kept in the backup", &error))
+    }
 }
 
 fn paths(ready: &Ready) -> Vec<PathBuf> {

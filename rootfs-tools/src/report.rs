@@ -131,7 +131,7 @@ pub struct Image {
 /// Reads the journal of the tree `root`, and measures it.
 pub fn read(root: &Path, wanted: &Wanted) -> Result<Report> {
     let tree = Tree::open(root)?;
-    let records = journal::read(&tree.path)?;
+    let records = journal::read(&tree)?;
     let now = measure::tree(&tree)?;
     let measured = measured::measure(&tree, &records, &in_place(&records), wanted)?;
     let mut report = of(tree.path, &records, now, measured);
@@ -243,9 +243,9 @@ fn libraries(replaced: &[&Replacement]) -> Vec<Library> {
     for file in files.filter(|file| file.kind != FileKind::Program) {
         let (programs, embedded) = all.entry(&file.path).or_default();
         *programs += 1;
-        *embedded += file.stored;
+        *embedded = embedded.saturating_add(file.stored);
     }
-    let total: u64 = all.values().map(|(_, embedded)| embedded).sum();
+    let total = all.values().fold(0u64, |sum, (_, embedded)| sum.saturating_add(*embedded));
     let library = |(path, (programs, embedded)): (&str, _)| Library {
         path: path.into(),
         programs,

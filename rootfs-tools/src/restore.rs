@@ -1,27 +1,37 @@
-//! Every original put back, with all that belonged to it; what was kept and the journal go then.
+//! Every original put back, with all that belonged to it; what was kept and the journals go then. Where an
+//! original is, and what, is told by what lies outside of the tree ([`crate::ledger`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD};
+use rustix::io::Errno;
+
 use crate::backup;
 use crate::convert::set_back_times;
 use crate::error::{Error, Result};
-use crate::journal::record::{Begin, Record, Replacement};
+use crate::journal::record::{Begin, Original, Record, Replacement};
 use crate::journal::{self, Journal};
+use crate::ledger::{self, Kept};
 use crate::lock::Lock;
-use crate::recover;
+use crate::metadata::{Contents, Metadata};
 use crate::replace::give_names;
+use crate::run_id::RunId;
 use crate::state::{self, State};
 use crate::tree::{FileId, Name, Tree};
+use crate::trusted::{self, Place, Way};
+use crate::{beneath, contents, recover};
 
 /// What is asked of it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The tree.
     pub root: PathBuf,
-    /// Where the originals are now, if not where the journal says.
+    /// Where the originals are now, if not where they were: the backup directory, or the tree that this one
+    /// is a copy of.
     pub backup: Option<PathBuf>,
     /// The running system's own root is meant.
     pub i_know: bool,
@@ -36,36 +46,29 @@ pub struct Outcome {
     pub problems: Vec<String>,
 }
 
-/// Where the originals of a run are.
-#[derive(Clone, Debug)]
-pub(crate) enum Kept {
-    /// In this directory.
-    Backup(PathBuf),
-    /// In another tree, which stays as it is.
-    Source(PathBuf),
-    /// They are lost.
-    Nowhere,
-}
-
 /// Puts the originals back.
 pub fn restore(options: &Options) -> Result<Outcome> {
     let tree = Tree::open(&options.root)?;
     if tree.path == Path::new("/") && !options.i_know {
         return Err(Error::RunningSystem(options.root.clone()));
     }
-    let _lock = Lock::exclusive(&tree.path)?;
-    journal::read(&tree.path)?;
-    let (mut journal, records) = Journal::open(&tree.path)?;
-    let steps = steps(&records, options.backup.as_deref());
+    let _lock = Lock::exclusive(&tree)?;
+    journal::read(&tree)?;
+    let (mut journal, records) = Journal::open(&tree)?;
+    let told = ledger::tell(&tree, &records, options.backup.as_deref());
     recover::remove_work(&tree, &records)?;
     let mut outcome = Outcome::default();
     let mut without = 0;
     let mut newer: BTreeSet<&Path> = BTreeSet::new();
-    for (replacement, kept) in &steps {
+    for (replacement, kept) in told.steps.iter().rev() {
         let names: Vec<_> =
             replacement.names.iter().filter(|path| !newer.contains(path.as_path())).collect();
         newer.extend(replacement.names.iter().map(PathBuf::as_path));
-        match put_back(&tree, replacement, &names, kept) {
+        // There is a replacement, so there was a run.
+        let Some(run) = recover::last_run(&records) else {
+            continue;
+        };
+        match put_back(&tree, replacement, &names, kept, run) {
             Ok(Put::Back) => {
                 outcome.restored += 1;
                 journal.append(&[Record::Restored { id: replacement.id }])?;
@@ -77,19 +80,18 @@ pub fn restore(options: &Options) -> Result<Outcome> {
     }
     let complete = without == 0 && outcome.problems.is_empty();
     if complete {
-        for (root, kept) in kept_files(&records, &steps, options) {
-            // The directory itself may be removed; without it there is nothing to be removed.
-            let directory = File::open(&root).ok();
-            backup::remove(&root, &kept, &tree).map_err(Error::file("removed", &root))?;
-            directory.map_or(Ok(()), |directory| sync_file_system(&directory, &root))?;
+        for (place, kept) in &told.backups {
+            backup::remove(place, kept)?;
         }
         // Before nobody knows them any more.
         set_back_times(&tree, &records);
         // The journal's end may last, and what came before it not: fsync(2) is about one directory.
-        let directory = File::open(&tree.path).map_err(Error::file("read", &tree.path))?;
-        sync_file_system(&directory, &tree.path)?;
+        sync_file_system(tree.top()?.file(), &tree.path)?;
         drop(journal);
-        journal::remove(&tree.path)?;
+        journal::remove(&tree)?;
+        if ledger::runs(&records).any(|run| run.source.is_some()) {
+            forget_copy(&tree, &records)?;
+        }
     }
     // The journal was in ROOT.
     set_back_times(&tree, &records);
@@ -99,58 +101,24 @@ pub fn restore(options: &Options) -> Result<Outcome> {
     }
 }
 
+/// Removes the journal beside a copy, if it is of this one.
+fn forget_copy(tree: &Tree, records: &[Record]) -> Result<()> {
+    let Ok(entry) = trusted::parent(&tree.path, Way::Ours) else {
+        return Ok(());
+    };
+    let of_this = |run: &Begin| ledger::runs(records).any(|own| own.id == run.id);
+    match ledger::read_beside(&entry.parent, &entry.name) {
+        Ok(journal) if ledger::runs(&journal).any(of_this) => {
+            ledger::remove_beside(&entry.parent, &entry.name)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes all last that was done in the file system of this directory.
 fn sync_file_system(directory: &File, path: &Path) -> Result<()> {
     let synced = rustix::fs::syncfs(directory).map_err(io::Error::from);
     synced.map_err(Error::file("written", path))
-}
-
-/// All replacements, the latest first, each with where its original is; those of backup directories
-/// are in `backup` now, if that is given.
-pub(crate) fn steps<'a>(
-    records: &'a [Record],
-    backup: Option<&Path>,
-) -> Vec<(&'a Replacement, Kept)> {
-    let mut kept = Kept::Nowhere;
-    let mut steps = Vec::new();
-    for record in records {
-        match record {
-            Record::Begin(begin) => {
-                kept = match (&begin.source, &begin.backup) {
-                    (Some(source), _) => Kept::Source(source.clone()),
-                    (None, Some(backup)) => Kept::Backup(backup.clone()),
-                    (None, None) => Kept::Nowhere,
-                };
-                if let (Kept::Backup(_), Some(now)) = (&kept, backup) {
-                    kept = Kept::Backup(now.to_owned());
-                }
-            }
-            Record::Replace(replacement) => steps.push((replacement, kept.clone())),
-            _ => {}
-        }
-    }
-    steps.reverse();
-    steps
-}
-
-/// All backup directories, and what is kept in each.
-fn kept_files(
-    records: &[Record],
-    steps: &[(&Replacement, Kept)],
-    options: &Options,
-) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
-    let mut all: BTreeMap<PathBuf, BTreeSet<PathBuf>> = BTreeMap::new();
-    for record in records {
-        if let Record::Begin(Begin { backup: Some(backup), .. }) = record {
-            all.entry(options.backup.as_ref().unwrap_or(backup).clone()).or_default();
-        }
-    }
-    for (replacement, kept) in steps {
-        if let (Kept::Backup(root), Some(path)) = (kept, &replacement.kept) {
-            all.entry(root.clone()).or_default().insert(path.clone());
-        }
-    }
-    all
 }
 
 enum Put {
@@ -165,6 +133,7 @@ fn put_back(
     replacement: &Replacement,
     names: &[&PathBuf],
     kept: &Kept,
+    run: &RunId,
 ) -> Result<Put, String> {
     let mut wrong: Vec<Name> = Vec::new();
     let mut original: Option<(FileId, Name)> = None;
@@ -189,19 +158,18 @@ fn put_back(
         return Ok(Put::WasThere);
     }
     if !wrong.is_empty() {
+        let before = &replacement.original;
         let result = match (&original, kept, &replacement.kept) {
-            (Some((_, name)), ..) => undo(&wrong, |work| std::fs::hard_link(name.at(), work)),
-            (None, Kept::Backup(root), Some(kept)) => {
-                let kept = root.join(kept);
-                undo(&wrong, |work| link_or_copy(&kept, &replacement.original.sha256, work))
+            (Some((_, name)), ..) => undo(run, &wrong, |work| std::fs::hard_link(name.at(), work)),
+            (None, Kept::Backup(place), Some(kept)) => {
+                undo(run, &wrong, |work| link_or_copy(place, kept, before, work))
             }
-            (None, Kept::Source(root), Some(kept)) => {
-                let source = Tree::open(root).map_err(|error| error.to_string())?;
-                undo(&wrong, |work| {
-                    let name = source.name(kept)?;
-                    copy(&name.at(), &replacement.original.sha256, work)
-                })
-            }
+            (None, Kept::Source(source), Some(kept)) => undo(run, &wrong, |work| {
+                let name = source.name(kept)?;
+                let file = contents::open(&name.at())?;
+                copy(&file, before, work, &kept.display())
+            }),
+            (None, Kept::Unknown(why), _) => Err(io::Error::other(why.to_string())),
             _ => return Ok(Put::NotKept),
         };
         result.map_err(|error| {
@@ -218,37 +186,50 @@ fn put_back(
 }
 
 /// Gives the file that `make` makes these names.
-fn undo(names: &[Name], make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+fn undo(run: &RunId, names: &[Name], make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let directory = &names[0].directory;
-    directory.remove_work()?;
-    directory.make_work()?;
-    let work = directory.work("original");
-    make(&work)?;
-    give_names(&work, names.iter())?;
+    directory.remove_work(run)?;
+    directory.make_work(run)?;
+    let work = directory.work("original")?;
+    let given = make(&work).and_then(|()| give_names(&work, names.iter()));
+    // Whatever it came to, nothing is left that is not the original.
+    let removed = directory.remove_work(run);
+    given.and(removed)?;
     for name in names {
         name.directory.sync()?;
     }
-    directory.remove_work()
+    Ok(())
 }
 
-fn link_or_copy(kept: &Path, sha256: &str, work: &Path) -> io::Result<()> {
-    if !state::holds(kept, sha256)? {
-        return Err(not_the_original(kept));
+fn link_or_copy(place: &Place, kept: &Path, original: &Original, work: &Path) -> io::Result<()> {
+    let shown = place.path.join(kept);
+    let file = beneath::file(&place.dir, kept)?;
+    if !state::is(&file, original)? {
+        return Err(not_the_original(&shown.display()));
     }
-    match std::fs::hard_link(kept, work) {
-        Err(error) if error.raw_os_error() == Some(libc::EXDEV) => copy(kept, sha256, work),
-        other => other,
-    }
-}
-
-fn copy(kept: &Path, sha256: &str, work: &Path) -> io::Result<()> {
-    let file: File = backup::copy(kept, work)?;
-    match crate::contents::sha256(&file)? == sha256 {
-        true => Ok(()),
-        false => Err(not_the_original(kept)),
+    // This very file, whatever has its name by now.
+    let link = beneath::link(&file);
+    match rustix::fs::linkat(CWD, &link, CWD, work, AtFlags::SYMLINK_FOLLOW) {
+        Err(Errno::XDEV) => copy(&file, original, work, &shown.display()),
+        other => Ok(other?),
     }
 }
 
-fn not_the_original(kept: &Path) -> io::Error {
-    io::Error::other(format!("what is kept at {} was changed", kept.display()))
+/// Makes the new file `work` a copy of one with these contents. They are looked at before anything is
+/// written, and the copy is afterwards.
+fn copy(from: &File, original: &Original, work: &Path, shown: &dyn Display) -> io::Result<()> {
+    if !state::is(from, original)? {
+        return Err(not_the_original(shown));
+    }
+    let metadata = Metadata::of_open(from)?;
+    let file = contents::copy(from, work)?;
+    if !state::is(&file, original)? {
+        return Err(not_the_original(shown));
+    }
+    metadata.give_to(work, Contents::Same)?;
+    file.sync_all()
+}
+
+fn not_the_original(shown: &dyn Display) -> io::Error {
+    io::Error::other(format!("what is kept at {shown} was changed"))
 }

@@ -9,7 +9,7 @@ use statify::elf::ElfFile;
 use statify::manifest::hex;
 
 use crate::contents;
-use crate::journal::record::Replacement;
+use crate::journal::record::{Original, Replacement};
 use crate::tree::{FileId, Name, id};
 
 /// It.
@@ -45,6 +45,11 @@ pub fn of(name: &Name, replacement: &Replacement) -> io::Result<State> {
         return Ok(State::Original(id(&stat)));
     }
     Ok(State::Other)
+}
+
+/// Whether a file is this original.
+pub fn is(file: &File, original: &Original) -> io::Result<bool> {
+    Ok(file.metadata()?.len() == original.size && contents::sha256(file)? == original.sha256)
 }
 
 /// Whether a file's SHA-256 is this.

@@ -85,7 +85,13 @@ pub fn convert(unit: Unit, number: usize, with: &With<'_>) -> Done {
     };
     let mut works = vec![output.path.clone()];
     for (index, candidate) in unit.candidates.iter().enumerate().skip(1) {
-        works.push(candidate.names[0].directory.work(format!("{number}.{index}")));
+        match candidate.names[0].directory.work(format!("{number}.{index}")) {
+            Ok(work) => works.push(work),
+            Err(source) => {
+                let path = candidate.names[0].path();
+                return Done { stop: Some(Error::Stopped { path, source }), ..done };
+            }
+        }
     }
     // The first one's metadata come last: it is what the others are copied from.
     let mut candidates: Vec<_> = unit.candidates.into_iter().zip(works).collect();
@@ -133,8 +139,9 @@ fn failed(candidate: &Candidate, failure: Failure) -> Failed {
 
 fn make(unit: &Unit, number: usize, with: &With<'_>) -> Result<Output, Refusal> {
     let first = &unit.candidates[0];
-    let path = first.names[0].directory.work(number.to_string());
     let program = &first.program.path;
+    let path = first.names[0].directory.work(number.to_string());
+    let path = path.map_err(|error| io_refusal(error, program))?;
     // What privileged programs consist of is checked anew each time.
     let cache = with.cache.as_ref().filter(|_| first.program.privileges.is_none());
     let (tree, sha256) = (with.tree, &unit.sha256);

@@ -286,6 +286,13 @@ fn hostile(case: &Case) -> Result<()> {
         symlink("etc/passwd", "/etc/passwd"),
         packed::member("dev/sda", b'4', "", 0, b""),
         file(".rootfs-tools/journal"),
+        symlink("here", "."),
+        file("here/.rootfs-tools/journal"),
+        symlink("usr/up", ".."),
+        file("usr/up/.rootfs-tools/journal"),
+        file("usr/up/here/./.rootfs-tools/journal"),
+        packed::member("here/.rootfs-tools", b'2', "usr", 0, b""),
+        packed::member("here/.rootfs-tools/journal", b'1', "esc", 0, b""),
         file("usr/bin/.rootfs-tools-work/0"),
     ];
     let evil = case.dir.join("evil.tar");
@@ -388,9 +395,9 @@ fn ended(case: &Case) -> Result<()> {
     let mut command = tool::command(arguments(case, &archive, &out))?;
     let mut child = command.stderr(Stdio::piped()).spawn()?;
     drop(child.stderr.take());
-    let work = partial.join("tree/usr/bin/.rootfs-tools-work");
+    let bin = partial.join("tree/usr/bin");
     let since = Instant::now();
-    while !work.exists() && since.elapsed() < Duration::from_secs(60) {
+    while guest::work_in(&bin).is_none() && since.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(10));
     }
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM)?;
@@ -402,7 +409,7 @@ fn ended(case: &Case) -> Result<()> {
     for (signal, leaves) in [(Signal::SIGTERM, false), (Signal::SIGKILL, true)] {
         let mut command = tool::command(arguments(case, &archive, &out))?;
         let running = Running::start(&mut command, b"", Limits::seconds(60))?;
-        while !partial.join("tree/usr/bin/.rootfs-tools-work").exists() {
+        while guest::work_in(&bin).is_none() {
             std::thread::sleep(Duration::from_millis(10));
         }
         kill(running.pid(), signal)?;

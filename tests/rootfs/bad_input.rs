@@ -170,8 +170,7 @@ fn two_runs(case: &Case) -> Result<()> {
     let arguments =
         ["convert".as_ref(), root.dir.as_os_str(), "--in-place".as_ref(), "--no-backup".as_ref()];
     let running = Running::start(&mut tool::command(arguments)?, b"", Limits::seconds(30))?;
-    let locked = root.path("/usr/bin/.rootfs-tools-work");
-    while !locked.exists() {
+    while guest::work_in(&root.path("/usr/bin")).is_none() {
         std::thread::sleep(Duration::from_millis(10));
     }
     tool::refused(&tool::run(arguments)?, "another run")?;
@@ -193,8 +192,7 @@ fn changed_meanwhile(case: &Case) -> Result<()> {
         "3".as_ref(),
     ])?;
     let running = Running::start(&mut command, b"", Limits::seconds(60))?;
-    let work = root.path("/usr/bin/.rootfs-tools-work");
-    while !work.exists() {
+    while guest::work_in(&root.path("/usr/bin")).is_none() {
         std::thread::sleep(Duration::from_millis(10));
     }
     std::thread::sleep(Duration::from_millis(300));

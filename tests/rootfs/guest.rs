@@ -122,6 +122,14 @@ pub fn executable(path: &Path, contents: &[u8]) -> Result<()> {
     Ok(fs::set_permissions(path, Permissions::from_mode(0o755))?)
 }
 
+/// The working place that a run has made in a directory, if there is one now.
+pub fn work_in(dir: &Path) -> Option<PathBuf> {
+    let mut entries = fs::read_dir(dir).ok()?.filter_map(std::result::Result::ok);
+    let is_work =
+        |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(".rootfs-tools-work-");
+    Some(entries.find(|entry| is_work(&entry.file_name()))?.path())
+}
+
 /// Runs a shell's script in `dir`.
 pub fn shell(dir: &Path, script: &str) -> Result<()> {
     let status = Command::new("sh").args(["-ec", script]).current_dir(dir).status()?;

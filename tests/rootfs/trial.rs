@@ -66,6 +66,7 @@ impl Trial {
     /// The tree as it was, and nothing else.
     pub fn reset(&self) -> Result<()> {
         let partial = self.out.with_file_name(".out.rootfs-tools-partial");
+        let _ = fs::remove_file(self.out.with_file_name(".out.rootfs-tools-journal"));
         for dir in [&self.root, &self.out, &self.backup, &partial] {
             if dir.exists() {
                 fs::remove_dir_all(dir)?;

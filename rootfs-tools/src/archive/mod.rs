@@ -94,7 +94,7 @@ pub struct Program {
 }
 
 /// Those of `tree`, by what was where before.
-pub fn programs(tree: &Path, places: &HashMap<PathBuf, u64>) -> Result<Vec<Program>> {
+pub fn programs(tree: &Tree, places: &HashMap<PathBuf, u64>) -> Result<Vec<Program>> {
     let records = journal::read(tree)?;
     let mut programs = Vec::new();
     for replacement in report::in_place(&records) {

@@ -1,6 +1,7 @@
 //! A private directory beside the output, for all that is not complete, with the tree that is
 //! unpacked. It goes away with its owner, at Ctrl-C, or with the next run that makes the same output.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,23 +9,26 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{CWD, RenameFlags};
-use rustix::io::Errno;
-
+use crate::beneath;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
-use crate::{copy_tree, journal};
+use crate::partial::Partial;
+use crate::trusted::{self, Way};
 
 /// What is to be removed if the process is ended, and whether the output has its name.
-static CURRENT: Mutex<Option<(PathBuf, bool)>> = Mutex::new(None);
+static CURRENT: Mutex<Option<(Partial, bool)>> = Mutex::new(None);
+
+/// What the output is called in it.
+const NEW: &str = "new";
 
 /// It.
 #[derive(Debug)]
 pub struct Room {
-    /// The directory.
+    /// The directory, whatever has its name meanwhile.
     pub path: PathBuf,
     /// The output.
     pub out: PathBuf,
+    partial: Partial,
     /// Nobody else makes the same.
     _lock: Lock,
 }
@@ -32,23 +36,24 @@ pub struct Room {
 impl Room {
     /// Makes it for the output `out`, which must not be there yet, nor lie in `root`.
     pub fn make(out: &Path, root: &Path) -> Result<Self> {
-        let absolute = std::path::absolute(out).map_err(Error::file("found", out))?;
-        let parent = absolute.parent().unwrap_or(Path::new("/"));
-        let parent = parent.canonicalize().map_err(Error::file("found", parent))?;
-        let name = absolute.file_name().ok_or_else(|| Error::Exists(out.to_owned()))?;
-        let out = parent.join(name);
-        if out.symlink_metadata().is_ok() {
+        let entry = trusted::parent(out, Way::Any).map_err(|error| match error.raw_os_error() {
+            Some(libc::EISDIR) => Error::Exists(out.to_owned()),
+            _ => Error::file("found", out)(error),
+        })?;
+        let out = entry.parent.path.join(&entry.name);
+        if beneath::at(&entry.parent.dir, &entry.name).symlink_metadata().is_ok() {
             return Err(Error::Exists(out));
         }
         let root = root.canonicalize().map_err(Error::file("found", root))?;
         if out.starts_with(&root) {
             return Err(Error::Nested(out, root));
         }
-        let (path, lock) = copy_tree::begin_partial(&out)?;
-        *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.clone(), false));
-        let room = Self { path, out, _lock: lock };
+        let (partial, lock) = Partial::begin(&entry)?;
+        let current = partial.try_clone().map_err(Error::file("written", &partial.path))?;
+        *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some((current, false));
+        let room = Self { path: beneath::link(&partial.dir), out, partial, _lock: lock };
         let tree = room.tree();
-        DirBuilder::new().mode(0o755).create(&tree).map_err(Error::file("written", &tree))?;
+        DirBuilder::new().mode(0o755).create(&tree).map_err(Error::file("written", &room.out))?;
         Ok(room)
     }
 
@@ -59,14 +64,13 @@ impl Room {
 
     /// Where the output is made.
     pub fn output(&self) -> PathBuf {
-        self.path.join("new")
+        self.path.join(NEW)
     }
 
     /// Gives what is made its name, once it is on the disk.
     pub fn publish(&self) -> Result<()> {
         let failed = |source| Error::File { path: self.out.clone(), what: "written", source };
-        let new = self.output();
-        let file = File::open(&new).map_err(failed)?;
+        let file = File::open(self.output()).map_err(failed)?;
         let is_dir = file.metadata().map_err(failed)?.is_dir();
         let synced = if is_dir {
             rustix::fs::syncfs(&file).map_err(io::Error::from)
@@ -75,24 +79,24 @@ impl Room {
         };
         synced.map_err(failed)?;
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-        match rustix::fs::renameat_with(CWD, &new, CWD, &self.out, RenameFlags::NOREPLACE) {
-            Err(Errno::EXIST) => return Err(Error::Exists(self.out.clone())),
-            // The file system does not know how to.
-            Err(Errno::INVAL | Errno::NOSYS) => std::fs::rename(&new, &self.out).map_err(failed)?,
-            other => other.map_err(|errno| failed(errno.into()))?,
+        let name = self.out.file_name().unwrap_or_default();
+        match self.partial.publish_inner(OsStr::new(NEW), name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(Error::Exists(self.out.clone()));
+            }
+            other => other.map_err(failed)?,
         }
         if let Some((_, is_published)) = &mut *current {
             *is_published = true;
         }
         drop(current);
-        let parent = self.out.parent().unwrap_or(Path::new("/"));
-        journal::sync_directory(parent).map_err(failed)
+        self.partial.sync_parent().map_err(failed)
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
+        let _ = self.partial.remove();
         *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
@@ -102,12 +106,12 @@ impl Drop for Room {
 pub fn abandon() -> bool {
     // Held until the end, so that the output does not get its name meanwhile.
     let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((path, is_published)) = &*current else {
+    let Some((partial, is_published)) = &*current else {
         return false;
     };
     // Other threads still write.
     for _ in 0..100 {
-        match std::fs::remove_dir_all(path) {
+        match partial.remove() {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -33,7 +33,7 @@ pub fn convert(options: &Options, room: &Room, tell: &mut dyn FnMut(Event<'_>)) 
     let places = unpacker.places()?;
     let outcome = convert_tree(options, room, tell)?;
     let mut changed = HashMap::new();
-    for program in programs(&tree.path, &places)? {
+    for program in programs(&tree, &places)? {
         changed.insert(program.number, open_in(&tree, &program.names[0])?);
     }
     tell(Event::Packing);

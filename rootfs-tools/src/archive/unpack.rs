@@ -55,13 +55,14 @@ impl<'a> Unpacker<'a> {
     /// [`Self::add`] was called with for it.
     pub fn places(&self) -> crate::Result<HashMap<PathBuf, u64>> {
         let mut places = HashMap::new();
+        let top = self.tree.top()?;
+        let stat = top.file().metadata().map_err(crate::Error::file("read", &self.tree.path))?;
+        if let Some(&number) = self.made.get(&tree::id(&stat)) {
+            places.insert("/".into(), number);
+        }
         for entry in tree::walk(self.tree)?.filter_map(std::result::Result::ok) {
-            let Some(stat) = entry.metadata().ok() else {
-                continue;
-            };
-            if let Some(&number) = self.made.get(&tree::id(&stat)) {
-                let inside = entry.path().strip_prefix(&self.tree.path).unwrap_or(entry.path());
-                places.insert(Path::new("/").join(inside), number);
+            if let Some(&number) = self.made.get(&tree::id(&entry.stat)) {
+                places.insert(entry.name.path(), number);
             }
         }
         Ok(places)
@@ -75,10 +76,6 @@ impl<'a> Unpacker<'a> {
         let leads_out =
             || Fault::Member(member.shown(), "has a name that leads out of the archive");
         let parts = components(&member.name).ok_or_else(leads_out)?;
-        // A journal of somebody else's run is passed on, and not acted upon.
-        if parts.first().is_some_and(|first| *first == STATE) {
-            return Ok(());
-        }
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::UnexpectedEof => Fault::Truncated(member.shown()),
             _ => Fault::Unpack(member.shown(), source),
@@ -86,7 +83,14 @@ impl<'a> Unpacker<'a> {
         let Some((&file, parents)) = parts.split_last() else {
             return self.root(member, number).map_err(failed);
         };
+        if is_journals(&joined(&parts)) {
+            return Ok(());
+        }
         let parent = self.parent(parents).map_err(failed)?;
+        // By whatever links it was found.
+        if is_journals(&parent.path.join(file)) {
+            return Ok(());
+        }
         let path = parent.at(file);
         let before = look(&path).map_err(failed)?;
         if member.kind == Kind::Link {
@@ -202,6 +206,11 @@ impl<'a> Unpacker<'a> {
         }
         Ok(directory)
     }
+}
+
+/// A journal of somebody else's run is passed on, and not acted upon.
+fn is_journals(path: &Path) -> bool {
+    path.strip_prefix("/").is_ok_and(|inside| inside.starts_with(STATE))
 }
 
 fn joined(parts: &[&OsStr]) -> PathBuf {

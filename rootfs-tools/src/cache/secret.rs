@@ -7,7 +7,9 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::beneath;
 use crate::error::{Error, Result};
+use crate::trusted::{self, Way};
 
 /// A key file has as many bytes at least, as would be guessed otherwise;
 const LEAST: usize = 32;
@@ -30,7 +32,10 @@ impl Secret {
     pub fn read(path: &Path) -> Result<Self> {
         let failed = |source| Error::file("read", path)(source);
         let refused = |why| Error::CacheKey(path.to_owned(), why);
-        let file = File::open(path).map_err(failed)?;
+        let entry = trusted::entry(path, Way::Any).map_err(failed)?;
+        let at = beneath::at(&entry.parent.dir, &entry.name);
+        // What only the kernel can follow is what was opened for this process (/dev/fd/3).
+        let file = File::open(at).map_err(failed)?;
         let stat = file.metadata().map_err(failed)?;
         let own = rustix::process::geteuid().as_raw();
         if stat.mode() & 0o027 != 0 || ![0, own].contains(&stat.uid()) {

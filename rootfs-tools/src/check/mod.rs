@@ -64,7 +64,7 @@ pub enum Event<'a> {
 /// Checks the converted programs of a tree.
 pub fn check(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
     let tree = Tree::open(&options.root)?;
-    let _lock = Lock::shared(&tree.path)?;
+    let _lock = Lock::shared(&tree)?;
     let found = subjects::find(&tree, options)?;
     if options.runs {
         can_be_entered(&tree)?;

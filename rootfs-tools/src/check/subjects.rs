@@ -10,7 +10,7 @@ use elfscan::converted::open::{Converted, MappedFile, NotConverted};
 use super::Options;
 use crate::error::{Error, Result};
 use crate::journal::record::{Record, Replacement};
-use crate::restore::{self, Kept};
+use crate::ledger::{self, Kept};
 use crate::tree::{self, FileId, Name, Tree};
 use crate::{find, journal, recover, report};
 
@@ -41,7 +41,7 @@ pub struct Found {
 /// Finds them.
 pub fn find(tree: &Tree, options: &Options) -> Result<Found> {
     let mut originals = Originals::open(options)?;
-    let records = match journal::read(&tree.path) {
+    let records = match journal::read(tree) {
         Err(Error::NoJournal(_)) => None,
         other => Some(other?),
     };
@@ -69,18 +69,27 @@ pub fn find(tree: &Tree, options: &Options) -> Result<Found> {
 }
 
 fn of_journal(tree: &Tree, records: &[Record], originals: &mut Originals) -> Vec<Subject> {
-    let kept: BTreeMap<u64, Kept> = restore::steps(records, None)
-        .into_iter()
-        .map(|(replacement, kept)| (replacement.id, kept))
-        .collect();
+    let told = ledger::tell(tree, records, None);
+    let steps: BTreeMap<u64, &(Replacement, Kept)> =
+        told.steps.iter().map(|step| (step.0.id, step)).collect();
+    let nowhere = Kept::Nowhere;
     let mut subjects = Vec::new();
     for replacement in report::in_place(records) {
-        let base = kept.get(&replacement.id).and_then(|kept| match kept {
-            Kept::Backup(path) | Kept::Source(path) => Some(path.as_path()),
-            Kept::Nowhere => None,
-        });
+        // What is outside of the tree counts more than what its journal says.
+        let (replacement, kept) = match steps.get(&replacement.id) {
+            Some((replacement, kept)) => (replacement, kept),
+            None => (replacement, &nowhere),
+        };
+        let base = match kept {
+            Kept::Backup(place) => Ok(Some(place.path.as_path())),
+            Kept::Source(source) => Ok(Some(source.path.as_path())),
+            Kept::Nowhere => Ok(None),
+            Kept::Unknown(why) if originals.given.is_none() => Err(why.to_string()),
+            Kept::Unknown(_) => Ok(None),
+        };
         let inside = replacement.kept.as_deref();
-        let original = originals.find(base, inside.or(replacement.names.first().map(|n| &**n)));
+        let inside = inside.or(replacement.names.first().map(|n| &**n));
+        let original = base.and_then(|base| originals.find(base, inside));
         for (names, file) in by_file(tree, &replacement.names) {
             let (replacement, original) = (Some(replacement.clone()), original.clone());
             subjects.push(Subject { names, file, replacement, original });

@@ -13,7 +13,7 @@ use rootfs_tools::convert::{self, Event, Options, Target};
 use rootfs_tools::oci::platform::Platform;
 use rootfs_tools::reflink::Reflink;
 use rootfs_tools::report::figures::thousands;
-use rootfs_tools::{cache, estimate, find, path_text, patterns};
+use rootfs_tools::{cache, estimate, find, new_file, path_text, patterns};
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict, cli};
@@ -169,7 +169,7 @@ impl Log {
         let Some(path) = path else {
             return Ok(Self(None));
         };
-        let file = File::options().append(true).create(true).open(path);
+        let file = new_file::append(path);
         let file = file.map_err(rootfs_tools::Error::file("written", path))?;
         Ok(Self(Some((path.clone(), file, Instant::now()))))
     }

@@ -1,19 +1,21 @@
 //! `rootfs-tools report`.
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use rootfs_tools::Error;
 use rootfs_tools::archive::kind;
 use rootfs_tools::report::csv::Table;
 use rootfs_tools::report::measured::Wanted;
 use rootfs_tools::report::{self, Report, csv, html, text};
+use rootfs_tools::trusted::{self, Way};
+use rootfs_tools::{Error, new_file};
 use tempfile::TempDir;
 
 use crate::{Failure, Verdict};
 use statify::{command_line, interrupt};
+
+/// Of a directory that is made for reports, for the umask to take from.
+const MODE: u32 = 0o777;
 
 /// Say what a conversion cost
 #[derive(Debug, clap::Args)]
@@ -75,7 +77,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         scratch.close().map_err(Error::file("removed", &path))?;
     }
     if let Some(path) = &arguments.html {
-        write_file(path, html::html(&report).as_bytes())?;
+        let page = html::html(&report);
+        new_file::write(path, page.as_bytes()).map_err(Error::file("written", path))?;
     }
     if arguments.json {
         command_line::print_json(&report)?;
@@ -109,10 +112,15 @@ fn scratch() -> Result<TempDir, Failure> {
 /// Writes all of it into a directory, about the tree `root`, which is called `name`.
 pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
     let report = Report { root: name.to_owned(), ..report::read(root, &Wanted::default())? };
-    std::fs::create_dir_all(dir).map_err(Error::file("written", dir))?;
-    write_file(&dir.join("report.txt"), text::text(&report).as_bytes())?;
-    write_file(&dir.join("report.json"), command_line::json(&report)?.as_bytes())?;
-    write_file(&dir.join("report.html"), html::html(&report).as_bytes())?;
+    let place =
+        trusted::directory(dir, Way::Any, Some(MODE)).map_err(Error::file("written", dir))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let written = new_file::write_in(&place, name, bytes);
+        written.map_err(Error::file("written", &dir.join(name)))
+    };
+    write("report.txt", text::text(&report).as_bytes())?;
+    write("report.json", command_line::json(&report)?.as_bytes())?;
+    write("report.html", html::html(&report).as_bytes())?;
     for (table, name) in Table::ALL {
         let name = match table {
             Table::Programs => "report.csv".to_owned(),
@@ -120,25 +128,7 @@ pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
             Table::Chunks | Table::Statics => continue,
             _ => format!("report-{name}.csv"),
         };
-        write_file(&dir.join(name), csv::csv(&report, table).as_bytes())?;
+        write(&name, csv::csv(&report, table).as_bytes())?;
     }
-    Ok(())
-}
-
-/// Makes a file, or replaces it, when it is complete. Into what is no file, such as a pipe, it writes.
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let known = path.canonicalize();
-    let path = known.as_deref().unwrap_or(path);
-    if path.metadata().is_ok_and(|stat| !stat.is_file()) {
-        return Ok(std::fs::write(path, bytes).map_err(Error::file("written", path))?);
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".rootfs-tools-").permissions(std::fs::Permissions::from_mode(0o666));
-    let made = builder.tempfile_in(parent.unwrap_or(Path::new("."))).and_then(|mut new| {
-        new.write_all(bytes)?;
-        Ok(new.persist(path)?)
-    });
-    made.map_err(Error::file("written", path))?;
     Ok(())
 }

@@ -14,7 +14,8 @@ pub struct Arguments {
     /// The root file system, or the copy of one that `convert --out` made
     #[arg(value_name = "ROOT")]
     root: PathBuf,
-    /// Where the originals are now, if the directory of `convert --backup` was moved
+    /// Where the originals are now, if the directory of `convert --backup` was moved; of a copy that was
+    /// moved, the tree that `convert --out` has copied
     #[arg(long, value_name = "DIR")]
     backup: Option<PathBuf>,
     /// ROOT may be / itself

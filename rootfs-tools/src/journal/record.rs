@@ -1,11 +1,15 @@
 //! The records of a journal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use statify::manifest::FileKind;
 
-use crate::path_text;
+use crate::run_id::RunId;
+use crate::{beneath, path_text};
+
+/// Numbers of replacements are smaller, so that there is always a next one.
+const MOST_ID: u64 = 1 << 62;
 
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +37,35 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Whether a run can have written it: paths lead nowhere but down.
+    pub fn makes_sense(&self) -> bool {
+        match self {
+            Self::Begin(begin) => begin.makes_sense(),
+            Self::Directory(directory) => is_absolute(&directory.path),
+            Self::Replace(replacement) => replacement.makes_sense(),
+            Self::Failed(failed) => are_names(&failed.names),
+            Self::Replaced { id } | Self::Restored { id } => *id < MOST_ID,
+            Self::End(_) => true,
+        }
+    }
+}
+
+/// A path from / or ROOT on, without `..`.
+fn is_absolute(path: &Path) -> bool {
+    path.strip_prefix("/").is_ok_and(beneath::is_plain)
+}
+
+fn are_names(names: &[PathBuf]) -> bool {
+    let is_name = |path: &PathBuf| is_absolute(path) && path.file_name().is_some();
+    !names.is_empty() && names.iter().all(is_name)
+}
+
 /// How a run began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
+    /// The run's own number, by which the journal outside of the tree is known to belong to this one.
+    pub id: RunId,
     /// The version of rootfs-tools.
     pub version: String,
     /// `--fixed`.
@@ -44,6 +74,9 @@ pub struct Begin {
     pub align: u64,
     /// `--preserve-privileges`.
     pub preserve_privileges: bool,
+    /// Where the tree was.
+    #[serde(with = "path_text")]
+    pub tree: PathBuf,
     /// The tree that this one is a copy of (`--out`): it holds the originals.
     #[serde(with = "path_text::option")]
     pub source: Option<PathBuf>,
@@ -52,6 +85,13 @@ pub struct Begin {
     pub backup: Option<PathBuf>,
     /// The whole tree before.
     pub image: Size,
+}
+
+impl Begin {
+    fn makes_sense(&self) -> bool {
+        let mut paths = [&self.source, &self.backup].into_iter().flatten().chain([&self.tree]);
+        paths.all(|path| is_absolute(path))
+    }
 }
 
 /// What files take up.
@@ -94,6 +134,15 @@ pub struct Replacement {
     /// of; none where it is not kept.
     #[serde(with = "path_text::option")]
     pub kept: Option<PathBuf>,
+}
+
+impl Replacement {
+    fn makes_sense(&self) -> bool {
+        let is_kept = |path: &PathBuf| {
+            is_absolute(path) || (beneath::is_plain(path) && path.file_name().is_some())
+        };
+        self.id < MOST_ID && are_names(&self.names) && self.kept.as_ref().is_none_or(is_kept)
+    }
 }
 
 /// A program as it was.

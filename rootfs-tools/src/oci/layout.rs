@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::digest::{Digest, Hashed};
 use super::fault::{Fault, Result};
 use crate::archive::kind::MARK;
+use crate::beneath;
 use crate::contents;
 
 /// The list of images.
@@ -40,6 +41,7 @@ pub struct Changes {
 
 /// Copies the layout `from` to the new directory `to`.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let top = File::open(from).map_err(Fault::file("read", from))?;
     for entry in walkdir::WalkDir::new(from).follow_root_links(true).sort_by_file_name() {
         let entry = entry.map_err(|error| Fault::file("read", from)(error.into()))?;
         let inside = entry.path().strip_prefix(from).unwrap_or(entry.path());
@@ -52,7 +54,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
         if !entry.file_type().is_file() {
             return Err(read(std::io::Error::other("it is no file")));
         }
-        let file = contents::open(entry.path()).map_err(read)?;
+        // Through no link, whatever was put there since.
+        let file = beneath::file(&top, inside).map_err(read)?;
         let mode = file.metadata().map_err(read)?.permissions().mode() & 0o777;
         let new = contents::copy(&file, &path).map_err(Fault::file("copied", inside))?;
         new.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(read)?;

@@ -66,7 +66,7 @@ fn convert_layout(
     }
     let places = unpacker.places()?;
     let outcome = convert_tree(options, room, tell)?;
-    let programs = programs(&tree.path, &places)?;
+    let programs = programs(&tree, &places)?;
     if programs.is_empty() {
         return Ok(outcome);
     }

@@ -49,7 +49,9 @@ impl Table {
     /// Of these programs.
     pub fn of<'a>(programs: impl Iterator<Item = (&'a str, &'a Growth)> + Clone) -> Self {
         let count = programs.clone().count();
-        let sum = |size: fn(&Growth) -> u64| programs.clone().map(|(_, growth)| size(growth)).sum();
+        let sum = |size: fn(&Growth) -> u64| {
+            programs.clone().map(|(_, growth)| size(growth)).fold(0, u64::saturating_add)
+        };
         let total = Growth::new(sum(|growth| growth.original), sum(|growth| growth.converted));
         let mean = |sum: u64| sum.checked_div(count as u64).unwrap_or(0);
         let by_times = |a: &(&str, &Growth), b: &(&str, &Growth)| a.1.times.total_cmp(&b.1.times);

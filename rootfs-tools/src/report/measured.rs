@@ -81,7 +81,7 @@ pub fn measure(
     replaced: &[&Replacement],
     wanted: &Wanted,
 ) -> Result<Measured> {
-    let (originals, originals_missing) = match Originals::find(records, replaced) {
+    let (originals, originals_missing) = match Originals::find(tree, records, replaced) {
         Ok(originals) => (Some(originals), None),
         Err(sentence) => (None, Some(sentence)),
     };

@@ -108,7 +108,9 @@ pub fn table(programs: &[Program], statics: &[Static]) -> Table {
         })
     };
     let pairs: Vec<Pair> = programs.iter().filter_map(pair).collect();
-    let sum = |size: fn(&Sizes) -> u64| pairs.iter().map(|pair| size(&pair.sizes)).sum::<u64>();
+    let sum = |size: fn(&Sizes) -> u64| {
+        pairs.iter().map(|pair| size(&pair.sizes)).fold(0, u64::saturating_add)
+    };
     let sums = [sum(|s| s.dynamic), sum(|s| s.linked), sum(|s| s.converted)];
     let count = pairs.len() as u64;
     let total = Sizes::new(sums);

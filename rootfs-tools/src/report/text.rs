@@ -207,7 +207,7 @@ fn libraries(report: &Report) -> Grid {
         grid.add_row([path, library.programs.to_string(), thousands(library.embedded)]);
     }
     if let Some(rest) = report.libraries.get(LIBRARIES..).filter(|rest| !rest.is_empty()) {
-        let sum = rest.iter().map(|library| library.embedded).sum();
+        let sum = rest.iter().map(|library| library.embedded).fold(0, u64::saturating_add);
         grid.add_row([format!("{} others", rest.len()), String::new(), thousands(sum)]);
     }
     grid
