@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use statify_tests::case::{Case, Cases, run};
+use statify_tests::case::{Case, Cases};
 use statify_tests::compare::said;
 use statify_tests::maps::{self, Mapping};
 use statify_tests::process::End;
