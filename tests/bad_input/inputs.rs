@@ -8,7 +8,6 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use statify_tests::case::{Case, Cases};
-use statify_tests::report::Done;
 use statify_tests::sandbox;
 
 use crate::attempt::{matches, refused, refused_for, statify};
@@ -54,9 +53,8 @@ pub fn add(cases: &mut Cases) {
     for (name, flags) in
         [("static", &["-static", "-no-pie"]), ("static-pie", &["-static-pie", "-fPIE"])]
     {
-        cases.add(&format!("input/{name}"), |case| match case.build("plain", "plain", flags) {
-            Ok(program) => refused_for(case, &program, &["static"]).map(|()| Done::Passed),
-            Err(_) => Done::not_here("the static C library is not installed"),
+        cases.needing(&["static-libc"]).check(&format!("input/{name}"), |case| {
+            refused_for(case, &case.build("plain", "plain", flags)?, &["static"])
         });
     }
     cases.check("input/converted", |case| {

@@ -13,7 +13,6 @@ use seccompiler::{
 };
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Limits};
-use statify_tests::report::Done;
 use statify_tests::sandbox;
 use statify_tests::small_root::SmallRoot;
 
@@ -108,21 +107,15 @@ pub fn add(cases: &mut Cases) {
     for (how, patterns) in
         [("CRASH", "SIGSEGV"), ("EXEC", "program"), ("SPIN", "--timeout"), ("KILL", "system call")]
     {
-        cases.add(&format!("root/loader-{}", how.to_lowercase()), move |case| {
-            if !sandbox::is_possible() {
-                return Done::not_here("namespaces cannot be made here");
-            }
+        let name = format!("root/loader-{}", how.to_lowercase());
+        cases.needing(&["userns"]).check(&name, move |case| {
             let root = SmallRoot::new(case.dir.join("root"))?;
             root.add_program(&plain(case)?, "/bin/true")?;
             root.add(&resolver(case, how)?, "/program")?;
-            refused_with(case, &root.dir, "/program", &["--timeout", "1"], &[patterns])?;
-            Ok(Done::Passed)
+            refused_with(case, &root.dir, "/program", &["--timeout", "1"], &[patterns])
         });
     }
-    cases.add("root/killed", |case| {
-        if !sandbox::is_possible() {
-            return Done::not_here("namespaces cannot be made here");
-        }
+    cases.needing(&["userns"]).check("root/killed", |case| {
         let root = SmallRoot::new(case.dir.join("root"))?;
         root.add_program(&plain(case)?, "/plain")?;
         root.add(&resolver(case, "SPIN")?, "/program")?;
@@ -136,7 +129,7 @@ pub fn add(cases: &mut Cases) {
             false,
         )?;
         ensure!(outcome.end == End::Signal(nix::sys::signal::Signal::SIGKILL), "{}", outcome.end);
-        Ok(Done::Passed)
+        Ok(())
     });
     cases.check("root/namespaces-forbidden", namespaces_forbidden);
 }

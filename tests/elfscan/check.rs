@@ -31,8 +31,8 @@ pub fn add(cases: &mut Cases) {
     cases.add_for(Toolchain::Musl, "check/random-flips/musl", |case| {
         flips(case, &[], &[]).map(|()| Done::Passed)
     });
-    cases.add("check/intact/git", |case| of_machine(case, "git"));
-    cases.add("check/intact/curl", |case| of_machine(case, "curl"));
+    cases.needing(&["program:git"]).check("check/intact/git", |case| of_machine(case, "git"));
+    cases.needing(&["program:curl"]).check("check/intact/curl", |case| of_machine(case, "curl"));
     cases.check("check/intact/large-pages", large_pages);
     cases.check("check/every-bit-of-headers-and-tables", every_bit);
     cases.check("check/mutations-are-answered", mutations);
@@ -67,13 +67,9 @@ fn intact(case: &Case, build: &[&str], flags: &[&str]) -> Result<()> {
     expect_intact(&out)
 }
 
-fn of_machine(case: &Case, program: &str) -> Result<Done> {
-    let Some(program) = find_program(program) else {
-        return Done::not_here(format!("there is no {program}"));
-    };
-    let out = case.convert(&program, &[])?;
-    expect_intact(&out)?;
-    Ok(Done::Passed)
+fn of_machine(case: &Case, program: &str) -> Result<()> {
+    let program = find_program(program).context("not installed")?;
+    expect_intact(&case.convert(&program, &[])?)
 }
 
 /// A library for pages of 2 MiB has a gap between its segments that is longer than its file.

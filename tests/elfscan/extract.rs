@@ -47,15 +47,12 @@ pub fn add(cases: &mut Cases) {
         Ok(())
     });
     for name in ["git", "curl", "python3.11", "gdb"] {
-        cases.add(&format!("extract/{name}"), move |case| {
-            let Some(program) = find_program(name) else {
-                return Done::not_here(format!("{name} is not installed"));
-            };
-            agrees(case, &program, &[])?;
-            Ok(Done::Passed)
+        let need = format!("program:{name}");
+        cases.needing(&[need]).check(&format!("extract/{name}"), move |case| {
+            agrees(case, &find_program(name).context("not installed")?, &[])
         });
     }
-    cases.check("extract/c++", |case| agrees(case, &cxx(case)?, &[]));
+    cases.needing(&["c++"]).check("extract/c++", |case| agrees(case, &cxx(case)?, &[]));
     cases.check("extract/disassembly", disassembly);
     cases.check("extract/exact", exact);
     cases.check("extract/plugin-is-the-whole-file", plugin);
@@ -67,18 +64,19 @@ pub fn add(cases: &mut Cases) {
         ("no-pie", &["-no-pie", "-fno-pie"], &[]),
         ("fixed", &["-pie", "-fPIE"], &["--fixed"]),
     ] {
-        cases.add(&format!("extract/backtrace-{kind}"), move |case| {
+        let name = format!("extract/backtrace-{kind}");
+        cases.needing(&["program:gdb"]).check(&name, move |case| {
             let flags = [compile, &["-O1", "-g", "-rdynamic"]].concat();
             let program = case.build("extract-crash", "crash", &flags)?;
             backtraces(case, &program, convert, &["compare", "sort", "main"])
         });
     }
-    cases.add("extract/backtrace-c++", |case| {
+    cases.needing(&["program:gdb", "c++"]).check("extract/backtrace-c++", |case| {
         let program = cxx(case)?;
         backtraces(case, &program, &[], &["__cxa_throw", "element", "main"])
     });
-    cases.add("extract/eu-stack", eu_stack);
-    cases.add("extract/perf", perf);
+    cases.needing(&["program:eu-stack", "program:gdb"]).check("extract/eu-stack", eu_stack);
+    cases.needing(&["program:perf"]).add("extract/perf", perf);
 }
 
 fn cxx(case: &Case) -> Result<PathBuf> {
@@ -327,10 +325,7 @@ fn functions(gdb: &mut Command) -> Result<Vec<String>> {
 
 /// A converted program's backtrace names the same functions as the original's; and those of `known`, in
 /// this order, where the original is not there any more and no debug file.
-fn backtraces(case: &Case, program: &Path, flags: &[&str], known: &[&str]) -> Result<Done> {
-    if find_program("gdb").is_none() {
-        return Done::not_here("gdb is not installed");
-    }
+fn backtraces(case: &Case, program: &Path, flags: &[&str], known: &[&str]) -> Result<()> {
     let out = case.convert(program, flags)?;
     let (theirs, own) =
         (core(case, program, "core.original")?, core(case, &out, "core.converted")?);
@@ -357,13 +352,10 @@ fn backtraces(case: &Case, program: &Path, flags: &[&str], known: &[&str]) -> Re
         let is_it = |frame: &String| frame.split('(').next() == Some(name);
         ensure!(rest.any(is_it), "{name} is missing in {found:#?}");
     }
-    Ok(Done::Passed)
+    Ok(())
 }
 
-fn eu_stack(case: &Case) -> Result<Done> {
-    if find_program("eu-stack").is_none() || find_program("gdb").is_none() {
-        return Done::not_here("eu-stack or gdb is not installed");
-    }
+fn eu_stack(case: &Case) -> Result<()> {
     let program = case.build("extract-crash", "crash", &["-O1"])?;
     // elfutils knows one distance for a file; libraries at random addresses have another.
     let out = case.convert(&program, &["--fixed"])?;
@@ -382,13 +374,10 @@ fn eu_stack(case: &Case) -> Result<Done> {
         ensure!(rest.any(|frame| *frame == name), "{name} is missing in {text}");
     }
     ensure!(found[0].contains("strlen"), "{text}");
-    Ok(Done::Passed)
+    Ok(())
 }
 
 fn perf(case: &Case) -> Result<Done> {
-    if find_program("perf").is_none() {
-        return Done::not_here("perf is not installed");
-    }
     let program = case.build("extract-busy", "busy", &["-O1"])?;
     let out = case.convert(&program, &[])?;
     let data = case.dir.join("data");

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use statify_tests::case::{Case, Cases, output};
-use statify_tests::machine::find_program;
+use statify_tests::machine::{CYCLONEDX_SCHEMA, cyclonedx_schemas, find_program};
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
@@ -21,27 +21,30 @@ pub fn add(cases: &mut Cases) {
         ("fixed", &["--fixed"]),
         ("plugins", &["--with", "libm.so.6", "libz.so.1"]),
     ] {
-        cases.add(&format!("sbom/schema/{name}"), move |case| {
+        let library: &[&str] = if name == "plugins" { &["library:libz.so.1"] } else { &[] };
+        let needs = [SCHEMAS, library].concat();
+        cases.needing(&needs).check(&format!("sbom/schema/{name}"), move |case| {
             let program = case.build("greet", "greet", &["-O1"])?;
             valid(&case.convert(&program, flags)?)
         });
     }
-    cases.add("sbom/schema/curl", |case| of_machine(case, valid));
-    cases.add_for(Toolchain::Musl, "sbom/schema/musl", |case| {
+    let needs = [SCHEMAS, &["program:curl"]].concat();
+    cases.needing(&needs).check("sbom/schema/curl", |case| of_machine(case, valid));
+    cases.needing(SCHEMAS).add_for(Toolchain::Musl, "sbom/schema/musl", |case| {
         let program = case.build("greet", "greet", &["-O1"])?;
-        valid(&case.convert(&program, &[])?)
+        valid(&case.convert(&program, &[])?).map(|()| Done::Passed)
     });
     cases.check("sbom/reproducible", reproducible);
-    cases.add("sbom/as-dpkg-says", |case| of_machine(case, as_dpkg_says));
+    cases
+        .needing(&["program:curl", "program:dpkg-query"])
+        .check("sbom/as-dpkg-says", |case| of_machine(case, as_dpkg_says));
     cases.check("sbom/dependencies", dependencies);
     cases.check("sbom/root/dpkg", dpkg_root);
     cases.check("sbom/root/apk", apk_root);
 }
 
-fn of_machine(case: &Case, test: impl FnOnce(&Path) -> Result<Done>) -> Result<Done> {
-    let Some(program) = find_program("curl") else {
-        return Done::not_here("there is no curl");
-    };
+fn of_machine(case: &Case, test: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let program = find_program("curl").context("no curl")?;
     test(&case.convert(&program, &[])?)
 }
 
@@ -55,12 +58,7 @@ fn sbom(out: &Path, arguments: &[&str]) -> Result<Value> {
 
 /// A directory with the schemas that CycloneDX publishes, under the names that its Python package
 /// gives them.
-fn schemas() -> Option<PathBuf> {
-    let given = std::env::var_os("CYCLONEDX_SCHEMAS").map(PathBuf::from);
-    given.filter(|dir| dir.join(SCHEMA).is_file())
-}
-
-const SCHEMA: &str = "bom-1.6.SNAPSHOT.schema.json";
+const SCHEMAS: &[&str] = &["cyclonedx-schemas"];
 
 /// Finds the schemas that a schema refers to, beside it.
 struct Beside(PathBuf);
@@ -75,13 +73,11 @@ impl jsonschema::Retrieve for Beside {
     }
 }
 
-fn valid(out: &Path) -> Result<Done> {
+fn valid(out: &Path) -> Result<()> {
     let bom = sbom(out, &[])?;
     check_form(&bom)?;
-    let Some(dir) = schemas() else {
-        return Done::not_here("CYCLONEDX_SCHEMAS does not name a directory with the schemas");
-    };
-    let schema: Value = serde_json::from_slice(&fs::read(dir.join(SCHEMA))?)?;
+    let dir = cyclonedx_schemas().context("no schemas")?;
+    let schema: Value = serde_json::from_slice(&fs::read(dir.join(CYCLONEDX_SCHEMA))?)?;
     let id = schema["$id"].as_str().unwrap_or_default();
     ensure!(id.starts_with("http://cyclonedx.org/schema/bom-1.6."), "another schema: {id}");
     let validator = jsonschema::options().with_retriever(Beside(dir)).build(&schema)?;
@@ -104,7 +100,7 @@ fn valid(out: &Path) -> Result<Done> {
         *bom.pointer_mut(at).with_context(|| at.to_owned())? = value;
         ensure!(!validator.is_valid(&bom), "a wrong {at} is valid");
     }
-    Ok(Done::Passed)
+    Ok(())
 }
 
 /// What a schema cannot say: every reference leads to a component, and each is named once.
@@ -156,10 +152,7 @@ fn part<'a>(bom: &'a Value, end: &str) -> Result<&'a Value> {
     parts(bom).find(is_it).with_context(|| format!("no {end} in {bom}"))
 }
 
-fn as_dpkg_says(out: &Path) -> Result<Done> {
-    if find_program("dpkg-query").is_none() {
-        return Done::not_here("there is no dpkg");
-    }
+fn as_dpkg_says(out: &Path) -> Result<()> {
     let bom = sbom(out, &[])?;
     let mut seen = 0;
     for part in parts(&bom).filter(|part| part["purl"].is_string()) {
@@ -182,7 +175,7 @@ fn as_dpkg_says(out: &Path) -> Result<Done> {
         seen += 1;
     }
     ensure!(seen > 3, "only {seen} packages are known");
-    Ok(Done::Passed)
+    Ok(())
 }
 
 /// A program that needs one library, which needs another, both of the test's directory.

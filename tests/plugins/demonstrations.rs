@@ -10,20 +10,19 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::machine::find_program;
-use statify_tests::report::Done;
-use statify_tests::sandbox;
 
 use crate::empty_root::EmptyRoot;
 
 pub fn add(cases: &mut Cases) {
-    cases.add("demonstrations/getent", |case| {
-        let data = ["/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/hosts"];
+    let data = ["/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/hosts"];
+    cases.needing(&needs("program:getent", &data)).check("demonstrations/getent", move |case| {
         // A service that is a module of its own.
         let work = ["-s", "compat", "passwd", "root"];
         demonstrate(case, &Demonstration { program: "getent", data: &data, arguments: &work })
     });
     for encoding in ["UTF-16", "SHIFT_JIS", "EUC-JP"] {
-        cases.add(&format!("demonstrations/iconv/{encoding}"), move |case| {
+        let name = format!("demonstrations/iconv/{encoding}");
+        cases.needing(&needs("program:iconv", &[])).check(&name, move |case| {
             let text = case.dir.join("text");
             fs::write(&text, "日本 kana カナ\n")?;
             let text = text.display().to_string();
@@ -35,7 +34,7 @@ pub fn add(cases: &mut Cases) {
             )
         });
     }
-    cases.add("demonstrations/openssl", |case| {
+    cases.needing(&needs("program:openssl", &[])).check("demonstrations/openssl", |case| {
         let arguments = [
             "list",
             "-provider",
@@ -47,20 +46,42 @@ pub fn add(cases: &mut Cases) {
         ];
         demonstrate(case, &Demonstration { program: "openssl", data: &[], arguments: &arguments })
     });
-    cases.add("demonstrations/python3", python);
-    cases.add("demonstrations/perl", perl);
-    cases.add("demonstrations/gdk-pixbuf", pixbuf);
-    cases.add("demonstrations/gsettings", |case| {
-        let data = ["/usr/share/glib-2.0/schemas", "/usr/lib/x86_64-linux-gnu/gio"];
+    let modules = format!("python:{PYTHON_MODULES}");
+    cases.needing(&needs(&modules, &[])).check("demonstrations/python3", python);
+    let modules =
+        "perl:POSIX,List::Util,Digest::SHA,Socket,Storable,Time::HiRes,Data::Dumper,Encode";
+    cases.needing(&needs(modules, &[])).check("demonstrations/perl", perl);
+    cases
+        .needing(&needs("program:gdk-pixbuf-csource", &PIXBUF))
+        .check("demonstrations/gdk-pixbuf", pixbuf);
+    let data = ["/usr/share/glib-2.0/schemas", "/usr/lib/x86_64-linux-gnu/gio"];
+    let gsettings = needs("program:gsettings", &data);
+    cases.needing(&gsettings).check("demonstrations/gsettings", move |case| {
         let arguments = ["get", "org.gnome.desktop.interface", "font-name"];
         demonstrate(
             case,
             &Demonstration { program: "gsettings", data: &data, arguments: &arguments },
         )
     });
-    cases.add("demonstrations/sasl", sasl);
-    cases.add("demonstrations/pam", pam);
-    cases.add("demonstrations/curl", curl);
+    cases
+        .needing(&needs("library:libsasl2.so.2", &[SASL_MODULES]))
+        .check("demonstrations/sasl", sasl);
+    let pam_data = ["/lib/x86_64-linux-gnu/security/pam_permit.so", "/etc/passwd"];
+    cases.needing(&needs("library:libpam.so.0", &pam_data)).check("demonstrations/pam", pam);
+    let mut curl_needs = needs("program:curl", &["/etc/hosts", "/etc/nsswitch.conf"]);
+    curl_needs.push("network-loopback".into());
+    cases.needing(&curl_needs).check("demonstrations/curl", curl);
+}
+
+const PYTHON_MODULES: &str =
+    "decimal, hashlib, json, sys, ctypes, sqlite3, ssl, readline, lzma, bz2, uuid";
+const PIXBUF: [&str; 2] = ["/usr/lib/x86_64-linux-gnu/gdk-pixbuf-2.0", "/usr/share/mime"];
+const SASL_MODULES: &str = "/usr/lib/x86_64-linux-gnu/sasl2";
+
+/// What a demonstration needs that shows `what` in an empty root with `files`.
+fn needs(what: &str, files: &[&str]) -> Vec<String> {
+    let files = files.iter().map(|file| format!("file:{file}"));
+    ["userns".to_owned(), what.to_owned()].into_iter().chain(files).collect()
 }
 
 struct Demonstration<'a> {
@@ -70,20 +91,11 @@ struct Demonstration<'a> {
 }
 
 /// Traces the program, and runs it in an empty root: the output is the traced run's.
-fn demonstrate(case: &Case, what: &Demonstration<'_>) -> Result<Done> {
-    let Some(program) = find_program(what.program) else {
-        return Done::not_here(format!("{} is not installed", what.program));
-    };
-    demonstrate_file(case, &program, what)
+fn demonstrate(case: &Case, what: &Demonstration<'_>) -> Result<()> {
+    demonstrate_file(case, &find_program(what.program).context("not installed")?, what)
 }
 
-fn demonstrate_file(case: &Case, program: &Path, what: &Demonstration<'_>) -> Result<Done> {
-    if !sandbox::is_possible() {
-        return Done::not_here("namespaces cannot be made here");
-    }
-    if let Some(missing) = what.data.iter().find(|data| !Path::new(data).exists()) {
-        return Done::not_here(format!("there is no {missing}"));
-    }
+fn demonstrate_file(case: &Case, program: &Path, what: &Demonstration<'_>) -> Result<()> {
     let out = case.dir.join("converted");
     let mut command = case.statify.command([program, "-o".as_ref(), &out]);
     command.args(["--quiet", "--host-libs", "deny", "--trace", "--"]).args(what.arguments);
@@ -96,25 +108,25 @@ fn demonstrate_file(case: &Case, program: &Path, what: &Demonstration<'_>) -> Re
     let converted = output(&mut root.command(what.arguments)?)?;
     ensure!(!original.is_empty(), "the original said nothing");
     ensure!(converted == original, "original:\n{original}\nconverted:\n{converted}");
-    Ok(Done::Passed)
+    Ok(())
 }
 
-fn python(case: &Case) -> Result<Done> {
-    let script = "import decimal, hashlib, json, sys, ctypes, sqlite3, ssl, readline, lzma, bz2, uuid\n\
+fn python(case: &Case) -> Result<()> {
+    let script = format!(
+        "import {PYTHON_MODULES}\n\
         print(json.dumps([1, 2]), decimal.Decimal('1.1') + 1, hashlib.sha256(b'x').hexdigest())\n\
         print(sqlite3.connect(':memory:').execute('select 6 * 7').fetchone())\n\
         print(len(lzma.decompress(lzma.compress(b'y' * 1000))), len(bz2.compress(b'z')) > 0)\n\
         print(ctypes.CDLL(None).getpid() > 0, ssl.OPENSSL_VERSION)\n\
-        print('日本'.encode('shift_jis'))";
-    let Some(program) = find_program("python3") else {
-        return Done::not_here("python3 is not installed");
-    };
+        print('日本'.encode('shift_jis'))"
+    );
+    let program = find_program("python3").context("no python3")?;
     let mut command = Command::new(&program);
     let where_from = "import sysconfig; print(sysconfig.get_path('stdlib'))";
     let library = command.args(["-c", where_from]).stderr(Stdio::null()).output()?;
     let library = String::from_utf8(library.stdout)?;
     let data = [library.trim()];
-    let arguments = ["-S", "-c", script];
+    let arguments = ["-S", "-c", &script];
     demonstrate_file(
         case,
         &program,
@@ -122,7 +134,7 @@ fn python(case: &Case) -> Result<Done> {
     )
 }
 
-fn perl(case: &Case) -> Result<Done> {
+fn perl(case: &Case) -> Result<()> {
     let script = case.dir.join("script.pl");
     fs::write(
         &script,
@@ -131,9 +143,7 @@ fn perl(case: &Case) -> Result<Done> {
          print floor(3.7), \" \", sum(1..4), \" \", sha1_hex('x'), \" \", inet_ntoa(INADDR_LOOPBACK), \"\\n\";\n\
          print scalar(@{dclone([1, 2])}), \" \", length(encode('UTF-16', 'abc')), \"\\n\";",
     )?;
-    let Some(program) = find_program("perl") else {
-        return Done::not_here("perl is not installed");
-    };
+    let program = find_program("perl").context("no perl")?;
     let include =
         Command::new(&program).args(["-e", "print join \"\\n\", grep { -d } @INC"]).output()?;
     let include = String::from_utf8(include.stdout)?;
@@ -148,7 +158,7 @@ fn perl(case: &Case) -> Result<Done> {
 }
 
 /// A picture, read by a loader that is a module.
-fn pixbuf(case: &Case) -> Result<Done> {
+fn pixbuf(case: &Case) -> Result<()> {
     let picture = case.dir.join("picture.bmp");
     let mut bytes = b"BM".to_vec();
     for word in [70u32, 0, 54, 40, 2, 2, 1 | 24 << 16, 0, 16, 2835, 2835, 0, 0] {
@@ -157,31 +167,24 @@ fn pixbuf(case: &Case) -> Result<Done> {
     bytes.extend([1, 2, 3, 4, 5, 6, 0, 0, 7, 8, 9, 10, 11, 12, 0, 0]);
     fs::write(&picture, bytes)?;
     let picture = picture.display().to_string();
-    let data = ["/usr/lib/x86_64-linux-gnu/gdk-pixbuf-2.0", "/usr/share/mime", &picture];
+    let data = [PIXBUF[0], PIXBUF[1], &picture];
     let arguments = ["--raw", &picture];
     let program = "gdk-pixbuf-csource";
     demonstrate(case, &Demonstration { program, data: &data, arguments: &arguments })
 }
 
 /// libsasl2 looks into a directory for its modules.
-fn sasl(case: &Case) -> Result<Done> {
-    const MODULES: &str = "/usr/lib/x86_64-linux-gnu/sasl2";
-    if !Path::new(MODULES).exists() {
-        return Done::not_here("libsasl2's modules are not installed");
-    }
+fn sasl(case: &Case) -> Result<()> {
     let program = case.build("mechanisms", "mechanisms", &["-O2", "-l:libsasl2.so.2"])?;
     demonstrate_file(
         case,
         &program,
-        &Demonstration { program: "", data: &[MODULES], arguments: &[] },
+        &Demonstration { program: "", data: &[SASL_MODULES], arguments: &[] },
     )
 }
 
 /// A service that lets everybody in.
-fn pam(case: &Case) -> Result<Done> {
-    if !Path::new("/lib/x86_64-linux-gnu/security/pam_permit.so").exists() {
-        return Done::not_here("libpam's modules are not installed");
-    }
+fn pam(case: &Case) -> Result<()> {
     let program = case.build("service", "service", &["-O2", "-l:libpam.so.0"])?;
     let dir = case.dir.join("pam.d");
     fs::create_dir(&dir)?;
@@ -198,10 +201,8 @@ fn pam(case: &Case) -> Result<Done> {
 }
 
 /// curl sends mail to a server that asks for a user by SASL. Both find the server by its name.
-fn curl(case: &Case) -> Result<Done> {
-    let Ok(listener) = TcpListener::bind("127.0.0.1:0") else {
-        return Done::not_here("no loopback interface");
-    };
+fn curl(case: &Case) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     let server = std::thread::spawn(move || -> Result<Vec<String>> {
         (0..2).map(|_| serve_mail(listener.accept()?.0)).collect()
@@ -230,16 +231,11 @@ fn curl(case: &Case) -> Result<Done> {
         "%{response_code} %{exitcode}\n",
     ];
     let data = ["/etc/hosts", "/etc/nsswitch.conf", &mail];
-    let done =
-        demonstrate(case, &Demonstration { program: "curl", data: &data, arguments: &arguments });
-    let done = match done {
-        Ok(Done::Passed) => Done::Passed,
-        // Nobody will connect any more.
-        other => return other,
-    };
+    // Where it fails, nobody will connect any more.
+    demonstrate(case, &Demonstration { program: "curl", data: &data, arguments: &arguments })?;
     let said = server.join().map_err(|_| anyhow::anyhow!("the server panicked"))??;
     ensure!(said[0] == said[1] && said[0].contains("AUTH CRAM-MD5"), "{said:?}");
-    Ok(done)
+    Ok(())
 }
 
 /// Receives one mail; what the client said.

@@ -9,8 +9,6 @@ use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::machine::find_program;
 use statify_tests::process::End;
-use statify_tests::report::Done;
-use statify_tests::sandbox;
 
 use crate::empty_root::EmptyRoot;
 
@@ -22,15 +20,19 @@ pub fn add(cases: &mut Cases) {
         ("denying", "-pie", &["--host-libs", "deny"]),
         ("at-its-own-addresses", "-no-pie", &[]),
     ] {
-        cases.add(&format!("with/empty-root/{name}"), |case| empty_root(case, build, flags));
+        cases
+            .needing(&["userns"])
+            .check(&format!("with/empty-root/{name}"), |case| empty_root(case, build, flags));
     }
     cases.check("with/name-as-the-loader-finds-it", by_name);
     cases.check("with/symbol-from-another-plugin", symbol_from_another);
     cases.check("with/resolver-that-needs-another-plugin", resolver);
     cases.check("with/threads-and-processes", threads);
     cases.check("with/no-page-writable-and-executable", protection);
-    cases.add("with/no-file-in-memory-permitted", without_memfd);
-    cases.add("with/no-large-files-permitted", small_files);
+    cases.needing(&["userns"]).check("with/no-file-in-memory-permitted", without_memfd);
+    cases
+        .needing(&["userns", "program:prlimit"])
+        .check("with/no-large-files-permitted", small_files);
     for align in ["4096", "65536"] {
         cases.check(&format!("with/hundred-plugins/{align}"), |case| hundred(case, align));
     }
@@ -59,10 +61,7 @@ pub fn plugin(case: &Case) -> Result<[PathBuf; 2]> {
     Ok([plugin, helper])
 }
 
-fn empty_root(case: &Case, build: &str, flags: &[&str]) -> Result<Done> {
-    if !sandbox::is_possible() {
-        return Done::not_here("namespaces cannot be made here");
-    }
+fn empty_root(case: &Case, build: &str, flags: &[&str]) -> Result<()> {
     let [plugin, helper] = plugin(case)?;
     let (plugin, helper) = (plugin.display().to_string(), helper.display().to_string());
     let program = case.build("open", "open", &["-O2", "-ldl", build])?;
@@ -79,7 +78,7 @@ fn empty_root(case: &Case, build: &str, flags: &[&str]) -> Result<Done> {
         5: same as 5, value -1\n\
         6: same as 5, value -1\n";
     ensure!(said.starts_with(expected), "it said {said}");
-    Ok(Done::Passed)
+    Ok(())
 }
 
 /// A library of the machine, by a bare name.
@@ -162,12 +161,9 @@ fn protection(case: &Case) -> Result<()> {
 
 /// Without /proc a plugin is a file in memory; where memfd_create(2) is forbidden, a file without a name in a directory does;
 /// where there is no such either, dlopen says so.
-fn without_memfd(case: &Case) -> Result<Done> {
+fn without_memfd(case: &Case) -> Result<()> {
     const MEMFD_CREATE: &str = "319";
     const PWRITE64: &str = "18";
-    if !sandbox::is_possible() {
-        return Done::not_here("namespaces cannot be made here");
-    }
     let [plugin, _] = plugin(case)?;
     let path = plugin.display().to_string();
     let program = case.build("open", "open", &["-O2", "-ldl"])?;
@@ -186,14 +182,11 @@ fn without_memfd(case: &Case) -> Result<Done> {
     ensure!(outcome.end == End::Exit(0), "it ended with {}", outcome.end);
     let expected = format!("1: {path}: cannot open shared object file: Operation not permitted\n");
     ensure!(said.starts_with(&expected), "it said {said}");
-    Ok(Done::Passed)
+    Ok(())
 }
 
 /// A process that may not write files of a plugin's size gets an error, not a signal.
-fn small_files(case: &Case) -> Result<Done> {
-    if !sandbox::is_possible() {
-        return Done::not_here("namespaces cannot be made here");
-    }
+fn small_files(case: &Case) -> Result<()> {
     let program = case.build("open", "open", &["-O2", "-ldl"])?;
     let converted = case.convert(&program, &["--with", "libm.so.6", "--host-libs", "deny"])?;
     let root = EmptyRoot::new(case, &converted)?;
@@ -201,7 +194,7 @@ fn small_files(case: &Case) -> Result<Done> {
     command.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]);
     let said = output(command.args(words(&root.command(&["libm.so.6"])?)?))?;
     ensure!(said.contains("libm.so.6: cannot open shared object file: File too large"), "{said}");
-    Ok(Done::Passed)
+    Ok(())
 }
 
 /// A command as the words of its line, the program by its path.

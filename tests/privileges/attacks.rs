@@ -9,12 +9,10 @@ use anyhow::{Context, Result, ensure};
 use statify_tests::builder;
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::compare::said;
-use statify_tests::machine;
 use statify_tests::process::{End, Outcome};
-use statify_tests::report::Done;
 use statify_tests::sandbox::give_to_unprivileged;
 
-use crate::programs::{Caller, Pair, lacking};
+use crate::programs::{Caller, PRIVILEGED, Pair};
 
 /// Names and values.
 type Variables = Vec<(&'static str, String)>;
@@ -200,7 +198,8 @@ const ATTACKS: &[Attack] = &[
 
 pub fn add(cases: &mut Cases) {
     for attack in ATTACKS {
-        cases.add(&format!("attack/{}", attack.name), |case| attack.run(case));
+        let needs = [&[PRIVILEGED], attack.needs].concat();
+        cases.needing(&needs).check(&format!("attack/{}", attack.name), |case| attack.run(case));
     }
 }
 
@@ -220,11 +219,7 @@ fn text(path: &Path) -> String {
 }
 
 impl Attack {
-    fn run(&self, case: &Case) -> Result<Done> {
-        let reason = lacking(&case.dir)?.or(self.missing()?);
-        if let Some(reason) = reason {
-            return Done::not_here(reason);
-        }
+    fn run(&self, case: &Case) -> Result<()> {
         let dir = case.dir.join("theirs");
         fs::create_dir(&dir)?;
         give_to_unprivileged(&dir)?;
@@ -268,20 +263,7 @@ impl Attack {
         let plain = does(&plainly_converted, &variables)?;
         let expected = if self.never_heeded { &unharmed } else { &harmed };
         ensure!(plain == *expected, "without privileges, the converted program: {plain:?}");
-        Ok(Done::Passed)
-    }
-
-    fn missing(&self) -> Result<Option<String>> {
-        for need in self.needs {
-            if let Some(file) = need.strip_prefix("file:") {
-                if !Path::new(file).exists() {
-                    return Ok(Some(format!("{file}: not there")));
-                }
-            } else if let Some(reason) = machine::lacking(&[(*need).to_owned()])? {
-                return Ok(Some(reason));
-            }
-        }
-        Ok(None)
+        Ok(())
     }
 }
 

@@ -6,17 +6,13 @@ use nix::sys::signal::Signal;
 use statify_tests::case::{Case, Cases};
 use statify_tests::compare::{difference, said};
 use statify_tests::process::End;
-use statify_tests::report::Done;
 
-use crate::programs::{Caller, Pair, REPORT, lacking};
+use crate::programs::{Caller, PRIVILEGED, Pair, REPORT};
 use crate::starts::Report;
 
 pub fn add(cases: &mut Cases) {
     let mut add = |name: &str, test: fn(&Case) -> Result<()>| {
-        cases.add(&format!("circumstances/{name}"), move |case| match lacking(&case.dir)? {
-            Some(reason) => Done::not_here(reason),
-            None => test(case).map(|()| Done::Passed),
-        });
+        cases.needing(&[PRIVILEGED]).check(&format!("circumstances/{name}"), test);
     };
     add("standard-descriptors-closed", descriptors_closed);
     add("no-arguments", no_arguments);

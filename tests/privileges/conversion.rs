@@ -9,12 +9,10 @@ use anyhow::{Context, Result, ensure};
 use regex::Regex;
 use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::compare::said;
-use statify_tests::machine;
 use statify_tests::process::End;
-use statify_tests::report::Done;
 use statify_tests::sandbox::{NOBODY, give_to_unprivileged, unprivileged};
 
-use crate::programs::{REPORT, lacking};
+use crate::programs::{PRIVILEGED, REPORT};
 
 /// A program, and the flags with which it is to be converted.
 type Given = (PathBuf, &'static [&'static str]);
@@ -233,13 +231,7 @@ fn with_privileges<T>(
     needs: &'static [&'static str],
     test: impl FnOnce(&Case) -> Result<T> + Send + 'static,
 ) {
-    cases.add(name, move |case| {
-        let needs: Vec<_> = needs.iter().map(|need| (*need).to_owned()).collect();
-        match lacking(&case.dir)?.or(machine::lacking(&needs)?) {
-            Some(reason) => Done::not_here(reason),
-            None => test(case).map(|_| Done::Passed),
-        }
-    });
+    cases.needing(&[&[PRIVILEGED], needs].concat()).check(name, |case| test(case).map(drop));
 }
 
 /// A program that is refused with these patterns in one sentence, nothing being left behind.

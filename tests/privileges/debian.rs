@@ -5,7 +5,7 @@
 //! `#: Tools:` it names what else it needs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -16,14 +16,21 @@ use statify_tests::machine::find_program;
 use statify_tests::process::{self, End, Limits, Outcome};
 use statify_tests::report::Done;
 
-use crate::programs::lacking;
+use crate::programs::PRIVILEGED;
 
 /// Time given to one run of a script.
 const LIMIT: Limits = Limits::seconds(120);
 
 pub fn add(cases: &mut Cases) {
     for name in ["mount", "passwd", "ping", "su", "sudo"] {
-        cases.add(&format!("debian/{name}"), move |case| job(case, name));
+        let script = directory().join("jobs").join(name).with_extension("sh");
+        // What cannot be read fails below.
+        let text = fs::read_to_string(&script).unwrap_or_default();
+        let mut tools = words(&text, "#: Programs: ");
+        tools.extend(words(&text, "#: Tools: "));
+        let mut needs = vec![PRIVILEGED.to_owned()];
+        needs.extend(tools.iter().map(|tool| format!("program:{tool}")));
+        cases.needing(&needs).add(&format!("debian/{name}"), move |case| job(case, &script));
     }
 }
 
@@ -31,21 +38,15 @@ fn directory() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/privileges"))
 }
 
-fn job(case: &Case, name: &str) -> Result<Done> {
-    let script = directory().join("jobs").join(name).with_extension("sh");
-    let text = fs::read_to_string(&script).with_context(|| script.display().to_string())?;
+fn job(case: &Case, script: &Path) -> Result<Done> {
+    let text = fs::read_to_string(script).with_context(|| script.display().to_string())?;
+    if !room_is_possible(case) {
+        return Done::not_here("namespaces cannot be made here");
+    }
     let mut programs = Vec::new();
     for name in words(&text, "#: Programs: ") {
-        match find_program(&name) {
-            Some(path) => programs.push((name, path.canonicalize()?)),
-            None => return Done::not_here(format!("{name}: not installed")),
-        }
-    }
-    let missing = words(&text, "#: Tools: ").into_iter().find(|tool| find_program(tool).is_none());
-    let room = || (!room_is_possible(case)).then(|| "namespaces cannot be made here".to_owned());
-    let reason = lacking(&case.dir)?.or(missing.map(|tool| format!("{tool}: not installed")));
-    if let Some(reason) = reason.or_else(room) {
-        return Done::not_here(reason);
+        let path = find_program(&name).with_context(|| name.clone())?.canonicalize()?;
+        programs.push((name, path));
     }
     let (originals, converted) = (case.dir.join("orig"), case.dir.join("conv"));
     for dir in [&originals, &converted] {
@@ -56,9 +57,9 @@ fn job(case: &Case, name: &str) -> Result<Done> {
         ensure!(copied.success(), "{} cannot be copied", path.display());
         case.statify.convert(path, &converted.join(name), &["--preserve-privileges"])?;
     }
-    let original = run(case, &script, &originals)?;
+    let original = run(case, script, &originals)?;
     ensure!(original.end == End::Exit(0), "the originals: {}\n{}", original.end, said(&original));
-    let converted = run(case, &script, &converted)?;
+    let converted = run(case, script, &converted)?;
     let wrong = against_each_other(&original, &converted);
     ensure!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), said(&converted));
     Ok(Done::Passed)
@@ -84,7 +85,7 @@ fn room_is_possible(case: &Case) -> bool {
     process::run(&mut command, b"", LIMIT).is_ok_and(|outcome| outcome.end == End::Exit(0))
 }
 
-fn run(case: &Case, script: &PathBuf, programs: &Path) -> Result<Outcome> {
+fn run(case: &Case, script: &Path, programs: &Path) -> Result<Outcome> {
     let root = case.dir.join("root");
     if !root.exists() {
         fs::create_dir(&root)?;

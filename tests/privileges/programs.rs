@@ -6,21 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::geteuid;
 use statify_tests::case::{Case, run};
 use statify_tests::compare::said;
 use statify_tests::process::Outcome;
 use statify_tests::sandbox::NOBODY;
 
-/// Why programs cannot get privileges in `dir`; `None` if they can.
-pub fn lacking(dir: &Path) -> Result<Option<String>> {
-    if !geteuid().is_root() {
-        return Ok(Some("needs root".into()));
-    }
-    let nosuid = statvfs(dir)?.flags().contains(FsFlags::ST_NOSUID);
-    Ok(nosuid.then(|| "the temporary directory is mounted nosuid".into()))
-}
+/// What every test of programs with privileges needs.
+pub const PRIVILEGED: &str = "privileged-programs";
 
 /// How `report.c` is built: before glibc 2.34, dlsym(3) is in a library of its own.
 pub const REPORT: &[&str] = &["-O1", "-ldl"];

@@ -9,11 +9,9 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::compare::{difference, said};
-use statify_tests::machine;
 use statify_tests::process::{End, Outcome};
-use statify_tests::report::Done;
 
-use crate::programs::{Caller, Pair, REPORT, lacking};
+use crate::programs::{Caller, PRIVILEGED, Pair, REPORT};
 
 /// What glibc 2.17 to 2.43 remove from the environment of a privileged program.
 const UNSECURE: &[&str] = &[
@@ -76,10 +74,7 @@ const HARMLESS: &[&str] = &[
 
 pub fn add(cases: &mut Cases) {
     let mut add = |name: &str, test: fn(&Case) -> Result<()>| {
-        cases.add(&format!("start/{name}"), move |case| match lacking(&case.dir)? {
-            Some(reason) => Done::not_here(reason),
-            None => test(case).map(|()| Done::Passed),
-        });
+        cases.needing(&[PRIVILEGED]).check(&format!("start/{name}"), test);
     };
     add("set-user-id", |case| {
         let pair = Pair::set_user_id(case, "report", REPORT)?;
@@ -115,17 +110,12 @@ pub fn add(cases: &mut Cases) {
     add("variables-of-malloc", variables_of_malloc);
     add("libraries-from-origin", libraries_from_origin);
     add("library-opened-from-origin", library_opened_from_origin);
-    cases.add("start/capabilities", |case| {
-        if let Some(reason) = lacking(&case.dir)?.or(machine::lacking(&["program:setcap".into()])?)
-        {
-            return Done::not_here(reason);
-        }
+    cases.needing(&[PRIVILEGED, "program:setcap"]).check("start/capabilities", |case| {
         let pair = plain_pair(case)?;
         for program in [&pair.original, &pair.converted] {
             output(Command::new("setcap").arg("cap_net_raw=ep").arg(program))?;
         }
-        the_same_start(case, &pair, 1)?;
-        Ok(Done::Passed)
+        the_same_start(case, &pair, 1)
     });
 }
 

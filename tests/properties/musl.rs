@@ -4,72 +4,73 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use statify_tests::case::{Case, Cases, output};
-use statify_tests::machine::find_program;
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
 use crate::{addresses, guards, loader_variables, protection, reproducible, shape, surroundings};
 
 pub fn add(cases: &mut Cases) {
-    let mut add = |name: &str, test: fn(&Case) -> Result<Done>| {
-        cases.add_for(Toolchain::Musl, name, test);
+    let mut needing = |needs: &[&str], name: &str, test: fn(&Case) -> Result<()>| {
+        let test = move |case: &Case| test(case).map(|()| Done::Passed);
+        cases.needing(needs).add_for(Toolchain::Musl, name, test);
     };
-    add("addresses/pie", |case| addresses::randomised(case, &["-O2", "-fPIE", "-pie"], true));
-    add("addresses/non-pie", |case| {
+    needing(&["randomisation"], "addresses/pie", |case| {
+        addresses::randomised(case, &["-O2", "-fPIE", "-pie"], true)
+    });
+    needing(&["randomisation"], "addresses/non-pie", |case| {
         addresses::randomised(case, &["-O2", "-fno-pie", "-no-pie"], false)
     });
-    add("addresses/fixed", |case| passed(addresses::fixed(case)));
-    add("addresses/fixed-equal-in-two-programs", |case| {
-        passed(addresses::fixed_equal_in_two_programs(case))
+    needing(&["mseal"], "protection/sealed", |case| protection::sealed(case, &[]));
+    needing(&["program:setarch"], "reproducible/without-randomisation", |case| {
+        reproducible::through(case, &["setarch", "-R"])
     });
-    add("guards/randomised", |case| passed(guards::fresh(case, &[])));
-    add("guards/fixed", |case| passed(guards::fresh(case, &["--fixed"])));
+    for (name, test) in [
+        (
+            "surroundings/empty-root/randomised",
+            (|case: &Case| surroundings::empty_root(case, &[])) as fn(&Case) -> Result<()>,
+        ),
+        ("surroundings/empty-root/fixed", |case| surroundings::empty_root(case, &["--fixed"])),
+        ("surroundings/read-only-file-system", surroundings::read_only),
+    ] {
+        needing(&["userns"], name, test);
+    }
+    needing(&["mdwe"], "surroundings/nothing-may-become-executable", surroundings::hardened);
+    let mut add = |name: &str, test: fn(&Case) -> Result<()>| needing(&[], name, test);
+    add("addresses/fixed", |case| addresses::fixed(case));
+    add("addresses/fixed-equal-in-two-programs", |case| {
+        addresses::fixed_equal_in_two_programs(case)
+    });
+    add("guards/randomised", |case| guards::fresh(case, &[]));
+    add("guards/fixed", |case| guards::fresh(case, &["--fixed"]));
     add("loader-variables/LD_PRELOAD", |case| {
         let intruder = loader_variables::intruder(case)?.display().to_string();
-        passed(loader_variables::no_effect(case, &[("LD_PRELOAD", &intruder)]))
+        loader_variables::no_effect(case, &[("LD_PRELOAD", &intruder)])
     });
     add("protection/never-writable-and-executable/pie", |case| {
-        passed(protection::never_writable_and_executable(case, &["-fPIE", "-pie"], &[]))
+        protection::never_writable_and_executable(case, &["-fPIE", "-pie"], &[])
     });
     add("protection/never-writable-and-executable/fixed", |case| {
-        passed(protection::never_writable_and_executable(case, &["-no-pie"], &["--fixed"]))
+        protection::never_writable_and_executable(case, &["-no-pie"], &["--fixed"])
     });
-    add("protection/relro/pie", |case| passed(protection::relro(case, &["-fPIE", "-pie"], &[])));
-    add("protection/relro/non-pie", |case| {
-        passed(protection::relro(case, &["-fno-pie", "-no-pie"], &[]))
-    });
-    add("protection/relro/fixed", |case| passed(protection::relro(case, &["-fPIE"], &["--fixed"])));
-    add("protection/bound-slots-read-only", |case| passed(protection::bound_slots(case, &[])));
-    add("protection/sealed", |case| protection::sealed(case, &[]));
-    add("reproducible/fixed", |case| passed(reproducible::with(case, &["--fixed"], |_| Ok(()))));
+    add("protection/relro/pie", |case| protection::relro(case, &["-fPIE", "-pie"], &[]));
+    add("protection/relro/non-pie", |case| protection::relro(case, &["-fno-pie", "-no-pie"], &[]));
+    add("protection/relro/fixed", |case| protection::relro(case, &["-fPIE"], &["--fixed"]));
+    add("protection/bound-slots-read-only", |case| protection::bound_slots(case, &[]));
+    add("reproducible/fixed", |case| reproducible::with(case, &["--fixed"], |_| Ok(())));
     add("reproducible/other-environment", |case| {
-        passed(reproducible::with(case, &[], |command| {
+        reproducible::with(case, &[], |command| {
             command.env("LONG", "x".repeat(5000)).env("LD_LIBRARY_PATH", "/nowhere");
             Ok(())
-        }))
+        })
     });
-    add("reproducible/other-inodes", |case| passed(reproducible::other_inodes(case)));
-    add("reproducible/without-randomisation", |case| match find_program("setarch") {
-        None => Done::not_here("setarch is not installed"),
-        Some(_) => passed(reproducible::through(case, &["setarch", "-R"])),
-    });
-    add("shape/not-dynamic", |case| passed(shape::not_dynamic(case, &["-fPIE", "-pie"], &[])));
+    add("reproducible/other-inodes", |case| reproducible::other_inodes(case));
+    add("shape/not-dynamic", |case| shape::not_dynamic(case, &["-fPIE", "-pie"], &[]));
     add("shape/program-headers/100-libraries", |case| {
-        passed(shape::few_headers(case, &shape::many_libraries(case)?, &[]))
+        shape::few_headers(case, &shape::many_libraries(case)?, &[])
     });
-    add("surroundings/empty-root/randomised", |case| surroundings::empty_root(case, &[]));
-    add("surroundings/empty-root/fixed", |case| surroundings::empty_root(case, &["--fixed"]));
-    add("surroundings/read-only-file-system", surroundings::read_only);
-    add("surroundings/nothing-may-become-executable", surroundings::hardened);
-    add("surroundings/unprivileged-user", |case| passed(surroundings::unprivileged(case)));
-    add("surroundings/wherever-the-vdso-lands", |case| {
-        passed(surroundings::wherever_the_vdso_lands(case))
-    });
-    add("musl/search-path", |case| passed(search_path(case)));
-}
-
-fn passed(result: Result<()>) -> Result<Done> {
-    result.map(|()| Done::Passed)
+    add("surroundings/unprivileged-user", |case| surroundings::unprivileged(case));
+    add("surroundings/wherever-the-vdso-lands", |case| surroundings::wherever_the_vdso_lands(case));
+    add("musl/search-path", |case| search_path(case));
 }
 
 /// Libraries are looked for where the machine that the program runs on says, not where the machine

@@ -6,15 +6,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use statify_tests::case::{Case, Cases, run};
+use statify_tests::case::{Case, Cases};
 use statify_tests::compare::said;
 use statify_tests::maps::{self, Mapping};
 use statify_tests::process::End;
-use statify_tests::report::Done;
 use statify_tests::tracer::step_by_syscall;
 
 /// With this status a program says that the kernel lacks what it tests.
-const NOT_HERE: i32 = 77;
 
 pub fn add(cases: &mut Cases) {
     let variants: [(&str, &[&str], &[&str]); 5] = [
@@ -37,7 +35,9 @@ pub fn add(cases: &mut Cases) {
         cases.check(&format!("protection/bound-slots-read-only/{name}"), |case| {
             bound_slots(case, convert)
         });
-        cases.add(&format!("protection/sealed/{name}"), |case| sealed(case, convert));
+        cases
+            .needing(&["mseal"])
+            .check(&format!("protection/sealed/{name}"), |case| sealed(case, convert));
     }
 }
 
@@ -116,12 +116,7 @@ pub fn bound_slots(case: &Case, convert: &[&str]) -> Result<()> {
     must_end_well(case, &case.convert(&program, convert)?, "the converted program")
 }
 
-pub fn sealed(case: &Case, convert: &[&str]) -> Result<Done> {
+pub fn sealed(case: &Case, convert: &[&str]) -> Result<()> {
     let program = case.build("sealed", "sealed", &["-O2"])?;
-    let outcome = run(&mut case.command(case.convert(&program, convert)?))?;
-    match outcome.end {
-        End::Exit(0) => Ok(Done::Passed),
-        End::Exit(NOT_HERE) => Done::not_here("this kernel has no mseal"),
-        end => anyhow::bail!("{end}\n{}", said(&outcome)),
-    }
+    must_end_well(case, &case.convert(&program, convert)?, "the converted program")
 }

@@ -6,10 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use statify_tests::case::{Case, Cases, output};
-use statify_tests::machine::find_program;
-use statify_tests::report::Done;
 use statify_tests::{old_kernel, sandbox};
 
 pub fn add(cases: &mut Cases) {
@@ -40,25 +38,20 @@ pub fn add(cases: &mut Cases) {
             )
         });
     }
-    cases.add("reproducible/without-randomisation", |case| match find_program("setarch") {
-        None => Done::not_here("setarch is not installed"),
-        Some(_) => through(case, &["setarch", "-R"]).map(|()| Done::Passed),
-    });
+    cases
+        .needing(&["program:setarch"])
+        .check("reproducible/without-randomisation", |case| through(case, &["setarch", "-R"]));
     cases.check("reproducible/each-cpu", each_cpu);
     cases.check("reproducible/cpuid-does-not-trap", |case| {
         with(case, &[], old_kernel::without_cpuid_faulting)?;
         of(case, &chooses_by_cpuid(case)?, &[], old_kernel::without_cpuid_faulting)
     });
     cases.check("reproducible/other-inodes", other_inodes);
-    cases.add("reproducible/other-user", |case| {
-        if !geteuid().is_root() {
-            return Done::not_here("not run as root");
-        }
+    cases.needing(&["root"]).check("reproducible/other-user", |case| {
         with(case, &[], |command| {
             sandbox::unprivileged(command);
             Ok(())
-        })?;
-        Ok(Done::Passed)
+        })
     });
     cases.check("reproducible/two-at-once", |case| {
         let program = program(case)?;

@@ -11,7 +11,6 @@ use serde_json::Value;
 use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::compare::said;
 use statify_tests::process::End;
-use statify_tests::report::Done;
 use statify_tests::sandbox;
 use statify_tests::small_root::SmallRoot;
 
@@ -19,12 +18,7 @@ use crate::reproducible::same;
 
 pub fn add(cases: &mut Cases) {
     let mut add = |name: &str, test: fn(&Case) -> Result<()>| {
-        cases.add(&format!("root/{name}"), move |case| {
-            if !sandbox::is_possible() {
-                return Done::not_here("namespaces cannot be made here");
-            }
-            test(case).map(|()| Done::Passed)
-        });
+        cases.needing(&["userns"]).check(&format!("root/{name}"), test);
     };
     add("its-libraries-by-its-cache", its_libraries);
     add("origin-without-proc", origin);

@@ -12,7 +12,6 @@ use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::compare::{against_each_other, normalise};
 use statify_tests::machine::find_program;
 use statify_tests::process::{End, Outcome};
-use statify_tests::report::Done;
 
 /// As many program headers as fit in 4 KiB, which is all that some kernels accept.
 const HEADERS: usize = 73;
@@ -27,11 +26,9 @@ pub fn add(cases: &mut Cases) {
     }
     for (program, arguments) in [("python3", &["-c", "print(6 * 7)"][..]), ("gdb", &["--version"])]
     {
-        cases.add(&format!("shape/program-headers/{program}"), move |case| {
-            match find_program(program) {
-                None => Done::not_here(format!("{program} is not installed")),
-                Some(path) => few_headers(case, &path, arguments).map(|()| Done::Passed),
-            }
+        let need = format!("program:{program}");
+        cases.needing(&[need]).check(&format!("shape/program-headers/{program}"), move |case| {
+            few_headers(case, &find_program(program).context("not installed")?, arguments)
         });
     }
     cases.check("shape/program-headers/100-libraries", |case| {

@@ -2,30 +2,28 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::process::End;
-use statify_tests::report::Done;
 use statify_tests::sandbox;
 
 use crate::shape::many_libraries;
 
 pub fn add(cases: &mut Cases) {
     for (name, flags) in [("randomised", &[][..]), ("fixed", &["--fixed"])] {
-        cases.add(&format!("surroundings/empty-root/{name}"), |case| empty_root(case, flags));
+        cases
+            .needing(&["userns"])
+            .check(&format!("surroundings/empty-root/{name}"), |case| empty_root(case, flags));
     }
-    cases.add("surroundings/read-only-file-system", read_only);
+    cases.needing(&["userns"]).check("surroundings/read-only-file-system", read_only);
     cases.check("surroundings/wherever-the-vdso-lands", wherever_the_vdso_lands);
-    cases.add("surroundings/nothing-may-become-executable", hardened);
+    cases.needing(&["mdwe"]).check("surroundings/nothing-may-become-executable", hardened);
     cases.check("surroundings/unprivileged-user", unprivileged);
     cases.check("surroundings/converted-by-an-unprivileged-user", converted_by_unprivileged);
 }
 
 /// The program checks that neither /proc nor /dev is there, starts a thread, and says so.
-pub fn empty_root(case: &Case, flags: &[&str]) -> Result<Done> {
-    if !sandbox::is_possible() {
-        return Done::not_here("namespaces cannot be made here");
-    }
+pub fn empty_root(case: &Case, flags: &[&str]) -> Result<()> {
     let program = case.build("alone", "alone", &["-O2", "-pthread"])?;
     let converted = case.convert(&program, flags)?;
     let root = case.dir.join("root");
@@ -33,7 +31,7 @@ pub fn empty_root(case: &Case, flags: &[&str]) -> Result<Done> {
     fs::copy(converted, root.join("alone"))?;
     let said = output(&mut sandbox::in_root(&root, "alone"))?;
     ensure!(said == "alone\n", "it said {said:?}");
-    Ok(Done::Passed)
+    Ok(())
 }
 
 /// Data aligned to more than a page leaves holes in and between modules, and the kernel, which maps its vDSO last, puts it in
@@ -56,26 +54,20 @@ pub fn wherever_the_vdso_lands(case: &Case) -> Result<()> {
 
 /// With more modules than program headers, the starter changes permissions; it must not need what
 /// hardened services forbid (MemoryDenyWriteExecute).
-pub fn hardened(case: &Case) -> Result<Done> {
-    const NOT_SUPPORTED: i32 = 77;
+pub fn hardened(case: &Case) -> Result<()> {
     let converted = case.convert(&many_libraries(case)?, &[])?;
     let launcher = case.build("hardened", "hardened", &["-O2"])?;
-    match run(case.command(&launcher).arg(&converted))?.end {
-        End::Exit(0) => Ok(Done::Passed),
-        End::Exit(NOT_SUPPORTED) => Done::not_here("the kernel has no PR_SET_MDWE"),
-        end => bail!("it ended with {end:?}"),
-    }
+    let end = run(case.command(&launcher).arg(&converted))?.end;
+    ensure!(end == End::Exit(0), "it ended with {end:?}");
+    Ok(())
 }
 
-pub fn read_only(case: &Case) -> Result<Done> {
-    if !sandbox::is_possible() {
-        return Done::not_here("namespaces cannot be made here");
-    }
+pub fn read_only(case: &Case) -> Result<()> {
     let program = case.build("read-only", "read-only", &["-O2"])?;
     let converted = case.convert(&program, &[])?;
     let said = output(&mut sandbox::with_read_only(&case.dir, &converted))?;
     ensure!(said == "read-only\n", "it said {said:?}");
-    Ok(Done::Passed)
+    Ok(())
 }
 
 pub fn unprivileged(case: &Case) -> Result<()> {

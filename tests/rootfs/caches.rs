@@ -13,7 +13,6 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Running};
 use statify_tests::small_root::SmallRoot;
 
-use crate::oci::filter;
 use crate::{guest, snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
@@ -172,7 +171,7 @@ fn forged(case: &Case) -> Result<()> {
 fn with_other_bytes(case: &Case, entry: &Value) -> Result<Value> {
     let recipes = case.dir.join("cache/recipes");
     let packed = recipes.join(entry["recipe"].as_str().context("no recipe")?);
-    let bytes = filter("zstd", &["-dqc"], &fs::read(packed)?)?;
+    let bytes = zstd::decode_all(&fs::read(packed)?[..])?;
     let (len, rest) = bytes.split_first_chunk().context("no head")?;
     let (head, own) = rest.split_at(usize::try_from(u64::from_le_bytes(*len))?);
     let mut head: Value = serde_json::from_slice(head)?;
@@ -182,7 +181,7 @@ fn with_other_bytes(case: &Case, entry: &Value) -> Result<Value> {
     second["offset"] = 0.into();
     let head = serde_json::to_vec(&head)?;
     let whole = [&(head.len() as u64).to_le_bytes()[..], &head, own].concat();
-    let packed = filter("zstd", &["-qc"], &whole)?;
+    let packed = zstd::encode_all(&whole[..], 0)?;
     let name = hex(&Sha256::digest(&packed));
     fs::write(recipes.join(&name), &packed)?;
     let mut entry = entry.clone();

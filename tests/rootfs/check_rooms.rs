@@ -13,10 +13,10 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::geteuid;
 use serde_json::Value;
+use statify_tests::builder;
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Limits, Outcome, Running};
 use statify_tests::processes;
-use statify_tests::report::Done;
 use statify_tests::sandbox;
 use statify_tests::small_root::SmallRoot;
 
@@ -186,28 +186,18 @@ const INCLUDES: &str = "
 pub fn add(cases: &mut Cases) {
     cases.check("check/behaviours", behaviours);
     cases.check("check/attacks", |case| attacks(case, "attacks", &[]));
-    cases.add("check/attacks-on-root", |case| {
-        // Who may not make namespaces, and is root in one of its own.
-        let caller = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
-        let status =
-            Command::new(caller[0]).args(&caller[1..]).args(["unshare", "-Ur", "true"]).status();
-        if !geteuid().is_root() || !status.is_ok_and(|status| status.success()) {
-            return Done::not_here("it takes root, setpriv and user namespaces");
-        }
-        attacks(case, "attacks-on-root", &caller).map(|()| Done::Passed)
-    });
+    cases.needing(&["root", "program:setpriv", "userns-of-users"]).check(
+        "check/attacks-on-root",
+        |case| {
+            // Who may not make namespaces, and is root in one of its own.
+            let caller = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
+            attacks(case, "attacks-on-root", &caller)
+        },
+    );
     cases.check("check/killed", killed);
     cases.check("check/memory", memory);
     cases.check("check/statify-verify", statify_verify);
-    cases.add("check/unprivileged", |case| {
-        let mut probe = Command::new("unshare");
-        let status =
-            sandbox::unprivileged(probe.args(["--user", "--map-root-user", "true"])).status();
-        if !status.is_ok_and(|status| status.success()) {
-            return Done::not_here("users may not make user namespaces here");
-        }
-        unprivileged(case).map(|()| Done::Passed)
-    });
+    cases.needing(&["userns-of-users"]).check("check/unprivileged", unprivileged);
 }
 
 /// A guest with programs whose bodies these are, and its converted copy.
@@ -221,7 +211,7 @@ pub fn bodies(case: &Case, programs: &[(&str, &str)]) -> Result<(SmallRoot, Path
         let source = case.dir.join(name).with_extension("c");
         fs::write(&source, text)?;
         let program = case.dir.join(name);
-        let mut compiler = Command::new("cc");
+        let mut compiler = Command::new(builder::compiler(false));
         let status = compiler.args(["-w", "-O1", "-o"]).arg(&program).arg(&source).status()?;
         ensure!(status.success(), "cc: {status}");
         root.add_program(&program, &format!("/usr/bin/{name}"))?;
@@ -415,14 +405,11 @@ fn unprivileged(case: &Case) -> Result<()> {
         case,
         &[("attacks-user", &format!("{definitions}{ATTACKS}")), ("pid", BEHAVIOURS[0].1)],
     )?;
-    for path in [&case.dir, &root.dir, &out] {
-        shell(
-            path,
-            &format!(
-                "chown -R {0}:{0} .",
-                if geteuid().is_root() { sandbox::NOBODY } else { geteuid().as_raw() }
-            ),
-        )?;
+    if geteuid().is_root() {
+        let owner = format!("chown -R {0}:{0} .", sandbox::NOBODY);
+        for path in [&case.dir, &root.dir, &out] {
+            shell(path, &owner)?;
+        }
     }
     let before = [snapshot::of(&root.dir)?, snapshot::of(&out)?];
     // The tool itself lies where only root may go.

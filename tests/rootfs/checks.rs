@@ -10,7 +10,6 @@ use nix::unistd::geteuid;
 use serde_json::Value;
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Outcome};
-use statify_tests::report::Done;
 use statify_tests::small_root::SmallRoot;
 
 use crate::check_rooms::bodies;
@@ -28,12 +27,8 @@ pub fn add(cases: &mut Cases) {
     cases.check("check/no-originals", no_originals);
     cases.check("check/no-journal", no_journal);
     cases.check("check/what-to-check", what_to_check);
-    cases.add("check/not-open-to-nobody", |case| {
-        if !geteuid().is_root() {
-            return Done::not_here("only root runs programs as nobody");
-        }
-        not_open(case).map(|()| Done::Passed)
-    });
+    // Only root runs programs as nobody.
+    cases.needing(&["root"]).check("check/not-open-to-nobody", not_open);
 }
 
 /// Runs `check ROOT --json` with more arguments. Returns the answer, and how it ended.

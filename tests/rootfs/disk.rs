@@ -12,19 +12,29 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::statvfs;
-use nix::unistd::geteuid;
 use statify_tests::case::Case;
 use statify_tests::report::Done;
 
 /// How long the end of a mount is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A kind of file system.
+/// A kind of file system, which root can mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Btrfs,
     Xfs,
     Tmpfs,
+}
+
+impl Kind {
+    /// What a test with one needs. Whether the kernel has it, mounting it shows.
+    pub fn needs(self) -> &'static [&'static str] {
+        match self {
+            Kind::Btrfs => &["root", "program:mkfs.btrfs", "program:losetup"],
+            Kind::Xfs => &["root", "program:mkfs.xfs", "program:losetup"],
+            Kind::Tmpfs => &["root"],
+        }
+    }
 }
 
 /// A mounted one.
@@ -51,9 +61,6 @@ pub fn with(
     mib: u64,
     test: impl FnOnce(&Disk) -> Result<Done> + Send,
 ) -> Result<Done> {
-    if !geteuid().is_root() {
-        return Done::not_here("only root can mount file systems");
-    }
     let image = case.dir.join("image");
     let make: &[&str] = match kind {
         Kind::Btrfs => &["mkfs.btrfs", "-q"],
@@ -64,12 +71,7 @@ pub fn with(
         fs::File::create_new(&image)?.set_len(mib << 20)?;
         let mut command = Command::new(program);
         command.args(arguments).arg(&image).stdout(Stdio::null());
-        match command.status() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Done::not_here(format!("there is no {program}"));
-            }
-            status => ensure!(status?.success(), "{program} failed"),
-        }
+        ensure!(command.status()?.success(), "{program} failed");
     }
     let dir = case.dir.join("disk");
     fs::create_dir(&dir)?;

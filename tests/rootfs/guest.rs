@@ -8,13 +8,14 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use nix::unistd::geteuid;
 use statify_tests::case::Case;
+use statify_tests::machine;
 use statify_tests::small_root::SmallRoot;
 
 /// What a machine with coreutils has.
 const PROGRAMS: &[&str] = &[
     "ls", "cat", "cp", "mv", "mkdir", "date", "wc", "sort", "head", "tail", "cut", "tr", "uname",
     "id", "env", "gzip", "sed", "grep", "tar", "perl", "bash", "find", "xargs", "stat", "sleep",
-    "true",
+    "expr", "true",
 ];
 
 /// A tree with a merged /usr.
@@ -51,7 +52,7 @@ pub fn small(case: &Case) -> Result<SmallRoot> {
         };
         root.add_program(&path, &format!("/usr/bin/{name}"))?;
     }
-    fs::hard_link(root.path("/usr/bin/perl"), root.path("/usr/bin/perl5"))?;
+    fs::hard_link(root.path("/usr/bin/expr"), root.path("/usr/bin/expr-too"))?;
     fs::hard_link(root.path("/usr/bin/gzip"), root.path("/usr/sbin/gunzip"))?;
     fs::hard_link(root.path("/usr/bin/gzip"), root.path("/usr/lib/gzip-too"))?;
     fs::copy(root.path("/usr/bin/cat"), root.path("/usr/sbin/cat-again"))?;
@@ -59,8 +60,10 @@ pub fn small(case: &Case) -> Result<SmallRoot> {
     symlink("/etc/alternatives/nothing", root.path("/usr/bin/dangling"))?;
     symlink("loop", root.path("/usr/bin/loop"))?;
     executable(&root.path("/usr/bin/script"), b"#!/bin/sh\n:\n")?;
-    let still = case.build("answer", "still", &["-static"])?;
-    root.add(&still, "/usr/bin/still")?;
+    if machine::lacking(&["static-libc"])?.is_none() {
+        let still = case.build("answer", "still", &["-static"])?;
+        root.add(&still, "/usr/bin/still")?;
+    }
     let mut foreign = fs::read(root.path("/usr/bin/true"))?;
     foreign[18] = 183;
     executable(&root.path("/usr/bin/foreign"), &foreign)?;
@@ -111,7 +114,8 @@ fn entry(tag: u16, permissions: u16, id: u32) -> [u8; 8] {
     bytes
 }
 
-fn attribute(path: &Path, name: &str, value: &[u8]) -> Result<()> {
+/// Sets an extended attribute.
+pub fn attribute(path: &Path, name: &str, value: &[u8]) -> Result<()> {
     let set = rustix::fs::lsetxattr(path, name, value, rustix::fs::XattrFlags::empty());
     set.with_context(|| format!("{name} of {}", path.display()))
 }

@@ -14,7 +14,6 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Outcome, Running};
-use statify_tests::report::Done;
 
 use crate::{guest, snapshot, tool};
 
@@ -25,15 +24,19 @@ const TOKEN: &str = "a-token-that-nobody-sees";
 const CACHE_KEY: &str = "0123456789abcdef0123456789abcdef-shared";
 
 pub fn add(cases: &mut Cases) {
-    cases.add("object-store/same-bytes", |case| with_server(case, same_bytes));
-    cases.add("object-store/damaged", |case| with_server(case, damaged));
-    cases.add("object-store/forged", |case| with_server(case, forged));
-    cases.add("object-store/dies", |case| with_server(case, dies));
-    cases.add("object-store/hangs", |case| with_server(case, hangs));
-    cases.add("object-store/refuses", |case| with_server(case, refuses));
-    cases.add("object-store/read-only", |case| with_server(case, read_only));
-    cases.add("object-store/shared-by-two-runs", |case| with_server(case, shared));
-    cases.add("object-store/encrypted", encrypted);
+    for (name, test) in [
+        ("object-store/same-bytes", same_bytes as fn(&Case, Server) -> Result<()>),
+        ("object-store/damaged", damaged),
+        ("object-store/forged", forged),
+        ("object-store/dies", dies),
+        ("object-store/hangs", hangs),
+        ("object-store/refuses", refuses),
+        ("object-store/read-only", read_only),
+        ("object-store/shared-by-two-runs", shared),
+    ] {
+        cases.needing(&["s3-server"]).check(name, move |case| test(case, Server::start(&[])?));
+    }
+    cases.needing(&["s3-server", "program:openssl"]).check("object-store/encrypted", encrypted);
     cases.check("object-store/not-there", not_there);
     cases.check("object-store/wrong-settings", wrong_settings);
 }
@@ -47,11 +50,9 @@ struct Server {
 }
 
 impl Server {
-    /// Starts one; `None` if this machine lacks what it needs.
-    fn start(more: &[&Path]) -> Result<Option<Self>> {
-        let Some(python) = std::env::var_os("MOTO_PYTHON") else {
-            return Ok(None);
-        };
+    /// Starts one.
+    fn start(more: &[&Path]) -> Result<Self> {
+        let python = std::env::var_os("MOTO_PYTHON").context("no MOTO_PYTHON")?;
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/s3_server.py");
         let mut command = Command::new(python);
         command.args([script, KEY, SECRET, BUCKET]).args(more).env_clear();
@@ -65,7 +66,7 @@ impl Server {
         let port: u16 = server.answer()?;
         let scheme = if more.is_empty() { "http" } else { "https" };
         server.endpoint = format!("{scheme}://127.0.0.1:{port}");
-        Ok(Some(server))
+        Ok(server)
     }
 
     fn answer<T: std::str::FromStr>(&mut self) -> Result<T> {
@@ -90,15 +91,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-const NOT_HERE: &str = "MOTO_PYTHON does not name a Python with moto's server";
-
-fn with_server(case: &Case, test: fn(&Case, Server) -> Result<()>) -> Result<Done> {
-    match Server::start(&[])? {
-        None => Done::not_here(NOT_HERE),
-        Some(server) => test(case, server).map(|()| Done::Passed),
     }
 }
 
@@ -319,7 +311,7 @@ fn shared(case: &Case, server: Server) -> Result<()> {
 }
 
 /// By the certificates that the machine trusts, and no others.
-fn encrypted(case: &Case) -> Result<Done> {
+fn encrypted(case: &Case) -> Result<()> {
     let (certificate, private) = (case.dir.join("certificate"), case.dir.join("private"));
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
@@ -330,12 +322,8 @@ fn encrypted(case: &Case) -> Result<Done> {
         .arg("-out")
         .arg(&certificate)
         .output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        return Done::not_here("openssl makes no certificate");
-    }
-    let Some(server) = Server::start(&[&certificate, &private])? else {
-        return Done::not_here(NOT_HERE);
-    };
+    ensure!(made?.status.success(), "openssl makes no certificate");
+    let server = Server::start(&[&certificate, &private])?;
     let root = guest::tiny(case.dir.join("guest"))?;
     bad(case, &server.endpoint, &root.dir, "stranger", "invalid peer certificate")?;
     for (name, expected) in [("one", 0), ("two", 4)] {
@@ -345,7 +333,7 @@ fn encrypted(case: &Case) -> Result<Done> {
         let (cached, all) = hits(&case.dir.join(name))?;
         ensure!(cached == expected.min(all), "{cached} of {all} from the cache");
     }
-    Ok(Done::Passed)
+    Ok(())
 }
 
 /// Nobody listens there.

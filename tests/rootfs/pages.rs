@@ -3,22 +3,28 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
 use serde_json::Value;
 use statify_tests::case::{Case, Cases};
+use statify_tests::machine::find_program;
 use statify_tests::process::{self, End, Limits};
-use statify_tests::report::Done;
 
 use crate::guest;
 use crate::tool;
 
 pub fn add(cases: &mut Cases) {
-    cases.add("report/page-in-a-browser", in_a_browser);
+    cases
+        .needing(&["static-libc", &format!("program:{}", BROWSERS.join("|"))])
+        .check("report/page-in-a-browser", in_a_browser);
 }
+
+/// The names of Chromium, and of what is made of it.
+const BROWSERS: [&str; 4] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// Time given to the browser, which starts slowly on a busy machine.
 const LIMIT: Limits = Limits::seconds(120);
@@ -27,10 +33,8 @@ const LIMIT: Limits = Limits::seconds(120);
 const HOSTILE_DIR: &str = "usr/bin<script>alert(1)<";
 const HOSTILE: [&str; 3] = ["script>", "<img src=x onerror=alert(1)>", "a&amp;\"'><b>\u{1b}b"];
 
-fn in_a_browser(case: &Case) -> Result<Done> {
-    let Some(browser) = browser() else {
-        return Done::not_here("there is no Chromium");
-    };
+fn in_a_browser(case: &Case) -> Result<()> {
+    let browser = BROWSERS.iter().find_map(|name| find_program(name)).context("no Chromium")?;
     let root = guest::tiny(case.dir.join("guest"))?;
     fs::create_dir(root.path(HOSTILE_DIR))?;
     for name in HOSTILE {
@@ -68,14 +72,7 @@ fn in_a_browser(case: &Case) -> Result<Done> {
     let dom = dump(&browser, case, &page)?;
     same_numbers(&dom, &report)?;
     nothing_hostile(&dom, &report)?;
-    looks_like_something(&browser, case, &page)?;
-    Ok(Done::Passed)
-}
-
-fn browser() -> Option<PathBuf> {
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    let paths = names.iter().map(|name| Path::new("/usr/bin").join(name));
-    paths.into_iter().find(|path| path.exists())
+    looks_like_something(&browser, case, &page)
 }
 
 /// Runs it with an empty profile, and without asking anybody for anything.

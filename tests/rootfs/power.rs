@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
-use statify_tests::machine;
 use statify_tests::report::Done;
 
 use crate::disk::{self, LoopDevice, Mounted};
@@ -65,12 +64,18 @@ const INNER: [Inner; 3] = [
 pub fn add(cases: &mut Cases) {
     for inner in &INNER {
         let name = |what: &str| format!("power/{}-{what}", inner.name);
+        let make = format!("program:{}", inner.make[0]);
+        let needs = [disk::Kind::Xfs.needs(), &[make.as_str()]].concat();
         for (what, kind) in
             [("in-place", Kind::InPlace), ("without-backup", Kind::NoBackup), ("out", Kind::Out)]
         {
-            cases.add(&name(what), move |case| on_a_disk(case, inner, kind, converting));
+            cases
+                .needing(&needs)
+                .add(&name(what), move |case| on_a_disk(case, inner, kind, converting));
         }
-        cases.add(&name("restore"), |case| on_a_disk(case, inner, Kind::InPlace, restoring));
+        cases
+            .needing(&needs)
+            .add(&name("restore"), |case| on_a_disk(case, inner, Kind::InPlace, restoring));
     }
 }
 
@@ -92,11 +97,6 @@ fn on_a_disk(
     kind: Kind,
     test: fn(&Trial, &Device) -> Result<()>,
 ) -> Result<Done> {
-    for program in [inner.make[0], "losetup"] {
-        if machine::find_program(program).is_none() {
-            return Done::not_here(format!("there is no {program}"));
-        }
-    }
     disk::with(case, disk::Kind::Xfs, 2048, |disk| {
         let dir = case.dir.join("mounted");
         fs::create_dir(&dir)?;

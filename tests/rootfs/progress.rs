@@ -6,18 +6,12 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::End;
-use statify_tests::report::Done;
 
 use crate::{guest, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("progress/lines-and-log", lines);
-    cases.add("progress/bar", |case| {
-        if !std::path::Path::new("/usr/bin/script").exists() {
-            return Done::not_here("there is no script(1)");
-        }
-        bar(case).map(|()| Done::Passed)
-    });
+    cases.needing(&["program:script"]).check("progress/bar", bar);
 }
 
 fn lines(case: &Case) -> Result<()> {

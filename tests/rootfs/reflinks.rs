@@ -16,14 +16,14 @@ use crate::{guest, snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     for (name, kind) in [("btrfs", Kind::Btrfs), ("xfs", Kind::Xfs)] {
-        cases.add(&format!("reflink/{name}"), move |case| {
+        cases.needing(kind.needs()).add(&format!("reflink/{name}"), move |case| {
             disk::with(case, kind, 2048, |disk| shared(case, disk).map(|()| Done::Passed))
         });
     }
-    cases.add("reflink/a-library-changes", |case| {
+    cases.needing(Kind::Btrfs.needs()).add("reflink/a-library-changes", |case| {
         disk::with(case, Kind::Btrfs, 256, |disk| changes(&disk.dir).map(|()| Done::Passed))
     });
-    cases.add("reflink/where-there-are-none", |case| {
+    cases.needing(Kind::Tmpfs.needs()).add("reflink/where-there-are-none", |case| {
         disk::with(case, Kind::Tmpfs, 256, |disk| none(&disk.dir).map(|()| Done::Passed))
     });
 }

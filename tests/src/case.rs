@@ -127,7 +127,7 @@ impl Cases {
 
     /// Adds a test.
     pub fn add(&mut self, name: &str, test: impl FnOnce(&Case) -> Result<Done> + Send + 'static) {
-        self.add_for(Toolchain::Machine, name, test);
+        self.needing::<&str>(&[]).add(name, test);
     }
 
     /// Adds a test of programs that are built with `toolchain`, whose suffix its name gets.
@@ -137,25 +137,18 @@ impl Cases {
         name: &str,
         test: impl FnOnce(&Case) -> Result<Done> + Send + 'static,
     ) {
-        let (statify, scratch, sources) =
-            (self.statify.clone(), self.scratch.clone(), self.sources);
-        let name = format!("{name}{}", toolchain.suffix());
-        let directory = name.clone();
-        self.suite.add(name, move || {
-            if let Some(reason) = toolchain.missing()? {
-                return Done::not_here(reason);
-            }
-            let dir = scratch.dir(&directory)?;
-            let case = Case { statify, dir, sources, toolchain };
-            let done = test(&case);
-            fs::remove_dir_all(&case.dir)?;
-            done
-        });
+        self.needing::<&str>(&[]).add_for(toolchain, name, test);
     }
 
     /// Adds a test that can be made on every machine.
     pub fn check(&mut self, name: &str, test: impl FnOnce(&Case) -> Result<()> + Send + 'static) {
-        self.add(name, |case| test(case).map(|()| Done::Passed));
+        self.needing::<&str>(&[]).check(name, test);
+    }
+
+    /// For adding tests that need these of the machine, by the names of [`machine`](crate::machine). They are begun
+    /// only where nothing is lacking.
+    pub fn needing<S: AsRef<str>>(&mut self, needs: &[S]) -> Needing<'_> {
+        Needing { cases: self, needs: needs.iter().map(|need| need.as_ref().to_owned()).collect() }
     }
 
     /// Runs the tests that the command line selects. Fails, too, if a process that one of them started is left.
@@ -167,5 +160,47 @@ impl Cases {
         }
         eprintln!("processes left behind: {left:?}");
         ExitCode::FAILURE
+    }
+}
+
+/// Adds tests with the same needs.
+pub struct Needing<'a> {
+    cases: &'a mut Cases,
+    needs: Vec<String>,
+}
+
+impl Needing<'_> {
+    /// Adds a test.
+    pub fn add(&mut self, name: &str, test: impl FnOnce(&Case) -> Result<Done> + Send + 'static) {
+        self.add_for(Toolchain::Machine, name, test);
+    }
+
+    /// Adds a test of programs that are built with `toolchain`, whose suffix its name gets.
+    pub fn add_for(
+        &mut self,
+        toolchain: Toolchain,
+        name: &str,
+        test: impl FnOnce(&Case) -> Result<Done> + Send + 'static,
+    ) {
+        let cases = &mut *self.cases;
+        let (statify, scratch, sources) =
+            (cases.statify.clone(), cases.scratch.clone(), cases.sources);
+        let name = format!("{name}{}", toolchain.suffix());
+        let directory = name.clone();
+        cases.suite.add_needing(name, self.needs.clone(), move || {
+            if let Some(reason) = toolchain.missing()? {
+                return Done::not_here(reason);
+            }
+            let dir = scratch.dir(&directory)?;
+            let case = Case { statify, dir, sources, toolchain };
+            let done = test(&case);
+            fs::remove_dir_all(&case.dir)?;
+            done
+        });
+    }
+
+    /// Adds a test that has no more to find out about the machine.
+    pub fn check(&mut self, name: &str, test: impl FnOnce(&Case) -> Result<()> + Send + 'static) {
+        self.add(name, |case| test(case).map(|()| Done::Passed));
     }
 }

@@ -1,4 +1,5 @@
-//! What the machine offers, by the names that `Needs:` uses.
+//! What the machine offers, by the names that a fixture's `Needs:` and a test's [`needing`](crate::case::Cases::needing)
+//! use. What a test uses without such a name must be [`EVERYWHERE`].
 
 use std::collections::BTreeMap;
 use std::env;
@@ -9,21 +10,31 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::geteuid;
 
 use crate::builder::compiler;
 use crate::convert::SYSTEM_PATH;
 use crate::guest;
 
-/// Why a fixture with these needs cannot run here; `None` if it can. A need of unknown name is an error.
-pub fn lacking(needs: &[String]) -> Result<Option<String>> {
-    for need in needs {
+/// Why a test with these needs cannot run here; `None` if it can. A need of unknown name is an error,
+/// wherever it stands.
+pub fn lacking<S: AsRef<str>>(needs: &[S]) -> Result<Option<String>> {
+    let mut reasons = Vec::new();
+    for need in needs.iter().map(AsRef::as_ref) {
         if let Some(reason) = lacks(need)? {
-            return Ok(Some(format!("{need}: {reason}")));
+            reasons.push(format!("{need}: {reason}"));
         }
     }
-    Ok(None)
+    Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
 }
+
+/// Commands that every machine has on which README.md says that the tests run: a shell, coreutils, util-linux,
+/// findutils, tar, gzip, a C compiler with its binutils, and what comes with glibc. (Not all of them: those that tests name.)
+pub const EVERYWHERE: &[&str] = &[
+    "cc", "chmod", "chown", "cp", "getconf", "gzip", "ld", "ldd", "mount", "objdump", "readelf",
+    "sh", "tar", "true", "unshare",
+];
 
 /// Answers already found, since some questions cost a process.
 static KNOWN: Mutex<BTreeMap<String, Option<String>>> = Mutex::new(BTreeMap::new());
@@ -48,11 +59,38 @@ fn probe(need: &str) -> Result<Option<String>> {
         command.args([&format!("-std=c++{standard}"), "-fsyntax-only", "-x", "c++", "/dev/null"]);
         return unless(succeeds(&mut command), "the C++ compiler does not know this standard");
     }
-    if let Some(program) = need.strip_prefix("program:") {
-        return unless(find_program(program).is_some(), "not installed");
+    if let Some(programs) = need.strip_prefix("program:") {
+        let found = programs.split('|').any(|program| find_program(program).is_some());
+        return unless(found, "not installed");
+    }
+    if let Some(library) = need.strip_prefix("library:") {
+        return unless(has_file(library, &[]), "not installed");
+    }
+    if let Some(modules) = need.strip_prefix("python:") {
+        let import = format!("import {modules}");
+        return unless(succeeds(Command::new("python3").args(["-c", &import])), "not installed");
+    }
+    if let Some(modules) = need.strip_prefix("perl:") {
+        let each = modules.split(',').map(|module| format!("-M{module}"));
+        return unless(
+            succeeds(Command::new("perl").args(each).args(["-e", "1"])),
+            "not installed",
+        );
+    }
+    if let Some(file) = need.strip_prefix("file:") {
+        return unless(guest::outside(Path::new(file)).exists(), "not there");
     }
     match need {
         "root" => unless(geteuid().is_root(), "not run as root"),
+        "privileged-programs" if !geteuid().is_root() => unless(false, "not run as root"),
+        "privileged-programs" => {
+            let flags = statvfs(&env::temp_dir())?.flags();
+            unless(!flags.contains(FsFlags::ST_NOSUID), "the temporary directory is mounted nosuid")
+        }
+        "randomisation" => {
+            let setting = fs::read_to_string("/proc/sys/kernel/randomize_va_space");
+            unless(setting.is_ok_and(|text| text.trim() == "2"), "randomize_va_space is not 2")
+        }
         "asm" => unless(cfg!(target_arch = "x86_64"), "written for x86-64"),
         "c++" => unless(succeeds(Command::new(compiler(true)).arg("--version")), "no C++ compiler"),
         "coroutines" => unless(has_header("c++20", "coroutine"), "the C++ compiler has none"),
@@ -61,7 +99,12 @@ fn probe(need: &str) -> Result<Option<String>> {
             gnu_ld().is_none_or(|version| version >= (2, 38)),
             "the linker loses alignments above a page (GNU ld before 2.38)",
         ),
-        "openmp" => unless(has_library("libgomp.so"), "the compiler comes without libgomp"),
+        "openmp" => unless(has_file("libgomp.so", &[]), "the compiler comes without libgomp"),
+        "static-libc" => unless(has_file("libc.a", &[]), "there is no static C library"),
+        "libc-32" => unless(
+            ["crt1.o", "libgcc.a"].iter().all(|file| has_file(file, &["-m32"])),
+            "the compiler cannot build for 32 bits",
+        ),
         "vdso-clock" => {
             unless(reads_clock_without_kernel(), "this clock source needs system calls")
         }
@@ -70,6 +113,19 @@ fn probe(need: &str) -> Result<Option<String>> {
             unless(TcpListener::bind("127.0.0.1:0").is_ok(), "no loopback interface")
         }
         "userns" => unless(crate::sandbox::is_possible(), "namespaces cannot be made here"),
+        "userns-of-users" => unless(
+            crate::sandbox::is_possible_for_users(),
+            "users without privileges cannot make namespaces here",
+        ),
+        "mseal" => unless(knows_mseal(), "this kernel has no mseal(2)"),
+        "mdwe" => unless(knows_mdwe(), "this kernel has no PR_SET_MDWE"),
+        "cyclonedx-schemas" => unless(
+            cyclonedx_schemas().is_some(),
+            "CYCLONEDX_SCHEMAS does not name a directory with the schemas",
+        ),
+        "s3-server" => {
+            unless(has_s3_server(), "MOTO_PYTHON does not name a Python with moto's server")
+        }
         "musl" => unless(false, "it is about musl, and tested with musl-gcc"),
         "avx" => unless(is_x86_feature_detected!("avx"), "this CPU has none"),
         "avx2" => unless(is_x86_feature_detected!("avx2"), "this CPU has none"),
@@ -93,10 +149,10 @@ fn has_header(standard: &str, header: &str) -> bool {
     succeeds(command.args(["-x", "c++", "/dev/null"]))
 }
 
-/// Does the compiler know where the library `file` is?
-fn has_library(file: &str) -> bool {
+/// Does the compiler know where `file`, a library or what a program begins with, is?
+fn has_file(file: &str, flags: &[&str]) -> bool {
     let mut command = Command::new(compiler(false));
-    command.arg(format!("-print-file-name={file}"));
+    command.args(flags).arg(format!("-print-file-name={file}"));
     let output = guest::place(&mut command, Path::new("/")).and_then(|command| command.output());
     // It repeats the name when it does not.
     output.is_ok_and(|output| output.stdout.contains(&b'/'))
@@ -117,6 +173,37 @@ fn reads_clock_without_kernel() -> bool {
     let current = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     let source = fs::read_to_string(current).unwrap_or_default();
     ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page"].contains(&source.trim())
+}
+
+fn knows_mseal() -> bool {
+    const SYS_MSEAL: nix::libc::c_long = 462;
+    // SAFETY: no memory is sealed by a length of 0.
+    unsafe { nix::libc::syscall(SYS_MSEAL, 0, 0, 0) == 0 }
+}
+
+fn knows_mdwe() -> bool {
+    const PR_GET_MDWE: nix::libc::c_int = 66;
+    // SAFETY: it only asks.
+    unsafe { nix::libc::prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0 }
+}
+
+/// The schema of bills of materials, in a directory with those to which it refers.
+pub const CYCLONEDX_SCHEMA: &str = "bom-1.6.SNAPSHOT.schema.json";
+
+/// Where the published schemas of bills of materials are.
+pub fn cyclonedx_schemas() -> Option<PathBuf> {
+    let given = env::var_os("CYCLONEDX_SCHEMAS").map(PathBuf::from);
+    given.filter(|dir| dir.join(CYCLONEDX_SCHEMA).is_file())
+}
+
+/// Does `$MOTO_PYTHON` have what `tests/rootfs/s3_server.py` imports?
+fn has_s3_server() -> bool {
+    env::var_os("MOTO_PYTHON").is_some_and(|python| {
+        succeeds(
+            Command::new(python)
+                .args(["-c", "import botocore, moto.server, moto.s3.models, werkzeug"]),
+        )
+    })
 }
 
 /// The file that `program` names on the tests' PATH.
@@ -154,6 +241,9 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 #[cfg(test)]
+mod commands;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -168,12 +258,22 @@ mod tests {
 
     #[test]
     fn a_need_without_a_meaning_is_an_error() {
-        assert!(lacking(&["protons".into()]).is_err());
-        assert!(lacking(&["glibc-new".into()]).is_err());
-        assert_eq!(lacking(&["glibc-2.0".into()]).expect("known"), None);
-        assert!(lacking(&["glibc-99.0".into()]).expect("known").is_some());
-        assert_eq!(lacking(&["program:no-such-program".into()]).expect("known").as_deref(), {
-            Some("program:no-such-program: not installed")
-        });
+        assert!(lacking(&["protons"]).is_err());
+        assert!(lacking(&["glibc-new"]).is_err());
+        assert_eq!(lacking(&["glibc-2.0"]).expect("known"), None);
+        assert!(lacking(&["glibc-99.0"]).expect("known").is_some());
+        // Also behind one that is lacking.
+        assert!(lacking(&["glibc-99.0", "protons"]).is_err());
+    }
+
+    #[test]
+    fn everything_that_is_lacking_is_said() {
+        let lacks = |needs: &[&str]| lacking(needs).expect("known");
+        assert_eq!(lacks(&[]), None);
+        assert_eq!(lacks(&["program:no-such-program|sh", "file:/dev/null"]), None);
+        assert_eq!(
+            lacks(&["program:no-such-program", "program:sh", "file:/no/such/file"]).as_deref(),
+            Some("program:no-such-program: not installed; file:/no/such/file: not there")
+        );
     }
 }

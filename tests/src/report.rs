@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+use crate::machine;
+
 /// How a test ended that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
@@ -30,14 +32,28 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// Adds a test.
+    /// Adds a test that needs nothing of the machine but what every one has, or finds out by itself what it lacks.
     pub fn add(
         &mut self,
         name: impl Into<String>,
         test: impl FnOnce() -> Result<Done> + Send + 'static,
     ) {
+        self.add_needing(name, Vec::new(), test);
+    }
+
+    /// Adds a test that needs these of the machine, by the names of [`machine`]. It is begun only where nothing is lacking.
+    pub fn add_needing(
+        &mut self,
+        name: impl Into<String>,
+        needs: Vec<String>,
+        test: impl FnOnce() -> Result<Done> + Send + 'static,
+    ) {
         let name = name.into();
         let not_here = self.not_here.clone();
+        let test = move || match machine::lacking(&needs)? {
+            Some(reason) => Done::not_here(reason),
+            None => test(),
+        };
         self.trials.push(Trial::ignorable_test(name.clone(), move || match test() {
             Ok(Done::Passed) => Ok(Completion::Completed),
             Ok(Done::NotHere(reason)) => {

@@ -24,6 +24,17 @@ pub fn is_possible() -> bool {
     })
 }
 
+/// Can [`unprivileged`] make a user namespace here?
+pub fn is_possible_for_users() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "true"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        unprivileged(&mut command).status().is_ok_and(|status| status.success())
+    })
+}
+
 fn unshare() -> Command {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "--propagation=private"]);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
 use statify_tests::machine::find_program;
 use statify_tests::report::Done;
@@ -27,28 +27,37 @@ const PROGRAMS: [(&str, &[&str]); 10] = [
 /// Those that are audited converted, too.
 const CONVERTED: [&str; 6] = ["bash", "python3", "perl", "curl", "git", "openssl"];
 
+/// What running one of them needs.
+fn needs(name: &str) -> Vec<String> {
+    let mut needs = vec![format!("program:{name}")];
+    needs.extend(match name {
+        "python3" => Some("python:ssl, json, ctypes, sqlite3, decimal, curses, asyncio".into()),
+        "perl" => Some("perl:POSIX,Socket,Data::Dumper,Encode".into()),
+        "c++" => Some("c++".into()),
+        _ => None,
+    });
+    needs
+}
+
 pub fn add(cases: &mut Cases) {
     for (name, arguments) in PROGRAMS {
-        cases.add(&format!("audit/program-{name}"), move |case| {
-            let Some(program) = find_program(name) else {
-                return Done::not_here(format!("{name} is not installed"));
-            };
-            silent(case.command(&program).args(arguments))?;
-            Ok(Done::Passed)
+        let needs = needs(name);
+        cases.needing(&needs).check(&format!("audit/program-{name}"), move |case| {
+            let program = find_program(name).context("not installed")?;
+            silent(case.command(&program).args(arguments))
         });
     }
     for name in CONVERTED {
-        cases.add(&format!("audit/program-{name}-converted"), move |case| {
-            let Some(program) = find_program(name) else {
-                return Done::not_here(format!("{name} is not installed"));
-            };
+        let needs = needs(name);
+        cases.needing(&needs).check(&format!("audit/program-{name}-converted"), move |case| {
+            let program = find_program(name).context("not installed")?;
             let arguments = PROGRAMS.iter().find(|(known, _)| *known == name).map(|known| known.1);
             let arguments = arguments.unwrap_or_default();
             for flags in [&[][..], &["--force", "--fixed"]] {
                 let converted = case.convert_to(&program, name, flags)?;
                 silent(case.command(&converted).args(arguments))?;
             }
-            Ok(Done::Passed)
+            Ok(())
         });
     }
     cases.add("audit/daemons", daemons);

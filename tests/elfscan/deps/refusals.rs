@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use statify_tests::builder;
 use statify_tests::case::{Case, Cases, run};
 use statify_tests::process::End;
 
@@ -59,7 +60,7 @@ fn writable_code(case: &Case, out: &Path) -> Result<()> {
     let source = case.dir.join("writable.c");
     fs::write(&source, "int one(void) { return 1; }")?;
     let object = case.dir.join("writable.o");
-    let mut compile = Command::new("cc");
+    let mut compile = Command::new(builder::compiler(false));
     printed(compile.args(["-c", "-fPIC"]).arg(&source).arg("-o").arg(&object))?;
     fs::write(case.dir.join("script"), "ONE { one; };")?;
     let script = case.dir.join("script");

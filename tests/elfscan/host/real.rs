@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::machine::find_program;
 use statify_tests::report::Done;
@@ -11,12 +11,21 @@ use statify_tests::report::Done;
 use super::{code, loads, verdict};
 
 pub fn add(cases: &mut Cases) {
-    cases.add("host/loads/locale", locale_loads);
+    cases
+        .needing(&[
+            "program:localedef",
+            "file:/usr/share/i18n/locales/de_DE",
+            "file:/usr/share/i18n/charmaps/ISO-8859-1.gz",
+        ])
+        .check("host/loads/locale", locale_loads);
     for (program, arguments, categories) in REAL {
         let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
-        cases.add(&format!("host/loads/{name}"), move |case| {
-            real(case, program, arguments, categories)
-        });
+        let kind = if program.contains('/') { "file" } else { "program" };
+        cases
+            .needing(&[format!("{kind}:{program}")])
+            .add(&format!("host/loads/{name}"), move |case| {
+                real(case, program, arguments, categories)
+            });
     }
 }
 
@@ -47,10 +56,7 @@ const REAL: [(&str, &[&str], &[&str]); 18] = [
 ];
 
 /// glibc opens a converter for a locale's character set.
-fn locale_loads(case: &Case) -> Result<Done> {
-    if find_program("localedef").is_none() || !Path::new("/usr/share/i18n/locales/de_DE").exists() {
-        return Done::not_here("there are no sources of locales");
-    }
+fn locale_loads(case: &Case) -> Result<()> {
     let locale = case.dir.join("de_DE.ISO-8859-1");
     let mut command = case.command("localedef");
     output(command.args(["-i", "de_DE", "-f", "ISO-8859-1"]).arg(&locale))?;
@@ -63,17 +69,13 @@ fn locale_loads(case: &Case) -> Result<Done> {
     for load in loads {
         ensure!(loads::is_predicted(&verdict, &load)?, "{load:?} is not in {verdict:#}");
     }
-    Ok(Done::Passed)
+    Ok(())
 }
 
 fn real(case: &Case, program: &str, arguments: &[&str], categories: &[&str]) -> Result<Done> {
-    let found = if program.contains('/') {
-        Some(program.into()).filter(|path: &PathBuf| path.exists())
-    } else {
-        find_program(program)
-    };
-    let Some(path) = found else {
-        return Done::not_here(format!("{program} is not installed"));
+    let path = match program.contains('/') {
+        true => PathBuf::from(program),
+        false => find_program(program).context("not installed")?,
     };
     if !fs::read(&path)?.starts_with(b"\x7fELF") {
         return Done::not_here(format!("{program} is no ELF file"));

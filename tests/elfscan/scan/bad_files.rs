@@ -78,7 +78,7 @@ pub fn add(cases: &mut Cases) {
         }
         all_rows(&directory, 1500)
     });
-    cases.check("scan/bad/sparse-giants", sparse_giants);
+    cases.needing(&["program:prlimit"]).check("scan/bad/sparse-giants", sparse_giants);
     cases.check("scan/bad/shrinking", shrinking);
     cases.check("scan/bad/deep", |case| {
         let mut directory = case.dir.join("deep");

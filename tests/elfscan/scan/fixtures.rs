@@ -7,7 +7,6 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use statify_tests::case::{Case, Cases, output};
-use statify_tests::report::Done;
 
 use crate::tool;
 
@@ -121,15 +120,13 @@ fn fixtures() -> Vec<Fixture> {
 
 pub fn add(cases: &mut Cases) {
     for (name, flags, expected) in fixtures() {
-        cases.add(&format!("scan/fixture/{name}"), move |case| {
-            let flags = [PLAIN, flags].concat();
-            match case.build("scanned", name, &flags) {
-                Ok(program) => says(&program, &expected).map(|()| Done::Passed),
-                Err(error) if name.starts_with("static") || name == "32-bit" => {
-                    Done::not_here(format!("no such libraries are installed: {error}"))
-                }
-                Err(error) => Err(error),
-            }
+        let needs: &[&str] = match name {
+            "32-bit" => &["libc-32"],
+            _ if name.starts_with("static") => &["static-libc"],
+            _ => &[],
+        };
+        cases.needing(needs).check(&format!("scan/fixture/{name}"), move |case| {
+            says(&case.build("scanned", name, &[PLAIN, flags].concat())?, &expected)
         });
     }
     cases.check("scan/fixture/converted", |case| {
@@ -145,7 +142,7 @@ pub fn add(cases: &mut Cases) {
         let library = case.library("libfloor.so", source, &["-fno-builtin", "-nostartfiles"])?;
         says(&library, &json!({"glibc": "2.2.5"}))
     });
-    cases.add("scan/fixture/core", core);
+    cases.needing(&["program:gdb"]).check("scan/fixture/core", core);
     cases.check("scan/fixture/privileges", |case| {
         let program = case.build("scanned", "program", &[])?;
         let chmod = Command::new("chmod").arg("6755").arg(&program).status()?;
@@ -155,17 +152,15 @@ pub fn add(cases: &mut Cases) {
     });
 }
 
-fn core(case: &Case) -> Result<Done> {
+fn core(case: &Case) -> Result<()> {
     let program = case.build("scanned", "program", &[])?;
     let core = case.dir.join("core");
     let mut gdb = case.command("gdb");
     gdb.args(["-batch", "-nx", "-ex", "break main", "-ex", "run", "-ex"]);
     gdb.arg(format!("generate-core-file {}", core.display())).arg(&program);
-    if output(&mut gdb).is_err() || !core.exists() {
-        return Done::not_here("gdb is not installed, or cannot trace");
-    }
+    output(&mut gdb)?;
     let expected = json!({"kind": "core", "verdict": "no_program", "libraries": null});
-    says(&core, &expected).map(|()| Done::Passed)
+    says(&core, &expected)
 }
 
 /// The row of `file` has all that `expected` has.

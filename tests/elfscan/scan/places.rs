@@ -29,7 +29,7 @@ pub fn add(cases: &mut Cases) {
     });
     cases.check("scan/selected-and-ordered", selected_and_ordered);
     cases.check("scan/csv", csv);
-    cases.check("scan/table", table);
+    cases.needing(&["program:script"]).check("scan/table", table);
     cases.check("scan/root", root);
 }
 
