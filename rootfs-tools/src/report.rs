@@ -323,6 +323,8 @@ mod tests {
     fn what_counts() {
         let image = Size { files: 3, apparent: 1000, allocated: 4096 };
         let begin = Record::Begin(Begin {
+            id: crate::run_id::RunId::new().unwrap(),
+            tree: "/r".into(),
             version: String::new(),
             fixed: false,
             align: 4096,

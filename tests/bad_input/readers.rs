@@ -44,9 +44,9 @@ pub fn add(cases: &mut Cases) {
     as_root(cases, "nothing-private", |case| {
         let program = case.build("plain", "program", &[])?;
         let outs = ["root-s", "nobody-s"].map(|name| case.dir.join(name));
-        case.statify.convert(&program, &outs[0], &[])?;
+        case.statify.convert(&program, &outs[0], &[""; 0])?;
         chown(&program, Some(NOBODY), Some(NOBODY))?;
-        case.statify.convert(&program, &outs[1], &[])?;
+        case.statify.convert(&program, &outs[1], &[""; 0])?;
         ensure!(fs::read(&outs[0])? == fs::read(&outs[1])?, "they differ");
         Ok(())
     });
@@ -81,7 +81,7 @@ fn with_library(case: &Case) -> Result<PathBuf> {
 
 /// Root's own program is converted with it; that of another user is refused.
 fn must_be_its_own(case: &Case, program: &Path, patterns: &[&str]) -> Result<()> {
-    case.statify.convert(program, &case.dir.join("own"), &[])?;
+    case.statify.convert(program, &case.dir.join("own"), &[""; 0])?;
     chown(program, Some(NOBODY), Some(NOBODY))?;
     refused_for(case, program, patterns)
 }

@@ -10,6 +10,7 @@ use regex::Regex;
 use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::compare::said;
 use statify_tests::process::End;
+use statify_tests::report::Done;
 use statify_tests::sandbox::{NOBODY, give_to_unprivileged, unprivileged};
 
 use crate::programs::{PRIVILEGED, REPORT};
@@ -195,10 +196,7 @@ fn with_access_lists(
     name: &str,
     test: impl FnOnce(&Case) -> Result<()> + Send + 'static,
 ) {
-    cases.add(name, move |case| {
-        if let Some(reason) = lacking(&case.dir)? {
-            return Done::not_here(reason);
-        }
+    cases.needing(&[PRIVILEGED]).add(name, move |case| {
         let trial = case.dir.join("trial");
         fs::write(&trial, "")?;
         if give_access_list(&trial, ACCESS, 4).is_err() {

@@ -177,7 +177,8 @@ fn between(case: &Case) -> Result<()> {
         let at = Elf::parse(&bytes)?.header.e_shoff as usize;
         let table = bytes.split_off(at);
         bytes.extend(PAYLOAD);
-        bytes[40..48].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let len = bytes.len() as u64;
+        bytes[40..48].copy_from_slice(&len.to_le_bytes());
         bytes.extend(table);
         fs::write(&program, bytes)?;
         Ok((program, at as u64))

@@ -32,8 +32,22 @@ pub fn lacking<S: AsRef<str>>(needs: &[S]) -> Result<Option<String>> {
 /// Commands that every machine has on which README.md says that the tests run: a shell, coreutils, util-linux,
 /// findutils, tar, gzip, a C compiler with its binutils, and what comes with glibc. (Not all of them: those that tests name.)
 pub const EVERYWHERE: &[&str] = &[
-    "cc", "chmod", "chown", "cp", "getconf", "gzip", "ld", "ldd", "mount", "objdump", "readelf",
-    "sh", "tar", "true", "unshare",
+    "cc",
+    "chmod",
+    "chown",
+    "cp",
+    "getconf",
+    "gzip",
+    "ld",
+    "ld-linux-x86-64.so.2",
+    "ldd",
+    "mount",
+    "objdump",
+    "readelf",
+    "sh",
+    "tar",
+    "true",
+    "unshare",
 ];
 
 /// Answers already found, since some questions cost a process.

@@ -12,8 +12,8 @@ use goblin::elf::dynamic;
 use goblin::elf::program_header::PT_DYNAMIC;
 use statify::elf::{ElfFile, page_down};
 use statify::manifest::{EmbeddedFile, FileKind, Manifest};
-use statify::procfs::Mapping;
 use statify::parameters::Parameters;
+use statify::procfs::Mapping;
 
 use crate::converted::memory;
 use crate::converted::open::Converted;

@@ -1,7 +1,6 @@
 //! `elfscan audit`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::Duration;
 
 use elfscan::audit::{self, Kind, Options, ProcessReport, Refused as Refusal};

@@ -48,6 +48,6 @@ mod tests {
         let mut found = channels(&Root::open(&path).unwrap()).unwrap();
         found.sort();
         assert_eq!(found, [c"/a/b/fifo".to_owned(), c"/socket".to_owned()]);
-        assert_eq!(channels(&Root::machine()).unwrap(), []);
+        assert!(channels(&Root::machine()).unwrap().is_empty());
     }
 }

@@ -1,9 +1,8 @@
 //! The starter: its tables held against the memory that they are for, and its code.
 
 use starter::params::{
-    ABSOLUTE, FIXUP_ORIGIN, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, FROZEN_TUNABLES, RANDOM_FULL,
-    SEAL_ALWAYS, SEAL_UNFILTERED,
-    SECURE_REFUSED,
+    ABSOLUTE, FIXUP_ORIGIN, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, FROZEN_TUNABLES,
+    RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED, SECURE_REFUSED,
 };
 use statify::elf::PAGE;
 use statify::parameters::Parameters;
