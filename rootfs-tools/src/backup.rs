@@ -197,15 +197,12 @@ pub fn remove(place: &Place, kept: &[(PathBuf, String)]) -> Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other.map_err(failed)?,
         };
-        match beneath::file(&directory, Path::new(name)) {
-            Ok(file) => {
-                let hash = contents::sha256(&file).map_err(failed)?;
-                if hashes.contains(hash.as_str()) {
-                    beneath::remove_file(&directory, name).map_err(failed)?;
-                }
+        // What is gone, or something else now, stays as it is.
+        if let Ok(file) = beneath::file(&directory, Path::new(name)) {
+            let hash = contents::sha256(&file).map_err(failed)?;
+            if hashes.contains(hash.as_str()) {
+                beneath::remove_file(&directory, name).map_err(failed)?;
             }
-            // Gone, or something else now, which stays.
-            Err(_) => {}
         }
         for above in parent.ancestors() {
             if !directories.contains_key(above) {

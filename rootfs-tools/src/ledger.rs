@@ -44,8 +44,11 @@ pub struct Told {
     /// Each replacement with where its original is, the first one first.
     pub steps: Vec<(Replacement, Kept)>,
     /// The backups that belong to the tree, each with the files that it is known to have.
-    pub backups: Vec<(Arc<Place>, Vec<(PathBuf, String)>)>,
+    pub backups: Vec<(Arc<Place>, KeptFiles)>,
 }
+
+/// Files of a backup: their names in it, and the SHA-256 of each.
+pub type KeptFiles = Vec<(PathBuf, String)>;
 
 /// What a journal outside of a tree is called that was copied to `out`, in the directory of that.
 fn beside(name: &OsStr) -> OsString {

@@ -7,7 +7,7 @@ use crate::random::{self, Purpose};
 use crate::stack::Stack;
 use crate::{Block, PAGE, message};
 
-pub const MREMAP_MAYMOVE: u64 = 1;
+const MREMAP_MAYMOVE: u64 = 1;
 const MREMAP_FIXED: u64 = 2;
 const PROT_NONE: u64 = 0;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE: u64 = 0x02 | 0x20 | 0x4000;
@@ -55,9 +55,19 @@ unsafe fn give_back(start: u64, end: u64) {
 ///
 /// Nothing else uses those addresses.
 pub unsafe fn remap(from: u64, len: u64, to: u64) -> bool {
-    let args = [from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to, 0];
     // SAFETY: the caller's promise.
-    len == 0 || unsafe { arch::syscall(nr::MREMAP, args) as u64 == to }
+    len == 0 || unsafe { resize(from, len, len, to) }
+}
+
+/// Moves pages over whatever is at `to`, and makes more of them.
+///
+/// # Safety
+///
+/// Nothing else uses those addresses.
+pub unsafe fn resize(from: u64, len: u64, new_len: u64, to: u64) -> bool {
+    let args = [from, len, new_len, MREMAP_MAYMOVE | MREMAP_FIXED, to, 0];
+    // SAFETY: the caller's promise.
+    unsafe { arch::syscall(nr::MREMAP, args) as u64 == to }
 }
 
 /// Maps zero pages over whatever is there.

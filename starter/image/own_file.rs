@@ -93,10 +93,16 @@ impl Pool {
     ///
     /// `page` is the pool's page, mapped by the kernel, and of no other use.
     pub unsafe fn grow(p: &Params, page: u64) -> Option<Self> {
-        let args = [page, PAGE, p.pool_len, maps::MREMAP_MAYMOVE, 0, 0];
-        // SAFETY: the caller's promise.
-        let start = unsafe { arch::syscall(nr::MREMAP, args) };
-        (start >= 0).then_some(Self { start: start as u64, offset: p.pool_offset, len: p.pool_len })
+        // Not where it is: at fixed addresses, what it is for may belong behind it.
+        // SAFETY: the caller's promise, and what is overwritten was reserved here.
+        unsafe {
+            let start = maps::reserve(0, p.pool_len, PAGE);
+            maps::resize(page, PAGE, p.pool_len, start).then_some(Self {
+                start,
+                offset: p.pool_offset,
+                len: p.pool_len,
+            })
+        }
     }
 
     /// Moves pages of it where they belong, with these permissions.

@@ -44,13 +44,13 @@ pub enum Error {
     Converted(PathBuf),
     /// Set-user-ID, set-group-ID or file capabilities.
     #[error("{path}: it {privileges}, which a converted copy would lose; give --preserve-privileges to keep that, or convert a copy without", path = .0.display(), privileges = .1)]
-    Privileged(PathBuf, Privileges),
+    Privileged(PathBuf, Box<Privileges>),
     /// Libraries of a privileged program that ld.so would not find with its privileges.
     #[error("{path}: it {privileges}, and {module} names libraries relative to itself ($ORIGIN), which is not safe with privileges; relink it with fixed directories", path = .0.display(), privileges = .1, module = .2.display())]
-    PrivilegedOrigin(PathBuf, Privileges, PathBuf),
+    PrivilegedOrigin(PathBuf, Box<Privileges>, PathBuf),
     /// Somebody else could have changed what a privileged program consists of.
     #[error("{path}: it {privileges}, and others than root and its owner can change {file} ({how}); make it safe from them first", path = .0.display(), privileges = .1, file = .2.display(), how = .3)]
-    PrivilegedWritable(PathBuf, Privileges, PathBuf, String),
+    PrivilegedWritable(PathBuf, Box<Privileges>, PathBuf, String),
     /// OUT cannot be given what PROG has.
     #[error("{path}: it cannot be given its owner and privileges ({source}); run statify as root, on a file system that keeps them", path = .0.display(), source = .1)]
     CannotPreserve(PathBuf, #[source] io::Error),

@@ -43,7 +43,12 @@ pub fn check(
     let first = image.objects.first().filter(|object| object.id == program.id);
     first.ok_or_else(|| replaced(&program.path))?;
     let writable = |problem: Problem| {
-        Error::PrivilegedWritable(path(), privileges.clone(), problem.path, problem.how.into())
+        Error::PrivilegedWritable(
+            path(),
+            Box::new(privileges.clone()),
+            problem.path,
+            problem.how.into(),
+        )
     };
     let trust = Trust::new(root, privileges.owner).map_err(|error| {
         Error::Unexpected(path(), format!("its root cannot be opened: {error}"))
@@ -62,7 +67,7 @@ pub fn check(
     for object in &image.objects {
         if expands_origin(&object.bytes) {
             let module = object.path.clone();
-            return Err(Error::PrivilegedOrigin(path(), privileges.clone(), module));
+            return Err(Error::PrivilegedOrigin(path(), Box::new(privileges.clone()), module));
         }
         for directory in search_directories(&object.bytes) {
             trust.directory(&directory).map_err(writable)?;
@@ -130,9 +135,7 @@ impl Trust {
     /// A file that exists: it, and every directory and link on the way to it. Returns what it is.
     fn file(&self, path: &Path) -> Result<(u64, u64), Problem> {
         let stat = self.walk(path)?;
-        Ok(stat
-            .map(|stat| (stat.st_dev, stat.st_ino))
-            .ok_or_else(|| Problem::new(path, "it is gone"))?)
+        stat.map(|stat| (stat.st_dev, stat.st_ino)).ok_or_else(|| Problem::new(path, "it is gone"))
     }
 
     /// A file that was asked for, whether it exists or not: if not, nobody may make it.

@@ -46,7 +46,7 @@ impl Program {
     pub fn check_privileges(&self, preserve: bool) -> Result<()> {
         match &self.privileges {
             Some(privileges) if !preserve => {
-                Err(Error::Privileged(self.path.clone(), privileges.clone()))
+                Err(Error::Privileged(self.path.clone(), Box::new(privileges.clone())))
             }
             _ => Ok(()),
         }

@@ -75,7 +75,6 @@ pub fn add(cases: &mut Cases) {
         let program = cxx(case)?;
         backtraces(case, &program, &[], &["__cxa_throw", "element", "main"])
     });
-    cases.needing(&["program:eu-stack", "program:gdb"]).check("extract/eu-stack", eu_stack);
     cases.needing(&["program:perf"]).add("extract/perf", perf);
 }
 
@@ -352,28 +351,6 @@ fn backtraces(case: &Case, program: &Path, flags: &[&str], known: &[&str]) -> Re
         let is_it = |frame: &String| frame.split('(').next() == Some(name);
         ensure!(rest.any(is_it), "{name} is missing in {found:#?}");
     }
-    Ok(())
-}
-
-fn eu_stack(case: &Case) -> Result<()> {
-    let program = case.build("extract-crash", "crash", &["-O1"])?;
-    // elfutils knows one distance for a file; libraries at random addresses have another.
-    let out = case.convert(&program, &["--fixed"])?;
-    let core = core(case, &out, "core")?;
-    let dir = case.dir.join("files");
-    extract(&out, &dir, &[])?;
-    let mut command = case.command("eu-stack");
-    command.arg(format!("--debuginfo-path=:{}", dir.display())).arg("--core").arg(core);
-    let outcome = run(command.arg("-e").arg(&out))?;
-    let text = outcome.stdout_text();
-    let frame = Regex::new(r"(?m)^#\d+ +0x[0-9a-f]+(?: - 1)? +(.+)$")?;
-    let found: Vec<&str> =
-        frame.captures_iter(&text).filter_map(|found| Some(found.get(1)?.as_str())).collect();
-    let mut rest = found.iter();
-    for name in ["compare", "sort", "main", "_start"] {
-        ensure!(rest.any(|frame| *frame == name), "{name} is missing in {text}");
-    }
-    ensure!(found[0].contains("strlen"), "{text}");
     Ok(())
 }
 

@@ -96,14 +96,14 @@ const ATTACKS: &[Attack] = &[
         program: ("effects", "malloc"),
         prepare: |_, _| Ok(vec![("GLIBC_TUNABLES", "glibc.malloc.perturb=165".into())]),
         needs: &[],
-        never_heeded: true,
+        never_heeded: false,
     },
     Attack {
         name: "MALLOC_PERTURB_",
         program: ("effects", "malloc"),
         prepare: |_, _| Ok(vec![("MALLOC_PERTURB_", "165".into())]),
         needs: &[],
-        never_heeded: true,
+        never_heeded: false,
     },
     Attack {
         name: "GCONV_PATH",

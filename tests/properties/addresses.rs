@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use statify_tests::case::{Case, Cases};
+use nix::libc;
+use statify_tests::case::{Case, Cases, output};
+use statify_tests::old_kernel::refuse_calls;
 use statify_tests::toolchain::Toolchain;
 
 const STARTS: usize = 20;
@@ -19,6 +21,14 @@ pub fn add(cases: &mut Cases) {
     randomly.check("addresses/non-pie", |case| {
         randomised(case, &["-O2", "-fno-pie", "-no-pie"], false)
     });
+    for (name, flags) in [("small", &[][..]), ("large", &["-DLARGE=6000000"])] {
+        cases
+            .needing(&["randomisation"])
+            .check(&format!("addresses/bits/{name}"), move |case| bits(case, flags));
+    }
+    cases
+        .needing(&["randomisation"])
+        .check("addresses/bits/of-a-file-that-cannot-be-read", unreadable);
     cases.check("addresses/fixed", fixed);
     cases.check("addresses/fixed-equal-in-two-programs", fixed_equal_in_two_programs);
 }
@@ -84,6 +94,65 @@ pub fn randomised(case: &Case, flags: &[&str], program_moves: bool) -> Result<()
     } else {
         constant(&seen, ["program"])?;
     }
+    Ok(())
+}
+
+/// What is to be as random as in the original, but for two bits; and how many starts tell.
+const RANDOM: [&str; 4] = ["program", "libc.so.6", "heap", "mmap"];
+const MANY: usize = 60;
+
+/// The addresses of [`RANDOM`] at each start.
+fn addresses(case: &Case, program: &Path) -> Result<Vec<[u64; 4]>> {
+    let start = |_| {
+        let said = case.output(program)?;
+        let address = |what: &&str| {
+            let line = said.lines().find(|line| line.split(' ').next() == Some(what));
+            let text = line.and_then(|line| line.split_once("0x")).context("no address")?.1;
+            Ok(u64::from_str_radix(text, 16)?)
+        };
+        let all: Vec<u64> = RANDOM.iter().map(address).collect::<Result<_>>()?;
+        Ok([all[0], all[1], all[2], all[3]])
+    };
+    (0..MANY).map(start).collect()
+}
+
+/// How many bits of the addresses are as often set as not.
+fn random_bits(addresses: &[[u64; 4]], index: usize) -> usize {
+    let is_random = |bit: &u32| {
+        let set = addresses.iter().filter(|start| start[index] >> bit & 1 == 1).count();
+        (MANY / 5..=MANY - MANY / 5).contains(&set)
+    };
+    (0..48).filter(is_random).count()
+}
+
+fn as_random(case: &Case, original: &Path, converted: &Path) -> Result<()> {
+    let (theirs, ours) = (addresses(case, original)?, addresses(case, converted)?);
+    for (index, what) in RANDOM.iter().enumerate() {
+        let (theirs, ours) = (random_bits(&theirs, index), random_bits(&ours, index));
+        ensure!(ours + 2 >= theirs, "{what}: {ours} random bits, in the original {theirs}");
+    }
+    let distances: BTreeSet<u64> = ours.iter().map(|[a, b, ..]| a.wrapping_sub(*b)).collect();
+    ensure!(distances.len() == MANY, "{} distances in {MANY} starts", distances.len());
+    Ok(())
+}
+
+fn bits(case: &Case, flags: &[&str]) -> Result<()> {
+    let program = program(case, "program", &[&["-O2", "-fPIE", "-pie"], flags].concat())?;
+    as_random(case, &program, &case.convert(&program, &[])?)
+}
+
+/// Then nothing is mapped from it by its path.
+fn unreadable(case: &Case) -> Result<()> {
+    let program = program(case, "program", &["-O2", "-fPIE", "-pie", "-DLARGE=6000000"])?;
+    let converted = case.convert(&program, &[])?;
+    let mut seen = BTreeSet::new();
+    for _ in 0..DIFFERENT {
+        let mut command = case.command(&converted);
+        refuse_calls(&mut command, &[libc::SYS_openat], libc::EACCES)?;
+        let said = output(&mut command)?;
+        seen.insert(said.lines().next().context("nothing was said")?.to_owned());
+    }
+    ensure!(seen.len() == DIFFERENT, "{seen:?}");
     Ok(())
 }
 

@@ -9,9 +9,10 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use nix::libc;
 use nix::sys::personality::{self, Persona};
+use nix::sys::signal::Signal;
 use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::compare::said;
-use statify_tests::old_kernel::refuse_calls;
+use statify_tests::old_kernel::{die_of_calls, refuse_calls};
 use statify_tests::process::End;
 
 const PIE: &[&str] = &["-O2", "-pthread"];
@@ -53,6 +54,7 @@ pub fn add(cases: &mut Cases) {
     cases.check("kernel/without-auxv-entries", without_auxv);
     cases.check("kernel/that-does-not-keep-alignments", alignment_not_kept);
     cases.check("kernel/refuses-what-is-optional", optional);
+    cases.check("kernel/filter-that-ends-who-makes-new-calls", deadly);
     cases.check("kernel/refuses-what-is-required", required);
     for (name, flags) in [("pie", PIE), ("non-pie", NO_PIE)] {
         cases.check(&format!("kernel/personalities/{name}"), |case| personalities(case, flags));
@@ -185,6 +187,35 @@ fn optional(case: &Case) -> Result<()> {
         let mut command = case.command(&converted);
         refuse_calls(&mut command, &all, libc::EPERM)?;
         works(&mut command).context("all of them")?;
+    }
+    Ok(())
+}
+
+/// A filter that ends a process for what the original's start does not need: nothing is sealed under
+/// one, and the kernel's version is not asked for.
+fn deadly(case: &Case) -> Result<()> {
+    const MSEAL: i64 = 462;
+    for (name, flags) in [("pie", PIE), ("non-pie", NO_PIE)] {
+        let program = case.build("works", name, flags)?;
+        let converted = case.convert(&program, &[])?;
+        for call in [MSEAL, libc::SYS_uname, libc::SYS_mremap] {
+            for program in [&program, &converted] {
+                let mut command = case.command(program);
+                die_of_calls(&mut command, &[call])?;
+                works(&mut command).with_context(|| format!("{} {call}", program.display()))?;
+            }
+        }
+        // Who wants it sealed there, too, gets that.
+        let sealed = case.convert(&program, &["--force", "--seal", "always"])?;
+        let mut command = case.command(&sealed);
+        die_of_calls(&mut command, &[MSEAL])?;
+        let outcome = run(&mut command)?;
+        ensure!(outcome.end == End::Signal(Signal::SIGSYS), "{}", outcome.end);
+        // What asks for no more than the kernel gives makes no call that the original does not make.
+        let plain = case.convert(&program, &["--force", "--no-seal", "--aslr", "kernel"])?;
+        let mut command = case.command(&plain);
+        die_of_calls(&mut command, &[MSEAL, libc::SYS_prctl, libc::SYS_mremap])?;
+        works(&mut command).context("--no-seal --aslr kernel")?;
     }
     Ok(())
 }

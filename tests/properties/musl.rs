@@ -36,7 +36,7 @@ pub fn add(cases: &mut Cases) {
     }
     needing(&["mdwe"], "surroundings/nothing-may-become-executable", surroundings::hardened);
     let mut add = |name: &str, test: fn(&Case) -> Result<()>| needing(&[], name, test);
-    add("addresses/fixed", |case| addresses::fixed(case));
+    add("addresses/fixed", addresses::fixed);
     add("addresses/fixed-equal-in-two-programs", |case| {
         addresses::fixed_equal_in_two_programs(case)
     });
@@ -63,14 +63,14 @@ pub fn add(cases: &mut Cases) {
             Ok(())
         })
     });
-    add("reproducible/other-inodes", |case| reproducible::other_inodes(case));
+    add("reproducible/other-inodes", reproducible::other_inodes);
     add("shape/not-dynamic", |case| shape::not_dynamic(case, &["-fPIE", "-pie"], &[]));
     add("shape/program-headers/100-libraries", |case| {
         shape::few_headers(case, &shape::many_libraries(case)?, &[])
     });
-    add("surroundings/unprivileged-user", |case| surroundings::unprivileged(case));
-    add("surroundings/wherever-the-vdso-lands", |case| surroundings::wherever_the_vdso_lands(case));
-    add("musl/search-path", |case| search_path(case));
+    add("surroundings/unprivileged-user", surroundings::unprivileged);
+    add("surroundings/wherever-the-vdso-lands", surroundings::wherever_the_vdso_lands);
+    add("musl/search-path", search_path);
 }
 
 /// Libraries are looked for where the machine that the program runs on says, not where the machine

@@ -69,7 +69,8 @@ fn moved(case: &Case, build: &[&str], flags: &[&str]) -> Result<()> {
     fs::create_dir(case.dir.join("a-longer-name"))?;
     fs::rename(&dir, &elsewhere)?;
     let there = said(&elsewhere.join("program"))?;
-    ensure!(there.matches("a-longer-name").count() >= 4, "the original: {there}");
+    // musl does not expand what dlopen is given.
+    ensure!(there.matches("a-longer-name").count() >= 3, "the original: {there}");
     let found = said(&elsewhere.join("output"))?;
     ensure!(found == there, "elsewhere:\n{found}\nand not\n{there}");
     // Whoever can write to the directory of the conversion has no say.

@@ -12,8 +12,6 @@ use statify_tests::maps::{self, Mapping};
 use statify_tests::process::End;
 use statify_tests::tracer::step_by_syscall;
 
-/// With this status a program says that the kernel lacks what it tests.
-
 pub fn add(cases: &mut Cases) {
     let variants: [(&str, &[&str], &[&str]); 5] = [
         ("pie", &["-fPIE", "-pie"], &[]),

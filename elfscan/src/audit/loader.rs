@@ -132,6 +132,8 @@ impl<'m, 'a> Variables<'m, 'a> {
         let is_mapped = self.names.is_mapped(found);
         match (is_pointer, is_mapped) {
             (true, true) => Verdict::Unknown,
+            // No address: the bounds of a program that does not lie in one piece (_dl_find_object).
+            (true, false) if found == u64::MAX => Verdict::Unknown,
             (true, false) => Verdict::Wrong,
             (false, _) if found == word || self.start.values.contains(&found) => Verdict::Right,
             (false, _) => Verdict::Unknown,

@@ -83,7 +83,8 @@ impl<'a> DynamicFacts<'a> {
         self.string(self.value(dynamic::DT_RUNPATH)?)
     }
 
-    /// The libraries that DT_AUDIT and DT_DEPAUDIT name, lists separated by colons. glibc's loader
+    /// What DT_AUDIT and DT_DEPAUDIT name: lists of libraries separated by colons, names that are empty
+    /// among them (the loader prepares for audit all the same). glibc's loader
     /// heeds the program's from 2.32 on, the last entry of each tag, and no library's
     /// (elf/rtld.c, audit_list_add_dynamic_tag; elf/get-dynamic-info.h).
     pub fn audit_libraries(&self) -> Vec<&'a [u8]> {
@@ -92,8 +93,7 @@ impl<'a> DynamicFacts<'a> {
         let last = |tag| self.entries.iter().rev().find(|entry| entry.0 == tag);
         let lists = [DT_AUDIT, DT_DEPAUDIT].into_iter().filter_map(last);
         let lists = lists.filter_map(|entry| self.string(entry.1));
-        let names = lists.flat_map(|list| list.split(|&byte| byte == b':'));
-        names.filter(|name| !name.is_empty()).collect()
+        lists.filter(|list| !list.is_empty()).collect()
     }
 
     /// The dynamic symbols.

@@ -188,9 +188,9 @@ impl Reading<'_, '_> {
     /// Reads the pages that hold `len` bytes from `offset` on, as far as they are in the file and
     /// not too many.
     fn fill(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        let end = page_up(offset.saturating_add(len)).min(self.len);
+        let there = self.len.min(self.memory.len() as u64);
+        let end = page_up(offset.saturating_add(len)).min(there);
         let start = page_down(offset).min(end);
-        // Fits: the memory has as many bytes.
         let mut range = start as usize..end as usize;
         for filled in self.filled.iter() {
             if filled.contains(&range.start) {

@@ -79,6 +79,11 @@ fn stop_child(pid: u32, started: Instant) -> Result<bool> {
             let children = std::fs::read_to_string(thread.path().join("children"));
             let first = children.unwrap_or_default();
             if let Some(child) = first.split_whitespace().next() {
+                // Before it has been executed, it is the other one's memory that it stops in.
+                let arguments = std::fs::read_to_string(format!("/proc/{child}/cmdline"));
+                if !arguments.unwrap_or_default().contains("--apart") {
+                    continue;
+                }
                 return Ok(kill(Pid::from_raw(child.parse()?), Signal::SIGSTOP).is_ok());
             }
         }

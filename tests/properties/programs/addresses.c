@@ -13,6 +13,11 @@ enum { BLOCK = 16 };
 enum { BLOCK = 200000 };
 #endif
 
+#ifdef LARGE
+// More addresses than a huge page.
+const volatile char large[LARGE] = {1};
+#endif
+
 static __thread int local;
 static int modules;
 
