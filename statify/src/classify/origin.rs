@@ -161,6 +161,10 @@ fn maps(memory: &Memory<'_>, modules: &BTreeMap<usize, Module>) -> BTreeMap<usiz
         for (index, word) in page.as_chunks::<8>().0.iter().enumerate() {
             let Some(&object) = by_section.get(&u64::from_le_bytes(*word)) else { continue };
             let at = (address + 8 * index as u64).wrapping_sub(16);
+            // Its own GOT begins with that address, too.
+            if memory.capture.objects[object].range.contains(&at) {
+                continue;
+            }
             let named = || memory.string(memory.word(at + 8)?);
             // The initial stack, where musl's program has its name, is not in a capture.
             let is_map = memory.word(at) == Some(modules[&object].at.0)

@@ -46,10 +46,14 @@ const HOST_NAME: &[u8] = b"localhost";
 /// What every new process gets.
 const NAMESPACES: i32 =
     libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-/// Capabilities that root keeps (linux/capability.h): files may be root's only by these.
-const KEPT: [libc::c_ulong; 2] = [CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH];
+/// Capabilities that root keeps (linux/capability.h): files may be root's only by the first two, and
+/// by the others the tracer has another user's program read as that user. No code of the program's can
+/// make such calls: the filter has them made by the tracer only.
+const KEPT: [libc::c_ulong; 4] = [CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SETGID, CAP_SETUID];
 const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
 const CAP_DAC_READ_SEARCH: libc::c_ulong = 2;
+const CAP_SETGID: libc::c_ulong = 6;
+const CAP_SETUID: libc::c_ulong = 7;
 /// A mount point that every machine has, and that is needed no more once the room is made.
 const STAGE: &CStr = c"/proc";
 

@@ -17,7 +17,7 @@ use goblin::elf::section_header::{
 use crate::capture::Object;
 use crate::classify::Image;
 use crate::convert::Options;
-use crate::elf::{ElfFile, page_down, page_up};
+use crate::elf::{ElfFile, PAGE, page_down, page_up};
 use crate::error::Result;
 use crate::layout::Plan;
 
@@ -76,8 +76,10 @@ pub fn unloaded(
     let sections = sections.unwrap_or_default();
     let mut end = plan.end;
     for range in runs(&sections, bytes.len() as u64) {
-        // So that blocks are the same in both files.
-        let distance = range.start.wrapping_sub(end) & (options.align - 1);
+        // So that blocks, and chunks where it has whole ones, are the same in both files.
+        let has_chunks = range.end - range.start >= options.align;
+        let align = if has_chunks { options.align } else { PAGE };
+        let distance = range.start.wrapping_sub(end) & (align - 1);
         let at = end + distance;
         end = at + (range.end - range.start);
         parts.push(Part { at: Some(at), range });
