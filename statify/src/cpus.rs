@@ -9,10 +9,11 @@ use crate::capture::{self, Capture, Failure, Subject};
 use crate::classify::cpu::{self as choices, CpuChoices};
 
 /// What is prepared where a loader's choices cannot be made again: best first.
-const PREPARED: [(Vendor, Level); 8] = [
+const PREPARED: [(Vendor, Level); 9] = [
     (Vendor::Intel, Level::V4),
     (Vendor::Amd, Level::V4),
     (Vendor::Intel, Level::V3),
+    (Vendor::NewAmd, Level::V3),
     (Vendor::Amd, Level::V3),
     (Vendor::Intel, Level::Avx),
     (Vendor::Amd, Level::Avx),

@@ -197,6 +197,7 @@ impl Variant {
             Cpu::Of(level) | Cpu::Unlike(level) => level.name().to_owned(),
             Cpu::Prepared(Vendor::Intel, level) => format!("{} (Intel)", level.name()),
             Cpu::Prepared(Vendor::Amd, level) => format!("{} (AMD)", level.name()),
+            Cpu::Prepared(Vendor::NewAmd, level) => format!("{} (AMD, ERMS)", level.name()),
             Cpu::This => format!("{:08x}", features.signature),
         };
         let exact = cpu == Cpu::This;

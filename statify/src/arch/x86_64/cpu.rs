@@ -33,6 +33,8 @@ pub enum Vendor {
     Intel,
     /// AuthenticAMD.
     Amd,
+    /// The same with ERMS, as from Zen 3 on.
+    NewAmd,
 }
 
 /// The psABI's levels, and one between them.
@@ -109,10 +111,10 @@ fn features(level: Level) -> Features {
     }
 }
 
-/// All of Intel's CPUs with AVX2 have ERMS.
+/// All of Intel's CPUs with AVX2 have ERMS, and the newer ones of AMD's.
 fn prepared_features(vendor: Vendor, level: Level) -> Features {
     let mut features = features(level);
-    if vendor == Vendor::Intel && level >= Level::V3 {
+    if vendor != Vendor::Amd && level >= Level::V3 {
         features.structured[0] |= ERMS;
     }
     features
@@ -144,7 +146,7 @@ impl Cpu {
                 let intels = if level > Level::V2 { NEW_INTEL } else { NEHALEM };
                 match vendor {
                     Vendor::Intel => intel(intels, &features, leaf, subleaf),
-                    Vendor::Amd => amd(&features, leaf, subleaf),
+                    Vendor::Amd | Vendor::NewAmd => amd(&features, leaf, subleaf),
                 }
             }
         }
@@ -157,7 +159,7 @@ impl Cpu {
             Self::Prepared(vendor, level) => {
                 let make = match vendor {
                     Vendor::Intel => params::CPU_INTEL,
-                    Vendor::Amd => params::CPU_AMD,
+                    Vendor::Amd | Vendor::NewAmd => params::CPU_AMD,
                 };
                 (level, make, prepared_features(vendor, level))
             }
