@@ -38,6 +38,7 @@ const NOT_EMULATED: &[(&str, &str)] = &[
         "the emulator crashes where a signal's frame is unwound, with the original as well",
     ),
     ("fixed-addresses", "the emulator takes minutes for a program that spans a terabyte"),
+    ("fixed-low-addresses", "the emulator takes minutes for a program that spans a terabyte"),
     (
         "system-values",
         "the emulator tells no AT_MINSIGSTKSZ, as Linux before 5.14: the original computes one from \
