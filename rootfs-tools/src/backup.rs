@@ -189,25 +189,29 @@ pub fn remove(place: &Place, kept: &[(PathBuf, String)]) -> Result<()> {
         files.entry(path).or_default().insert(sha256);
     }
     for (path, hashes) in files {
-        let parent = path.parent().unwrap_or(Path::new(""));
-        let Some(name) = path.file_name() else {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             continue;
         };
-        let directory = match beneath::directory(&place.dir, parent) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            other => other.map_err(failed)?,
-        };
-        // What is gone, or something else now, stays as it is.
-        if let Ok(file) = beneath::file(&directory, Path::new(name)) {
-            let hash = contents::sha256(&file).map_err(failed)?;
-            if hashes.contains(hash.as_str()) {
-                beneath::remove_file(&directory, name).map_err(failed)?;
+        // A run that was killed may have made some of them only.
+        for above in parent.ancestors() {
+            if directories.contains_key(above) {
+                break;
+            }
+            match beneath::directory(&place.dir, above) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => {
+                    directories.insert(above.to_owned(), opened.map_err(failed)?);
+                }
             }
         }
-        for above in parent.ancestors() {
-            if !directories.contains_key(above) {
-                let opened = beneath::directory(&place.dir, above).map_err(failed)?;
-                directories.insert(above.to_owned(), opened);
+        let Some(directory) = directories.get(parent) else {
+            continue;
+        };
+        // What is gone, or something else now, stays as it is.
+        if let Ok(file) = beneath::file(directory, Path::new(name)) {
+            let hash = contents::sha256(&file).map_err(failed)?;
+            if hashes.contains(hash.as_str()) {
+                beneath::remove_file(directory, name).map_err(failed)?;
             }
         }
     }

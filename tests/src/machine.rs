@@ -32,6 +32,7 @@ pub fn lacking<S: AsRef<str>>(needs: &[S]) -> Result<Option<String>> {
 /// Commands that every machine has on which README.md says that the tests run: a shell, coreutils, util-linux,
 /// findutils, tar, gzip, a C compiler with its binutils, and what comes with glibc. (Not all of them: those that tests name.)
 pub const EVERYWHERE: &[&str] = &[
+    "addr2line",
     "cc",
     "chmod",
     "chown",
@@ -42,6 +43,8 @@ pub const EVERYWHERE: &[&str] = &[
     "ld-linux-x86-64.so.2",
     "ldd",
     "mount",
+    "nm",
+    "objcopy",
     "objdump",
     "readelf",
     "sh",
