@@ -25,7 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use statify::arch;
+use statify::{Shape, arch};
 use statify::elf::ElfFile;
 use statify::manifest::{Manifest, hex};
 use statify::seal;
@@ -100,17 +100,6 @@ pub struct Hit {
     pub shared: u64,
 }
 
-/// Options that shape an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// As [`statify::Options::align`].
-    pub align: u64,
-    /// As [`statify::Options::fixed`].
-    pub fixed: bool,
-    /// As [`statify::Options::strip`].
-    pub strip: bool,
-}
-
 impl Cache {
     /// Opens it, or makes it if it is a directory.
     pub fn open(options: &Options, shape: Shape) -> Result<Self> {
@@ -130,11 +119,10 @@ impl Cache {
         let tool = File::open(own).and_then(|file| contents::sha256(&file));
         let tool = tool.map_err(Error::file("read", own))?;
         let cpu = hex(&arch::without_apic_id(arch::cpu_identity()));
-        let Shape { align, fixed, strip } = shape;
         Ok(Self {
             storage,
             secret: secret.unwrap_or_else(Secret::none),
-            common: format!("{FORMAT}\n{tool}\n{cpu}\n{align}\n{fixed}\n{strip}\n"),
+            common: format!("{FORMAT}\n{tool}\n{cpu}\n{shape:?}\n"),
             hashes: Mutex::default(),
             damaged: Mutex::default(),
         })

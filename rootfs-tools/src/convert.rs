@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use globset::GlobSet;
 use rayon::prelude::*;
+use statify::Shape;
 
 use crate::backup::Backup;
-use crate::cache::{self, Cache, Shape};
+use crate::cache::{self, Cache};
 use crate::error::{Error, Result};
 use crate::find::{self, Found};
 use crate::journal::record::{Begin, Directory, End, Failed, Record};
@@ -53,12 +54,8 @@ pub struct Options {
     pub exclude: GlobSet,
     /// How many conversions at a time.
     pub jobs: usize,
-    /// As [`statify::Options::align`].
-    pub align: u64,
-    /// As [`statify::Options::fixed`].
-    pub fixed: bool,
-    /// As [`statify::Options::strip`].
-    pub strip: bool,
+    /// What the outputs are to be like.
+    pub shape: Shape,
     /// As [`statify::Options::preserve_privileges`].
     pub preserve_privileges: bool,
     /// As [`statify::Options::timeout`].
@@ -114,8 +111,7 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     let since = Instant::now();
     // Before a tree is copied: neither may be wrong.
     Tree::open(&options.root)?;
-    let shape = Shape { align: options.align, fixed: options.fixed, strip: options.strip };
-    let cache = options.cache.as_ref().map(|cache| Cache::open(cache, shape)).transpose()?;
+    let cache = options.cache.as_ref().map(|cache| Cache::open(cache, options.shape)).transpose()?;
     let (tree, source, _locks) = open(options, tell)?;
     let before = root_times(&tree)?;
     let image = measure::tree(&tree)?;
@@ -264,8 +260,8 @@ fn begin_record(
     Ok(Begin {
         id: RunId::new().map_err(Error::file("numbered", tree))?,
         version: env!("CARGO_PKG_VERSION").into(),
-        fixed: options.fixed,
-        align: options.align,
+        fixed: options.shape.fixed,
+        align: options.shape.align,
         preserve_privileges: options.preserve_privileges,
         tree: tree.to_owned(),
         source: source.map(Path::to_owned),
@@ -369,10 +365,8 @@ impl Work {
 /// What is asked of each conversion.
 fn each(options: &Options, tree: &Tree, pool: Option<Arc<Pool>>) -> statify::Options {
     statify::Options {
-        fixed: options.fixed,
+        shape: options.shape,
         preserve_privileges: options.preserve_privileges,
-        align: options.align,
-        strip: options.strip,
         timeout: options.timeout,
         memory: Some(options.memory),
         root: tree.root.clone(),

@@ -160,7 +160,7 @@ impl<'a> Sizes<'a> {
             let unreadable = |error| Failure::file(path, "read", &error);
             let (file, mapped) = self.mapped(path).map_err(unreadable)?;
             if known.insert(file) {
-                size = size.next_multiple_of(self.options.align);
+                size = size.next_multiple_of(self.options.shape.align);
                 size += mapped + mapped / PAGE * CHECKSUM + EACH_FILE;
             }
         }
@@ -174,7 +174,7 @@ impl<'a> Sizes<'a> {
         let mut excerpt = Excerpt::new();
         let elf = ElfFile::parse(excerpt.read(&file, file.metadata()?.len())?);
         let elf = elf.map_err(io::Error::other)?;
-        Ok(unloaded::size(&elf, &program.unclaimed, self.options.strip))
+        Ok(unloaded::size(&elf, &program.unclaimed, self.options.shape.strip))
     }
 
     /// How much of a file is mapped, in whole pages.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum};
-use statify::command_line::Generated;
+use statify::command_line::{Generated, ShapeArguments};
 use statify::plugins::{self, Request};
 
 const EXAMPLES: &str = "\
@@ -48,24 +48,9 @@ pub struct Cli {
     #[arg(long)]
     pub force: bool,
 
-    /// Choose addresses at conversion: pages are shared between processes and outputs, but
-    /// addresses are the same at every start
-    #[arg(long)]
-    pub fixed: bool,
-
-    /// How random addresses are: to the page, the heap's as well, whatever the file system and the
-    /// program's size; or as the kernel gives them, which saves system calls at each start
-    #[arg(long, value_name = "BITS", value_enum, default_value_t, conflicts_with = "fixed")]
-    pub aslr: Aslr,
-
-    /// When OUT seals code and relocated constants (mseal(2)): at each start; unless it runs under a
-    /// seccomp filter, which might end it for a system call that it does not know; or never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    pub seal: SealChoice,
-
-    /// The same as --seal never
-    #[arg(long, conflicts_with = "seal")]
-    pub no_seal: bool,
+    /// What OUT is to be like.
+    #[command(flatten)]
+    pub shape: ShapeArguments,
 
     /// Which CPUs OUT has to run on: any that PROG runs on, each at its best; or native, those with
     /// all that this machine's CPU has, others being told so at start
@@ -94,15 +79,6 @@ pub struct Cli {
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub host_libs: HostLibs,
 
-    /// Leave symbols and debug information of PROG out: OUT is smaller, and backtraces have no names
-    #[arg(long)]
-    pub strip: bool,
-
-    /// File offsets of embedded files are multiples of this power of two, for stores that cut
-    /// files into chunks
-    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = parse_align)]
-    pub align: u64,
-
     /// How long the program's loader may take
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
@@ -126,28 +102,6 @@ pub struct Cli {
     /// Arguments for --verify and --trace
     #[arg(last = true, value_name = "ARGS", requires = "runs")]
     pub arguments: Vec<std::ffi::OsString>,
-}
-
-/// What `--aslr` takes.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum Aslr {
-    /// To the page.
-    #[default]
-    Full,
-    /// As the kernel gives them.
-    Kernel,
-}
-
-/// What `--seal` takes.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum SealChoice {
-    /// Unless a seccomp filter is in force.
-    #[default]
-    Unfiltered,
-    /// At each start.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// What `--cpu` takes.
@@ -190,25 +144,13 @@ impl Cli {
     /// What the library wants to know.
     pub fn options(&self, root: statify::Root) -> statify::Options {
         statify::Options {
-            fixed: self.fixed,
+            shape: self.shape.shape(),
             force: self.force,
             preserve_privileges: self.preserve_privileges,
-            align: self.align,
-            randomness: match self.aslr {
-                Aslr::Full => statify::Randomness::Full,
-                Aslr::Kernel => statify::Randomness::Kernel,
-            },
-            seal: match self.seal {
-                _ if self.no_seal => statify::Seal::Never,
-                SealChoice::Unfiltered => statify::Seal::Unfiltered,
-                SealChoice::Always => statify::Seal::Always,
-                SealChoice::Never => statify::Seal::Never,
-            },
             cpus: match self.cpu {
                 CpuChoice::Any => statify::Cpus::Any,
                 CpuChoice::Native => statify::Cpus::Native,
             },
-            strip: self.strip,
             timeout: Duration::from_secs(self.timeout),
             memory: None,
             verify: self.verify.then(|| self.arguments.clone()),
@@ -232,14 +174,6 @@ impl Cli {
 /// The definition itself.
 pub fn command() -> clap::Command {
     Cli::command()
-}
-
-fn parse_align(text: &str) -> Result<u64, String> {
-    const MOST: u64 = 1 << 30;
-    match text.parse::<u64>() {
-        Ok(align) if align.is_power_of_two() && (4096..=MOST).contains(&align) => Ok(align),
-        _ => Err(format!("a power of two from 4096 to {MOST} is wanted")),
-    }
 }
 
 #[cfg(test)]

@@ -14,10 +14,11 @@ use crate::capture::variation::{self, Mode, Variation};
 use crate::capture::{self, Cause, Failure, Files, Reader, Subject, secure};
 use crate::classify::{self, Captures, tunables};
 use crate::error::{Error, Result};
-use crate::layout::{self, LayoutOptions, Randomness, Seal};
+use crate::layout;
 use crate::report::{Phase, Report};
 use crate::root::Root;
 use crate::sandbox::{self, Sandbox};
+use crate::shape::Shape;
 use crate::sharing::Sharing;
 use crate::subject::{self, Program};
 use crate::write::PendingFile;
@@ -35,22 +36,14 @@ pub enum Cpus {
 /// What is asked of a conversion.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Addresses are chosen now, not at each start.
-    pub fixed: bool,
+    /// What the output is to be like.
+    pub shape: Shape,
     /// Replace an existing output.
     pub force: bool,
     /// The output gets owner, set-ID bits and capabilities of a program that has such.
     pub preserve_privileges: bool,
-    /// File offsets of modules are multiples of this power of two.
-    pub align: u64,
-    /// How random addresses are.
-    pub randomness: Randomness,
-    /// When what is constant is sealed.
-    pub seal: Seal,
     /// What it has to run on.
     pub cpus: Cpus,
-    /// Symbols and debug information of the program are left out.
-    pub strip: bool,
     /// How long one capture may take.
     pub timeout: Duration,
     /// How much address space the traced code may have, in bytes; none: as much as this process.
@@ -71,14 +64,10 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            fixed: false,
+            shape: Shape::default(),
             force: false,
             preserve_privileges: false,
-            align: crate::elf::PAGE,
-            randomness: Randomness::Full,
-            seal: Seal::Unfiltered,
             cpus: Cpus::Any,
-            strip: false,
             timeout: Duration::from_secs(60),
             memory: None,
             verify: None,
@@ -128,11 +117,11 @@ fn in_phases(
     let captures = capture_all(&program, options, &files, &cpus)?;
     report.notice_captures(&captures);
     enter(&mut report, Phase::Classify);
-    let mut image = match classify::classify(&program.path, captures, options.fixed) {
+    let mut image = match classify::classify(&program.path, captures, options.shape.fixed) {
         // Two CPUs of a machine may differ by more than their number: once more on one of them.
         Err(Error::Unexplained { .. }) if cpus.len() > 1 => {
             let captures = capture_all(&program, options, &files, &cpus[..1])?;
-            classify::classify(&program.path, captures, options.fixed)?
+            classify::classify(&program.path, captures, options.shape.fixed)?
         }
         image => image?,
     };
@@ -141,15 +130,14 @@ fn in_phases(
         let subject = subject(&program, options, &files)?;
         let found = plugins::find(&subject, &image.objects, &options.plugins)?;
         report.notice_plugins(&found);
-        plugins::embed(&program.path, &mut image, found, options.plugins.host_libs, options.align)?;
+        plugins::embed(&program.path, &mut image, found, options.plugins.host_libs, options.shape.align)?;
     }
     enter(&mut report, Phase::LayOut);
     if let Some(privileges) = privileges {
         provenance::check(&options.root, &program, privileges, &image, &files.asked())?;
     }
     let kept = unloaded::pages(program.unclaimed.ranges());
-    let (align, randomness, seal) = (options.align, options.randomness, options.seal);
-    let plan = layout::lay_out(&image, LayoutOptions { align, randomness, seal, kept });
+    let plan = layout::lay_out(&image, &options.shape, kept);
     plugins::locate(&mut image, &plan);
     let unloaded = unloaded::unloaded(&image, &plan, &program.unclaimed, options)?;
     let manifest = manifest::describe(&image, &plan, &unloaded.parts, options);
@@ -186,7 +174,7 @@ fn in_phases(
         privileges
             .give_to(complete.file())
             .map_err(|source| Error::CannotPreserve(output.to_owned(), source))?;
-        report.notice_privileges(complete.file(), options.fixed);
+        report.notice_privileges(complete.file(), options.shape.fixed);
     }
     complete.publish(output, options.force).map_err(|source| match source.kind() {
         std::io::ErrorKind::AlreadyExists => Error::OutputExists(output.to_owned()),
@@ -252,7 +240,7 @@ fn capture_all(
     };
     let mut refusal = None;
     for cpu in floors {
-        let mode = |bind_now| Mode { fixed: options.fixed, bind_now, cpu, agent };
+        let mode = |bind_now| Mode { fixed: options.shape.fixed, bind_now, cpu, agent };
         let captured = match capture_bound(&subject, mode(true), cpus) {
             // A function that nothing defines and that is never called, or an IFUNC that cannot be
             // asked yet: the program runs without early binding only.

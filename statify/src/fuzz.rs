@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use crate::capture::InitialStack;
 use crate::classify::{Image, Module, PageBytes, Region};
 use crate::elf::{PAGE, look_at_everything};
-use crate::layout::{LayoutOptions, Segment, lay_out};
+use crate::layout::{Segment, lay_out};
+use crate::shape::Shape;
 use crate::procfs;
 
 /// This test program, cut to what headers and dynamic tables need.
@@ -105,7 +106,7 @@ proptest! {
     ) {
         let image = image(&shape);
         let kept = vec![wanted * PAGE..(wanted + 3) * PAGE, (wanted + 7) * PAGE..(wanted + 8) * PAGE];
-        let plan = lay_out(&image, LayoutOptions { align, kept, ..LayoutOptions::default() });
+        let plan = lay_out(&image, &Shape { align, ..Shape::default() }, kept);
         prop_assert!(plan.kept.len() == 2 || wanted * PAGE < plan.front_offset + plan.front.len() as u64);
         for kept in &plan.kept {
             prop_assert!(plan.end >= kept.end);

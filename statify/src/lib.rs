@@ -33,6 +33,7 @@ pub mod root;
 pub mod sandbox;
 pub mod seal;
 pub mod sharing;
+mod shape;
 mod spawn;
 pub mod subject;
 mod symbols;
@@ -42,7 +43,7 @@ mod write;
 
 pub use convert::{Cpus, Options, convert};
 pub use error::{Error, Result};
-pub use layout::{Randomness, Seal};
 pub use report::{Phase, Report};
 pub use root::Root;
 pub use sandbox::mounts;
+pub use shape::{Randomness, Seal, Shape};

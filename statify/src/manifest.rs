@@ -16,7 +16,8 @@ use crate::contents;
 use crate::convert;
 use crate::elf::{ElfFile, PAGE};
 use crate::holes::LARGEST;
-use crate::layout::{Plan, Randomness, Seal};
+use crate::layout::Plan;
+use crate::shape::{Randomness, Seal};
 use crate::plugins::HostLibs;
 use crate::unloaded::Part;
 
@@ -181,14 +182,14 @@ pub fn describe(
     Manifest {
         version: env!("CARGO_PKG_VERSION").into(),
         options: Options {
-            fixed: options.fixed,
-            align: options.align,
-            aslr: options.randomness,
-            seal: options.seal,
+            fixed: options.shape.fixed,
+            align: options.shape.align,
+            aslr: options.shape.randomness,
+            seal: options.shape.seal,
             bound: image.bound,
             cpu: describe_cpu(&image.cpu),
             host_libs: options.plugins.host_libs,
-            strip: options.strip,
+            strip: options.shape.strip,
         },
         files: contents::in_parallel(image.objects.len(), describe),
         memory: contents::memory(image, plan, None),

@@ -211,7 +211,7 @@ fn text(case: &Case) -> Result<()> {
     let out = case.convert(&program, &[])?;
     let said = output(elfscan(["show".as_ref(), out.as_os_str()])?.current_dir(&case.dir))?;
     for part in [
-        "addresses       new at every start\n",
+        "addresses       new at every start, to the page\nseals           what is constant, unless under a seccomp filter\n",
         "SEGMENT OF",
         "\ncanary ",
         "IFUNC resolvers",

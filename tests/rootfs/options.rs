@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use statify::elf::ElfFile;
 use statify::manifest::Manifest;
+use statify::{Randomness, Seal};
 use statify_tests::case::{Case, Cases};
 
 use crate::{guest, tool};
@@ -21,6 +22,7 @@ fn shapes(case: &Case) -> Result<()> {
         ("many-jobs", 4096, &["--jobs", "16"]),
         ("fixed", 4096, &["--fixed"]),
         ("aligned", 65536, &["--align", "65536"]),
+        ("kernels", 4096, &["--aslr", "kernel", "--no-seal"]),
     ] {
         let out = case.dir.join(name);
         let mut arguments =
@@ -34,6 +36,12 @@ fn shapes(case: &Case) -> Result<()> {
             let manifest = Manifest::read(&elf).context("no manifest")?;
             ensure!(manifest.options.fixed == (name == "fixed"), "{name}: {program}");
             ensure!(manifest.options.align == align, "{name}: {program}");
+            let (aslr, seal) = match name {
+                "kernels" => (Randomness::Kernel, Seal::Never),
+                _ => (Randomness::Full, Seal::Unfiltered),
+            };
+            ensure!(manifest.options.aslr == aslr, "{name}: {program}");
+            ensure!(manifest.options.seal == seal, "{name}: {program}");
             for file in &manifest.files {
                 let stored = file.memory.iter().filter_map(|memory| memory.stored_at).min();
                 let stored = stored.context("nothing is stored")?;

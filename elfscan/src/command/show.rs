@@ -8,7 +8,7 @@ use elfscan::converted::open::{self, MappedFile};
 use elfscan::converted::pages::Pages;
 use elfscan::converted::show::{self, Shown};
 use serde::Serialize;
-use statify::Root;
+use statify::{Randomness, Root, Seal};
 use statify::manifest::{EmbeddedFile, Memory};
 
 use crate::{Failure, Verdict};
@@ -110,7 +110,16 @@ fn head(path: &Path, shown: &Shown) -> String {
     if cpu.chosen_at_start {
         cpus += "; chosen at start on others";
     }
-    let addresses = if options.fixed { "fixed" } else { "new at every start" };
+    let addresses = match (options.fixed, options.aslr) {
+        (true, _) => "fixed",
+        (_, Randomness::Full) => "new at every start, to the page",
+        (_, Randomness::Kernel) => "new at every start, as the kernel gives them",
+    };
+    let seals = match options.seal {
+        Seal::Unfiltered => "what is constant, unless under a seccomp filter",
+        Seal::Always => "what is constant, at every start",
+        Seal::Never => "nothing",
+    };
     let symbols = if options.bound { "all bound" } else { "bound when first used" };
     let host = serde_json::to_value(options.host_libs).unwrap_or_default();
     pairs(vec![
@@ -118,6 +127,7 @@ fn head(path: &Path, shown: &Shown) -> String {
         ("build-id", shown.build_id.clone().unwrap_or_default()),
         ("made by", format!("statify {}", printable(&shown.manifest.version))),
         ("addresses", addresses.into()),
+        ("seals", seals.into()),
         ("alignment", format!("{} bytes", options.align)),
         ("symbols", symbols.into()),
         ("CPUs", cpus),

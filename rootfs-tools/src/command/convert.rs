@@ -17,7 +17,8 @@ use rootfs_tools::{cache, estimate, find, new_file, path_text, patterns};
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict, cli};
-use statify::{command_line, names};
+use statify::command_line::{self, ShapeArguments};
+use statify::names;
 
 /// Make every program of a root file system self-contained
 #[derive(Debug, clap::Args)]
@@ -50,15 +51,8 @@ pub struct Arguments {
     /// How many programs at a time; as many as there are CPUs if nothing is said
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// File offsets of embedded files are multiples of this power of two
-    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = parse_align)]
-    align: u64,
-    /// Choose addresses at conversion
-    #[arg(long)]
-    fixed: bool,
-    /// Leave symbols and debug information of the programs out
-    #[arg(long)]
-    strip: bool,
+    #[command(flatten)]
+    shape: ShapeArguments,
     /// Convert set-user-ID and set-group-ID programs and such with capabilities, too; without this
     /// option they stay as they are and count as failures
     #[arg(long)]
@@ -117,14 +111,6 @@ enum When {
     Always,
 }
 
-fn parse_align(text: &str) -> Result<u64, String> {
-    const MOST: u64 = 1 << 30;
-    match text.parse::<u64>() {
-        Ok(align) if align.is_power_of_two() && (4096..=MOST).contains(&align) => Ok(align),
-        _ => Err(format!("a power of two from 4096 to {MOST} is wanted")),
-    }
-}
-
 impl Arguments {
     fn options(&self) -> Result<Options, Failure> {
         if let (Some(place @ Place::Bucket { .. }), None) = (&self.cache, &self.cache_key) {
@@ -141,9 +127,7 @@ impl Arguments {
             dirs: self.dirs.clone(),
             exclude: patterns::set("--exclude", &self.exclude)?,
             jobs: self.jobs.map_or(cpus, usize::from),
-            align: self.align,
-            fixed: self.fixed,
-            strip: self.strip,
+            shape: self.shape.shape(),
             preserve_privileges: self.preserve_privileges,
             timeout: Duration::from_secs(self.timeout),
             memory: self.memory << 20,

@@ -13,61 +13,16 @@ mod tables;
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
 use starter::params::ABSOLUTE;
 
 use crate::classify::{Image, Place};
 use crate::elf::{ElfFile, PAGE, page_up};
+use crate::shape::Shape;
 
 pub use pieces::Piece;
 use placement::Addresses;
 pub use placement::Load;
 pub use segments::Segment;
-
-/// What the user may choose.
-#[derive(Clone, Debug)]
-pub struct LayoutOptions {
-    /// File offsets of modules are multiples of this: a power of two, a page at least.
-    pub align: u64,
-    /// How random addresses are.
-    pub randomness: Randomness,
-    /// When what is constant is sealed.
-    pub seal: Seal,
-    /// Pages of the file that are wanted for something else; ascending, none touch.
-    pub kept: Vec<Range<u64>>,
-}
-
-impl Default for LayoutOptions {
-    fn default() -> Self {
-        Self { align: PAGE, randomness: Randomness::Full, seal: Seal::Unfiltered, kept: Vec::new() }
-    }
-}
-
-/// How random the addresses of an output are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Randomness {
-    /// To the page, on every file system, the heap's as well.
-    #[default]
-    Full,
-    /// What the kernel gives: for a program of 4 MiB and more, and for the heap, nine to ten bits
-    /// fewer; two system calls and, for such a program, some mappings fewer at each start.
-    Kernel,
-}
-
-/// When an output seals what is constant (mseal(2)).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Seal {
-    /// Unless a seccomp filter is in force, which might end the process for a system call that it
-    /// does not know.
-    #[default]
-    Unfiltered,
-    /// At each start.
-    Always,
-    /// Never.
-    Never,
-}
 
 /// A file to be written.
 pub struct Plan {
@@ -100,8 +55,9 @@ pub struct Plan {
 /// Size of an ELF header and of the most program headers that every kernel takes: 4 KiB in all.
 const HEADERS: u64 = PAGE;
 
-/// Lays the image out.
-pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
+/// Lays the image out. `kept` are pages of the file that are wanted for something else; ascending, none
+/// touch.
+pub fn lay_out(image: &Image, shape: &Shape, mut kept: Vec<Range<u64>>) -> Plan {
     let constants = &constants::find(image);
     let patched = &pieces::patched_pages(image, constants);
     let mut pieces = pieces::cut(image, patched);
@@ -113,7 +69,7 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
     let (pieces, no_pool) = (&pieces[..], 0..0);
     let input = tables::Input {
         image,
-        options: &options,
+        shape,
         pieces,
         placement,
         patched,
@@ -126,9 +82,8 @@ pub fn lay_out(image: &Image, options: LayoutOptions) -> Plan {
     let code_len = page_up(starter::IMAGE.len() as u64);
     let front_len = page_up(HEADERS + size as u64) + code_len;
     let addresses = &Addresses::choose(image, front_len + PAGE);
-    let mut kept = options.kept.clone();
     kept.retain(|range| range.start >= front_len);
-    let end = segments::assign_offsets(image, &mut segments, front_len, options.align, &kept);
+    let end = segments::assign_offsets(image, &mut segments, front_len, shape.align, &kept);
     let mut placement = placement::place(image, &segments, addresses);
     let base = addresses.front;
     placement.loads.extend(placement::front(base, front_len, code_len));

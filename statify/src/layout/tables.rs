@@ -8,10 +8,11 @@ use starter::params::{self, Table};
 use super::constants::Constants;
 use super::pieces::Piece;
 use super::placement::{Addresses, Placement};
-use super::{LayoutOptions, Randomness, Seal, stream};
+use super::stream;
 use crate::classify::tunables::Variables;
 use crate::classify::{Fixup, Image, Place, Resolver, Slide, Value};
 use crate::elf::{ElfFile, PAGE, page_down};
+use crate::shape::{Randomness, Seal, Shape};
 
 /// The most bytes of tables that stay mapped (read-only): unmapping takes about 7 us.
 const MOST_KEPT: u64 = 64 << 10;
@@ -22,7 +23,7 @@ pub struct Input<'a> {
     /// The image.
     pub image: &'a Image,
     /// What the user has chosen.
-    pub options: &'a LayoutOptions,
+    pub shape: &'a Shape,
     /// Its memory by permissions.
     pub pieces: &'a [Piece],
     /// Who maps what.
@@ -223,7 +224,7 @@ impl<'a> Builder<'a> {
         let libraries = addresses.libraries(image);
         let (pool, pool_file) = self.input.pool.clone();
         let extents = extents(image).map(|place| addresses.at(place));
-        let choices_made = chosen(image, self.input.options);
+        let choices_made = chosen(image, self.input.shape);
         // In the order of the fields of `Params`.
         let floor = cpu_words(&choices.floor);
         let fields = [
@@ -380,13 +381,13 @@ fn least_kernel(image: &Image) -> u64 {
 }
 
 /// A sum of the `RANDOM_*` and `SEAL_*`.
-fn chosen(image: &Image, options: &LayoutOptions) -> u64 {
-    let random = match options.randomness {
+fn chosen(image: &Image, shape: &Shape) -> u64 {
+    let random = match shape.randomness {
         Randomness::Full if !image.fixed => params::RANDOM_FULL,
         _ => 0,
     };
     random
-        | match options.seal {
+        | match shape.seal {
             Seal::Unfiltered => params::SEAL_UNFILTERED,
             Seal::Always => params::SEAL_ALWAYS,
             Seal::Never => 0,

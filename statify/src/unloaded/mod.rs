@@ -72,13 +72,13 @@ pub fn unloaded(
         .map(|range| Part { at: Some(range.start), range })
         .collect();
     unclaimed.check_kept(path, kept)?;
-    let sections = ElfFile::parse(bytes).map(|elf| sections(&elf, options.strip));
+    let sections = ElfFile::parse(bytes).map(|elf| sections(&elf, options.shape.strip));
     let sections = sections.unwrap_or_default();
     let mut end = plan.end;
     for range in runs(&sections, bytes.len() as u64) {
         // So that blocks, and chunks where it has whole ones, are the same in both files.
-        let has_chunks = range.end - range.start >= options.align;
-        let align = if has_chunks { options.align } else { PAGE };
+        let has_chunks = range.end - range.start >= options.shape.align;
+        let align = if has_chunks { options.shape.align } else { PAGE };
         let distance = range.start.wrapping_sub(end) & (align - 1);
         let at = end + distance;
         end = at + (range.end - range.start);

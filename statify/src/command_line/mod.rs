@@ -1,12 +1,16 @@
 //! What the commands of this workspace do alike: how they end when their arguments are wrong, where
 //! answers go, and the texts that are made of their definitions.
 
+mod shape;
+
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap_complete::Shell;
 
 use crate::names::{printable, printable_json, printable_lines};
+
+pub use shape::ShapeArguments;
 
 /// A text that is made of a command's definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
