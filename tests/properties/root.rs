@@ -234,7 +234,7 @@ fn same_as_inside(case: &Case) -> Result<()> {
     convert(case, &root, "/opt/threads", &outside, &[])?;
     for (name, flags) in [("plain", &[][..]), ("nested", &["--root", "/"])] {
         let out = format!("/out/{name}");
-        let script = r#"mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@""#;
+        let script = r#"mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec "$(PATH=$PATH:/usr/sbin:/sbin command -v chroot)" "$0" "$@""#;
         let words =
             ["/statify", "/opt/threads", "-o", &out].into_iter().chain(flags.iter().copied());
         output(&mut sandbox::script_in_namespace(script, &root.dir, words.map(AsRef::as_ref)))

@@ -145,11 +145,17 @@ fn is_of_other_loader(file: &Path) -> Result<bool> {
     }))
 }
 
+/// For how many files ld.so is asked.
+const SAMPLE: usize = 150;
+
 /// By which rule, and where, ld.so says that it found a library (LD_DEBUG=libs).
 fn rules(case: &Case) -> Result<()> {
     let all = files()?;
     let of_this = all.iter().filter(|(_, loader)| *loader == Some(LOADER));
-    let sample: Vec<&PathBuf> = of_this.map(|(file, _)| file).step_by(17).collect();
+    let of_this: Vec<&PathBuf> = of_this.map(|(file, _)| file).collect();
+    // About so many, on a machine of any size.
+    let step = (of_this.len() / SAMPLE).max(1);
+    let sample: Vec<&PathBuf> = of_this.into_iter().step_by(step).collect();
     let compared = AtomicUsize::new(0);
     in_parallel(&sample, |file| {
         if let Ok((own, _)) = json(["deps".as_ref(), "--json".as_ref(), file.as_os_str()])

@@ -21,8 +21,12 @@ pub fn add(cases: &mut Cases) {
     for (program, arguments, categories) in REAL {
         let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
         let kind = if program.contains('/') { "file" } else { "program" };
+        let mut needs = vec![format!("{kind}:{program}")];
+        if SET_USER_ID.contains(&program) {
+            needs.push("root".into());
+        }
         cases
-            .needing(&[format!("{kind}:{program}")])
+            .needing(&needs)
             .add(&format!("host/loads/{name}"), move |case| {
                 real(case, program, arguments, categories)
             });
@@ -54,6 +58,9 @@ const REAL: [(&str, &[&str], &[&str]); 18] = [
     ("vim", &["--version"], &["gconv"]),
     ("bash", &["-c", "enable -f /no/such x; : ~root"], &["nss", "dlopen"]),
 ];
+
+/// What has root's privileges heeds LD_DEBUG only if root runs it.
+const SET_USER_ID: [&str; 2] = ["sudo", "su"];
 
 /// glibc opens a converter for a locale's character set.
 fn locale_loads(case: &Case) -> Result<()> {

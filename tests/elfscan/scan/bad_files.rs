@@ -119,8 +119,9 @@ fn unreadable(case: &Case) -> Result<()> {
     fs::create_dir(&closed)?;
     case.build("scanned", "program", &[])?;
     case.build("scanned", "secret", &[])?;
-    fs::set_permissions(&closed, Permissions::from_mode(0o700))?;
-    fs::set_permissions(case.dir.join("secret"), Permissions::from_mode(0o700))?;
+    // Not even for their owner, who may run this.
+    fs::set_permissions(&closed, Permissions::from_mode(0))?;
+    fs::set_permissions(case.dir.join("secret"), Permissions::from_mode(0))?;
     let mut command = tool::elfscan(["scan".as_ref(), "--json".as_ref(), case.dir.as_os_str()])?;
     let copy = case.dir.join("elfscan");
     fs::copy(command.get_program(), &copy)?;
@@ -128,7 +129,10 @@ fn unreadable(case: &Case) -> Result<()> {
     let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     command = Command::new(&copy);
     command.args(arguments);
-    let outcome = run(sandbox::unprivileged(&mut command))?;
+    let outcome = run(sandbox::unprivileged(&mut command));
+    // So that it can be removed.
+    fs::set_permissions(&closed, Permissions::from_mode(0o700))?;
+    let outcome = outcome?;
     ensure!(outcome.end == End::Exit(1), "{}: {}", outcome.end, outcome.stderr_text());
     let found: Value = serde_json::from_slice(&outcome.stdout)?;
     let problems = found["problems"].to_string();
