@@ -10,7 +10,7 @@ use std::{env, fs};
 use object::{Object, ObjectSection};
 
 /// What the issue of size asks for: "well under 16 KiB".
-const LARGEST_IMAGE: usize = 12 * 1024;
+const LARGEST_IMAGE: usize = 14 * 1024;
 
 fn main() {
     println!("cargo::rerun-if-changed=image");

@@ -25,11 +25,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use statify::{Shape, arch};
 use statify::elf::ElfFile;
 use statify::manifest::{Manifest, hex};
 use statify::seal;
 use statify::sharing::Sharing;
+use statify::{Shape, arch};
 
 use crate::contents;
 use crate::error::{Error, Result};

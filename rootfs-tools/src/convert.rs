@@ -111,7 +111,8 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     let since = Instant::now();
     // Before a tree is copied: neither may be wrong.
     Tree::open(&options.root)?;
-    let cache = options.cache.as_ref().map(|cache| Cache::open(cache, options.shape)).transpose()?;
+    let cache =
+        options.cache.as_ref().map(|cache| Cache::open(cache, options.shape)).transpose()?;
     let (tree, source, _locks) = open(options, tell)?;
     let before = root_times(&tree)?;
     let image = measure::tree(&tree)?;

@@ -9,8 +9,7 @@ use crate::arch::{self, nr};
 use crate::maps;
 use crate::own_file::OwnFile;
 use crate::params::{Params, RANDOM_FULL};
-use crate::random::{self, Purpose};
-use crate::stack::Stack;
+use crate::random::{Purpose, Random};
 use crate::{Block, PAGE, message};
 
 const HUGE_PAGE: u64 = 2 << 20;
@@ -39,7 +38,12 @@ struct ProgramHeader {
 ///
 /// The kernel has mapped the output's program headers at `block`, and nothing else has been done to
 /// those mappings.
-pub unsafe fn settle(p: &Params, block: Block, stack: &Stack, file: Option<&OwnFile>) -> u64 {
+pub unsafe fn settle(
+    p: &Params,
+    block: Block<'_>,
+    random: Option<Random>,
+    file: Option<&OwnFile>,
+) -> u64 {
     // SAFETY: the caller's promise.
     unsafe {
         let front = block.at(p.front);
@@ -57,7 +61,7 @@ pub unsafe fn settle(p: &Params, block: Block, stack: &Stack, file: Option<&OwnF
         if !misplaced && !coarse {
             return 0;
         }
-        let wanted = match random::address(stack, Purpose::Program) {
+        let wanted = match random.map(|random| random.address(Purpose::Program)) {
             None if !misplaced => return 0,
             wanted => wanted.unwrap_or(0),
         };
@@ -72,7 +76,7 @@ pub unsafe fn settle(p: &Params, block: Block, stack: &Stack, file: Option<&OwnF
 }
 
 /// Maps a segment once more, `by` bytes higher; or else moves it.
-unsafe fn move_segment(load: &ProgramHeader, block: Block, by: u64, file: Option<&OwnFile>) {
+unsafe fn move_segment(load: &ProgramHeader, block: Block<'_>, by: u64, file: Option<&OwnFile>) {
     let prot = (load.flags & 4) >> 2 | load.flags & 2 | (load.flags & 1) << 2;
     // Two mappings: pages of the file, then zero pages.
     let in_file = (load.filesz + PAGE - 1) & !(PAGE - 1);

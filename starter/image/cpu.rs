@@ -11,7 +11,7 @@ use crate::{Block, arch, message};
 /// # Safety
 ///
 /// All is in place but for the final permissions; the thread pointer is set.
-pub unsafe fn apply(p: &Params, block: Block, tunables: &Tunables) {
+pub unsafe fn apply(p: &Params, block: Block<'_>, tunables: &Tunables) {
     let needs_nothing = p.floor == CpuFeatures::default();
     if needs_nothing && p.variants.count == 0 && p.can_resolve == 0 {
         return;
@@ -36,7 +36,7 @@ pub unsafe fn apply(p: &Params, block: Block, tunables: &Tunables) {
     }
 }
 
-unsafe fn take(p: &Params, block: Block, variant: &Variant) {
+unsafe fn take(p: &Params, block: Block<'_>, variant: &Variant) {
     // SAFETY: the caller's promise.
     unsafe {
         for word in variant.literals.records::<Constant>(p) {
@@ -53,7 +53,7 @@ unsafe fn take(p: &Params, block: Block, variant: &Variant) {
 }
 
 /// As ld.so would: its record of the CPU first (one of the resolvers makes it), then the others.
-unsafe fn resolve(p: &Params, block: Block, tunables: &Tunables) {
+unsafe fn resolve(p: &Params, block: Block<'_>, tunables: &Tunables) {
     // SAFETY: the resolvers are the modules' own; what they need is relocated.
     unsafe {
         for word in p.resets.records::<Constant>(p) {
@@ -68,7 +68,7 @@ unsafe fn resolve(p: &Params, block: Block, tunables: &Tunables) {
     }
 }
 
-unsafe fn fill(p: &Params, block: Block, resolver: &Resolver, value: u64) {
+unsafe fn fill(p: &Params, block: Block<'_>, resolver: &Resolver, value: u64) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut slots = Words::new(p, block.at(resolver.start), resolver.stream);

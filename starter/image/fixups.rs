@@ -14,7 +14,7 @@ const RLIMIT_STACK: u64 = 3;
 /// # Safety
 ///
 /// The fix-ups lie in mapped, writable pages, and `slides::apply` has run.
-pub unsafe fn apply(p: &Params, block: Block, stack: &Stack, thread: &Thread) {
+pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, thread: &Thread) {
     // SAFETY: AT_RANDOM points at 16 bytes; the rest is the caller's promise.
     unsafe {
         let random = stack.value(AT_RANDOM).map_or([0, 0], |bytes| {

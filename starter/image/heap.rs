@@ -6,7 +6,7 @@
 use crate::Block;
 use crate::arch::{self, nr};
 use crate::params::Params;
-use crate::random::{self, Purpose};
+use crate::random::{Purpose, Random};
 use crate::stack::{AT_ENTRY, AT_EXECFN, AT_NULL, AT_PHDR, Stack};
 
 const PR_SET_MM: u64 = 35;
@@ -37,10 +37,10 @@ struct MemoryMap {
 /// # Safety
 ///
 /// The break has not been used, and the stack is the kernel's.
-pub unsafe fn place(p: &Params, block: Block, stack: &Stack, moved: u64) {
+pub unsafe fn place(p: &Params, block: Block<'_>, stack: &Stack, random: Random, moved: u64) {
     // SAFETY: the caller's promise. What is changed in the vector is put back.
     unsafe {
-        let Some(heap) = random::address(stack, Purpose::Heap) else { return };
+        let heap = random.address(Purpose::Heap);
         let Some(env_end) = stack.value(AT_EXECFN) else { return };
         if stack.argc == 0 {
             return;

@@ -20,7 +20,7 @@ pub struct Thread {
 /// # Safety
 ///
 /// The places of the calls are mapped.
-pub unsafe fn replay(p: &Params, block: Block) -> Thread {
+pub unsafe fn replay(p: &Params, block: Block<'_>) -> Thread {
     let mut thread = Thread { id: 0, without_rseq: false };
     // SAFETY: the arguments are the loader's own, moved with the block.
     unsafe {

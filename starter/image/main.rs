@@ -31,34 +31,36 @@ mod stack;
 mod tunables;
 mod vdso;
 
+use core::mem::MaybeUninit;
+
 use arch::Resume;
 use own_file::OwnFile;
-use params::Params;
+use params::{Group, Params};
 
 /// The size that outputs are laid out for.
 const PAGE: u64 = 4096;
 
 /// Where the block lies in this process: what is added to virtual addresses of the output.
 #[derive(Clone, Copy)]
-struct Block {
+struct Block<'a> {
     /// To those of the program and the front.
     program: u64,
-    /// The first virtual address that is the libraries'.
-    first_library: u64,
-    /// To those of the libraries.
-    libraries: u64,
+    /// Groups of libraries whose distances are known.
+    groups: &'a [Group],
+    /// As many distances: what is added to their addresses.
+    slides: &'a [u64],
 }
 
-impl Block {
-    /// The address that a place means here.
+impl Block<'_> {
+    /// The address that a place means here. Not inlined: it would make a third of the code.
+    #[inline(never)]
     fn at(self, place: u64) -> u64 {
         if place & params::ABSOLUTE != 0 {
-            place & !params::ABSOLUTE
-        } else if place < self.first_library {
-            self.program.wrapping_add(place)
-        } else {
-            self.libraries.wrapping_add(place)
+            return place & !params::ABSOLUTE;
         }
+        let next = self.groups.partition_point(|group| group.start <= place);
+        let slide = next.checked_sub(1).and_then(|group| self.slides.get(group));
+        slide.unwrap_or(&self.program).wrapping_add(place)
     }
 }
 
@@ -73,7 +75,7 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
     unsafe {
         let p = &*params;
         let program = (params as u64).wrapping_sub(p.vaddr);
-        let block = Block { program, first_library: p.libraries, libraries: program };
+        let block = Block { program, groups: &[], slides: &[] };
         let mut stack = stack::Stack::find(sp);
         if p.magic != params::MAGIC || stack.value(stack::AT_PAGESZ) != Some(p.page_size) {
             message::fail(message::PAGE_SIZE);
@@ -85,17 +87,20 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
         let front = block.at(p.front);
         let file = OwnFile::open(front, &stack);
         // Without the file, the page behind the code grows, and goes.
-        let front_end = block.at(p.pool) + if file.is_some() { PAGE } else { 0 };
-        let moved = base::settle(p, block, &stack, file.as_ref());
-        let block = maps::reserve_libraries(p, block, &stack);
-        maps::assemble(p, block, file.as_ref());
+        let pool = block.at(p.pool);
+        let front_end = pool + if file.is_some() { PAGE } else { 0 };
+        let random = random::Random::of(&stack);
+        let moved = base::settle(p, block, random, file.as_ref());
+        // The front, which is where it was, is not needed by its place any more.
+        let block = Block { program: program.wrapping_add(moved), ..block };
+        let mut room = [const { MaybeUninit::uninit() }; params::MOST_GROUPS];
+        let slides = maps::assemble(p, block, pool, random, file.as_ref(), &mut room);
+        let block = Block { groups: p.groups.records(p), slides, ..block };
         if let Some(file) = file {
             file.close();
         }
-        // The front, which is where it was, is not needed by its place any more.
-        let block = Block { program: block.program.wrapping_add(moved), ..block };
-        if p.choices & params::RANDOM_FULL != 0 {
-            heap::place(p, block, &stack, moved);
+        if let Some(random) = random.filter(|_| p.choices & params::RANDOM_FULL != 0) {
+            heap::place(p, block, &stack, random, moved);
         }
         maps::populate(p, block);
         let thread = kernel::replay(p, block);

@@ -71,6 +71,14 @@ impl OwnFile {
         unsafe { arch::syscall(nr::MMAP, args) as u64 == to }
     }
 
+    /// Maps pages of it where nothing is: the result of mmap(2).
+    pub fn map_new(&self, to: u64, len: u64, prot: u64, offset: u64) -> i64 {
+        const PRIVATE: u64 = 0x02 | maps::MAP_FIXED_NOREPLACE;
+        let args = [to, len, prot, PRIVATE, self.descriptor, offset];
+        // SAFETY: it takes what nobody has.
+        unsafe { arch::syscall(nr::MMAP, args) }
+    }
+
     /// Closes it.
     pub fn close(self) {
         // SAFETY: it was opened here.

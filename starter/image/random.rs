@@ -13,27 +13,45 @@ pub enum Purpose {
     Libraries = 1,
     Program = 2,
     Heap = 3,
+    /// No address, but distances.
+    Gap = 4,
 }
 
-/// A random address, a multiple of a page; `None` where the kernel does not randomise.
-///
-/// # Safety
-///
-/// The stack is the kernel's.
-pub unsafe fn address(stack: &Stack, purpose: Purpose) -> Option<u64> {
-    // SAFETY: AT_RANDOM points at 16 bytes.
-    unsafe {
+/// Where random numbers come from.
+#[derive(Clone, Copy)]
+pub struct Random {
+    key: [u64; 2],
+}
+
+impl Random {
+    /// `None` where the kernel does not randomise.
+    ///
+    /// # Safety
+    ///
+    /// The stack is the kernel's.
+    pub unsafe fn of(stack: &Stack) -> Option<Self> {
         if !is_randomised(stack) {
             return None;
         }
-        let key = stack.value(AT_RANDOM)? as *const u64;
-        let hash = siphash(key.read_unaligned(), key.add(1).read_unaligned(), purpose as u64);
+        let bytes = stack.value(AT_RANDOM)? as *const u64;
+        // SAFETY: AT_RANDOM points at 16 bytes.
+        Some(Self { key: unsafe { [bytes.read_unaligned(), bytes.add(1).read_unaligned()] } })
+    }
+
+    /// A random address, a multiple of a page.
+    pub fn address(self, purpose: Purpose) -> u64 {
         let from = match purpose {
-            Purpose::Libraries => arch::LIBRARIES,
             Purpose::Program => arch::PROGRAM,
             Purpose::Heap => arch::HEAP,
+            Purpose::Libraries | Purpose::Gap => arch::LIBRARIES,
         };
-        Some(from + (hash & arch::RANDOM_PAGES) * PAGE)
+        from + (siphash(self.key, purpose as u64) & arch::RANDOM_PAGES) * PAGE
+    }
+
+    /// How many bytes, whole pages, lie behind the group of this index before the next one.
+    pub fn gap(self, group: usize) -> u64 {
+        let word = Purpose::Gap as u64 | (group as u64) << 8;
+        (siphash(self.key, word) & arch::GAP_PAGES) * PAGE
     }
 }
 
@@ -45,7 +63,7 @@ fn is_randomised(stack: &Stack) -> bool {
 }
 
 /// SipHash-2-4 of one word.
-fn siphash(k0: u64, k1: u64, word: u64) -> u64 {
+fn siphash([k0, k1]: [u64; 2], word: u64) -> u64 {
     let mut v = [
         k0 ^ 0x736f_6d65_7073_6575,
         k1 ^ 0x646f_7261_6e64_6f6d,

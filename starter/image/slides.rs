@@ -9,7 +9,7 @@ use crate::params::{Constant, Params, Slide};
 /// # Safety
 ///
 /// The words lie in mapped, writable pages.
-pub unsafe fn apply(p: &Params, block: Block) {
+pub unsafe fn apply(p: &Params, block: Block<'_>) {
     // SAFETY: the stream has `count` numbers and leads only to words of the block.
     unsafe {
         for constant in p.constants.records::<Constant>(p) {

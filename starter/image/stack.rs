@@ -69,7 +69,7 @@ impl Stack {
     /// # Safety
     ///
     /// Nothing else reads the vector meanwhile.
-    pub unsafe fn describe_program(&mut self, p: &Params, block: Block) {
+    pub unsafe fn describe_program(&mut self, p: &Params, block: Block<'_>) {
         // SAFETY: as in `value`; only values are changed.
         unsafe {
             let mut entry = self.auxv;

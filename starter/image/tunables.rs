@@ -26,7 +26,7 @@ impl Tunables {
     /// # Safety
     ///
     /// A null pointer ends the environment; all else in it points at strings that end with a NUL.
-    pub unsafe fn find(p: &Params, block: Block, stack: &Stack) -> Self {
+    pub unsafe fn find(p: &Params, block: Block<'_>, stack: &Stack) -> Self {
         let mut found = Self { envp: stack.envp as u64, read: 0, take_over: 0, are_of_cpu: false };
         if p.read_tunables <= FROZEN || stack.value(AT_SECURE).is_some_and(|secure| secure != 0) {
             return found;

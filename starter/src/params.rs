@@ -10,14 +10,14 @@
 //!
 //! All integers are little-endian. A *place* is an address in 64 bits: with bit 63 set it is
 //! absolute, otherwise a virtual address of the output. The kernel chooses where the program and
-//! this front go, by program headers; from [`Params::libraries`] on lie the loader, the libraries
-//! and the loader's memory, which the starter maps at a distance of their own.
+//! this front go, by program headers; behind lie the loader, the libraries and the loader's memory
+//! ([`Params::groups`]), which the starter maps, each group at a distance of its own.
 
 /// Bit 63 of a place: the rest is an absolute address, not one in the block.
 pub const ABSOLUTE: u64 = 1 << 63;
 
 /// First word of every parameter block ("statify" and the format's version).
-pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x02");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x03");
 
 /// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
 #[repr(C)]
@@ -62,11 +62,10 @@ pub struct Params {
     /// What the distance between the program's addresses and its virtual addresses must be a
     /// multiple of: a power of two, a page at least.
     pub alignment: u64,
-    /// The first place that is the libraries'; none is where nothing slides.
-    pub libraries: u64,
-    /// How many bytes of addresses they take from there.
-    pub libraries_len: u64,
-    /// What their distance must be a multiple of, as [`Params::alignment`].
+    /// Table of [`Group`], ascending, at most [`MOST_GROUPS`]: all places from the first one's start on
+    /// belong to one. None where nothing slides.
+    pub groups: Table,
+    /// What their distances must be multiples of, as [`Params::alignment`].
     pub libraries_alignment: u64,
     /// A page of the starter's code that is mapped once more (a place): where the output cannot be
     /// opened, it grows to hold what [`Params::maps`] names.
@@ -121,7 +120,7 @@ pub struct Params {
     /// How many bytes all paths take that begin with the output's directory.
     pub origin_room: u64,
     /// Zero; keeps the code at a multiple of 16.
-    pub reserved: u64,
+    pub reserved: [u64; 2],
 }
 
 /// What is asked of CPUID at start: two leaves.
@@ -215,6 +214,19 @@ pub const RANDOM_FULL: u64 = 1;
 pub const SEAL_UNFILTERED: u64 = 2;
 /// What does not change again is sealed.
 pub const SEAL_ALWAYS: u64 = 4;
+
+/// Loader, libraries and their memory that slide alike: what is together in the output stays so.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The first byte (a place).
+    pub start: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// How many groups there are at most.
+pub const MOST_GROUPS: usize = 256;
 
 /// Pages of the output that the kernel does not map from a program header.
 #[repr(C)]

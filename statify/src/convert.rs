@@ -12,13 +12,13 @@ use nix::unistd::Pid;
 use crate::arch::{Cpu, Level};
 use crate::capture::variation::{self, Mode, Variation};
 use crate::capture::{self, Cause, Failure, Files, Reader, Subject, secure};
-use crate::classify::{self, Captures, tunables};
+use crate::classify::{self, Captures, Image, tunables};
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::report::{Phase, Report};
 use crate::root::Root;
 use crate::sandbox::{self, Sandbox};
-use crate::shape::Shape;
+use crate::shape::{Randomness, Shape};
 use crate::sharing::Sharing;
 use crate::subject::{self, Program};
 use crate::write::PendingFile;
@@ -79,6 +79,15 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether each library is to have a distance of its own. Those that embedded plugins are served by
+    /// jump to the agent, and reach no further than 2 GiB.
+    fn are_libraries_apart(&self) -> bool {
+        let random = self.shape.randomness == Randomness::Full && !self.shape.fixed;
+        random && !self.plugins.is_any()
+    }
+}
+
 /// Converts `program`, a path in the root, into the self-contained file `output` of this machine.
 /// `progress` hears of every phase.
 pub fn convert(
@@ -114,14 +123,13 @@ fn in_phases(
     enter(&mut report, Phase::Capture);
     let cpus = usable_cpus();
     let files = Files::of(&options.root);
-    let captures = capture_all(&program, options, &files, &cpus)?;
+    let apart = options.are_libraries_apart();
+    let captures = capture_all(&program, options, &files, &cpus, apart)?;
     report.notice_captures(&captures);
     enter(&mut report, Phase::Classify);
     let mut image = match classify::classify(&program.path, captures, options.shape.fixed) {
-        // Two CPUs of a machine may differ by more than their number: once more on one of them.
-        Err(Error::Unexplained { .. }) if cpus.len() > 1 => {
-            let captures = capture_all(&program, options, &files, &cpus[..1])?;
-            classify::classify(&program.path, captures, options.shape.fixed)?
+        Err(error @ Error::Unexplained { .. }) => {
+            capture_otherwise(&program, options, &files, &cpus, error)?
         }
         image => image?,
     };
@@ -130,7 +138,13 @@ fn in_phases(
         let subject = subject(&program, options, &files)?;
         let found = plugins::find(&subject, &image.objects, &options.plugins)?;
         report.notice_plugins(&found);
-        plugins::embed(&program.path, &mut image, found, options.plugins.host_libs, options.shape.align)?;
+        plugins::embed(
+            &program.path,
+            &mut image,
+            found,
+            options.plugins.host_libs,
+            options.shape.align,
+        )?;
     }
     enter(&mut report, Phase::LayOut);
     if let Some(privileges) = privileges {
@@ -225,12 +239,35 @@ fn subject(program: &Program, options: &Options, files: &Files) -> Result<Subjec
     })
 }
 
+/// After captures that could not be explained: in what other ways they can be had.
+fn capture_otherwise(
+    program: &Program,
+    options: &Options,
+    files: &Files,
+    cpus: &[usize],
+    mut error: Error,
+) -> Result<Image> {
+    // Two CPUs of a machine may differ by more than their number; libraries may count distances from
+    // one to the other (text relocations).
+    let on_one = (cpus.len() > 1).then_some(options.are_libraries_apart());
+    let together = options.are_libraries_apart().then_some(false);
+    for apart in on_one.into_iter().chain(together) {
+        let captures = capture_all(program, options, files, &cpus[..1], apart)?;
+        match classify::classify(&program.path, captures, options.shape.fixed) {
+            Err(unexplained @ Error::Unexplained { .. }) => error = unexplained,
+            image => return image,
+        }
+    }
+    Err(error)
+}
+
 /// Every capture that classification needs, two at a time.
 fn capture_all(
     program: &Program,
     options: &Options,
     files: &Files,
     cpus: &[usize],
+    apart: bool,
 ) -> Result<Captures> {
     let subject = subject(program, options, files)?;
     let agent = options.plugins.is_any();
@@ -240,7 +277,7 @@ fn capture_all(
     };
     let mut refusal = None;
     for cpu in floors {
-        let mode = |bind_now| Mode { fixed: options.shape.fixed, bind_now, cpu, agent };
+        let mode = |bind_now| Mode { fixed: options.shape.fixed, apart, bind_now, cpu, agent };
         let captured = match capture_bound(&subject, mode(true), cpus) {
             // A function that nothing defines and that is never called, or an IFUNC that cannot be
             // asked yet: the program runs without early binding only.

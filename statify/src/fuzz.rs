@@ -7,8 +7,8 @@ use crate::capture::InitialStack;
 use crate::classify::{Image, Module, PageBytes, Region};
 use crate::elf::{PAGE, look_at_everything};
 use crate::layout::{Segment, lay_out};
-use crate::shape::Shape;
 use crate::procfs;
+use crate::shape::Shape;
 
 /// This test program, cut to what headers and dynamic tables need.
 fn program() -> &'static [u8] {
@@ -30,7 +30,7 @@ fn image(shape: &[(u64, Vec<bool>, u32)]) -> Image {
             let page: PageBytes = Box::new([index as u8 | 1; PAGE as usize]);
             pages.insert(at + index as u64 * PAGE, page);
         }
-        modules.push(Module { object: None, range: range.clone() });
+        modules.push(Module { object: None, group: Some(0), range: range.clone() });
         let module = modules.len() - 1;
         regions.push(Region { range: range.clone(), prot: *prot, file: None, module });
         at = range.end;

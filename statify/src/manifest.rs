@@ -17,8 +17,8 @@ use crate::convert;
 use crate::elf::{ElfFile, PAGE};
 use crate::holes::LARGEST;
 use crate::layout::Plan;
-use crate::shape::{Randomness, Seal};
 use crate::plugins::HostLibs;
+use crate::shape::{Randomness, Seal};
 use crate::unloaded::Part;
 
 /// The note's name, with its NUL.

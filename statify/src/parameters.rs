@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use starter::params::{
-    CALL_RSEQ, Call, Constant, CpuFeatures, Fixup, MAGIC, Map, Params, Resolver, Slide, Table,
-    Variant,
+    CALL_RSEQ, Call, Constant, CpuFeatures, Fixup, Group, MAGIC, Map, Params, Resolver, Slide,
+    Table, Variant,
 };
 
 use crate::elf::ElfFile;
@@ -76,13 +76,14 @@ impl<'a> Parameters<'a> {
     }
 
     /// The block's tables with their names and the sizes of their records.
-    pub fn tables(&self) -> [(&'static str, Table, usize); 13] {
+    pub fn tables(&self) -> [(&'static str, Table, usize); 14] {
         let p = &self.params;
         let range = size_of::<starter::params::Range>();
         let constant = size_of::<Constant>();
         [
             ("mappings", p.maps, size_of::<Map>()),
             ("zero pages", p.zeros, range),
+            ("groups of libraries", p.groups, size_of::<Group>()),
             ("pages to be present", p.populates, range),
             ("kernel calls", p.calls, size_of::<Call>()),
             ("constants", p.constants, constant),
@@ -161,6 +162,11 @@ impl<'a> Parameters<'a> {
             len: words.next(),
             prot: words.next(),
         })
+    }
+
+    /// Groups of libraries that slide alike.
+    pub fn groups(&self) -> impl Iterator<Item = Group> + use<'a> {
+        self.records(self.params.groups, |words| Group { start: words.next(), len: words.next() })
     }
 
     /// Kernel calls that are made again.
@@ -318,8 +324,7 @@ impl<'a> Words<'a> {
             stack_least: self.next(),
             secure: self.next(),
             alignment: self.next(),
-            libraries: self.next(),
-            libraries_len: self.next(),
+            groups: self.table(),
             libraries_alignment: self.next(),
             pool: self.next(),
             pool_offset: self.next(),
@@ -345,7 +350,7 @@ impl<'a> Words<'a> {
             read_tunables: self.next(),
             take_over_tunables: self.next(),
             origin_room: self.next(),
-            reserved: self.next(),
+            reserved: [self.next(), self.next()],
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Addresses differ from start to start, unless they were to be fixed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use nix::libc;
+use statify::elf::ElfFile;
+use statify::parameters::Parameters;
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::old_kernel::refuse_calls;
 use statify_tests::toolchain::Toolchain;
@@ -29,6 +32,8 @@ pub fn add(cases: &mut Cases) {
     cases
         .needing(&["randomisation"])
         .check("addresses/bits/of-a-file-that-cannot-be-read", unreadable);
+    cases.needing(&["randomisation"]).check("addresses/distances", distances);
+    cases.check("addresses/library-that-counts-a-distance", counted);
     cases.check("addresses/fixed", fixed);
     cases.check("addresses/fixed-equal-in-two-programs", fixed_equal_in_two_programs);
 }
@@ -139,6 +144,59 @@ fn as_random(case: &Case, original: &Path, converted: &Path) -> Result<()> {
 fn bits(case: &Case, flags: &[&str]) -> Result<()> {
     let program = program(case, "program", &[&["-O2", "-fPIE", "-pie"], flags].concat())?;
     as_random(case, &program, &case.convert(&program, &[])?)
+}
+
+/// Between any two libraries.
+fn distances(case: &Case) -> Result<()> {
+    let program = program(case, "program", &["-O2", "-fPIE", "-pie"])?;
+    for (flags, least) in [(&[][..], DIFFERENT), (&["--aslr", "kernel"], 1)] {
+        let converted = case.convert(&program, &[flags, &["--force"]].concat())?;
+        let mut seen: BTreeMap<(&str, &str), BTreeSet<u64>> = BTreeMap::new();
+        for _ in 0..STARTS {
+            let said = case.output(&converted)?;
+            let address = |what: &str| {
+                let line = said.lines().find(|line| line.split(' ').next() == Some(what));
+                let text = line.and_then(|line| line.split_once("0x")).context("no address")?.1;
+                Ok::<_, anyhow::Error>(u64::from_str_radix(text, 16)?)
+            };
+            let libraries = libraries(case);
+            for pair in libraries.windows(2) {
+                let distance = address(pair[0])?.wrapping_sub(address(pair[1])?);
+                seen.entry((pair[0], pair[1])).or_default().insert(distance);
+            }
+        }
+        for (pair, distances) in seen {
+            let count = distances.len();
+            let right = if least == 1 { count == 1 } else { count >= least };
+            ensure!(right, "{flags:?}: {pair:?}: {count} distances in {STARTS} starts");
+        }
+    }
+    Ok(())
+}
+
+/// A library that holds how far another lies from it (R_X86_64_PC32 in its data): they keep their distance.
+fn counted(case: &Case) -> Result<()> {
+    case.library("libshared.so", "int shared = 42;", &["-Wl,-soname,libshared.so"])?;
+    let source = "extern int shared; \
+                  __asm__(\".data\\n.balign 4\\nhere: .long shared - here\\n.text\"); \
+                  extern const int here __attribute__((visibility(\"hidden\"))); \
+                  int *found(void) { return (int *)((const char *)&here + here); }";
+    let link = case.link(&["libshared.so"]);
+    let mut flags: Vec<&str> = vec!["-Wl,-soname,libcounts.so"];
+    flags.extend(link.iter().map(String::as_str));
+    case.library("libcounts.so", source, &flags)?;
+    let link = case.link(&["libcounts.so", "libshared.so"]);
+    let mut flags: Vec<&str> = vec!["-O2"];
+    flags.extend(link.iter().map(String::as_str));
+    let program = case.build("counted", "program", &flags)?;
+    let converted = case.convert(&program, &[])?;
+    for program in [&program, &converted] {
+        ensure!(case.output(program)? == "42\n", "{}", program.display());
+    }
+    let elf = fs::read(&converted)?;
+    let groups = Parameters::read(&ElfFile::parse(&elf)?)?.groups().count();
+    ensure!(groups == 1, "{groups} groups");
+    Ok(())
 }
 
 /// Then nothing is mapped from it by its path.

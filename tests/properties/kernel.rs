@@ -53,6 +53,7 @@ pub fn add(cases: &mut Cases) {
     });
     cases.check("kernel/without-auxv-entries", without_auxv);
     cases.check("kernel/that-does-not-keep-alignments", alignment_not_kept);
+    cases.check("kernel/without-fixed-noreplace", elsewhere);
     cases.check("kernel/refuses-what-is-optional", optional);
     cases.check("kernel/filter-that-ends-who-makes-new-calls", deadly);
     cases.check("kernel/refuses-what-is-required", required);
@@ -67,6 +68,17 @@ fn altered(case: &Case, what: &str, program: &Path) -> Result<Command> {
     let mut command = case.command(launcher);
     command.arg(what).arg(program);
     Ok(command)
+}
+
+/// A start maps where nothing is; what an older kernel does with addresses that are taken: it gives others.
+fn elsewhere(case: &Case) -> Result<()> {
+    let converted = case.convert(&case.build("works", "program", PIE)?, &[])?;
+    // The first of the loader's mappings, a later one, one of the C library's.
+    for number in ["1", "3", "5"] {
+        let mut command = altered(case, &format!("taken={number}"), &converted)?;
+        works(&mut command).with_context(|| format!("mapping {number}"))?;
+    }
+    Ok(())
 }
 
 fn works(command: &mut Command) -> Result<()> {

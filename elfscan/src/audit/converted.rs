@@ -46,52 +46,44 @@ pub const POINTERS: [u64; 12] = [
     DT_RELR,
 ];
 
-/// Where a converted file's address 0 lies in a process: for the program, and for what slides with
-/// the libraries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bases {
-    /// The program's.
-    pub program: u64,
-    /// The loader's and the libraries'.
-    pub libraries: u64,
-}
+/// Where a converted file's address 0 lies in a process, for each file of its manifest: what slides
+/// alike has the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bases(pub Vec<u64>);
 
 impl Bases {
-    /// The bases that most bytes of the file's mappings agree on.
+    /// For each file, the base that most bytes of its mappings agree on.
     pub fn find(manifest: &Manifest, mappings: &[&Mapping]) -> Self {
-        let base = |of_program: bool| {
-            let is_ours = |file: &&EmbeddedFile| {
-                (file.kind == FileKind::Program) == of_program
-                    && file.kind != FileKind::Plugin
-                    && !file.fixed
-            };
-            let files = manifest.files.iter().filter(is_ours);
-            let mut parts: Vec<(Range<u64>, u64)> = files
-                .flat_map(|file| &file.memory)
-                .filter_map(|part| {
-                    let start = part.stored_at?;
-                    Some((start..start.checked_add(part.size)?, part.address))
-                })
-                .collect();
-            parts.sort_unstable_by_key(|(stored, _)| stored.start);
-            let mut votes: BTreeMap<u64, u64> = BTreeMap::new();
-            for mapping in mappings {
-                let next = parts.partition_point(|(stored, _)| stored.end <= mapping.offset);
-                let Some((stored, address)) = parts.get(next) else { continue };
-                let Some(into) = stored.start.checked_sub(mapping.offset) else {
-                    let into = mapping.offset - stored.start;
-                    let at = mapping.range.start.wrapping_sub(address.wrapping_add(into));
-                    *votes.entry(at).or_default() += mapping.range.end - mapping.range.start;
-                    continue;
-                };
-                if into < mapping.range.end - mapping.range.start {
-                    let at = mapping.range.start.wrapping_add(into).wrapping_sub(*address);
-                    *votes.entry(at).or_default() += mapping.range.end - mapping.range.start - into;
-                }
+        let mut parts: Vec<(Range<u64>, u64, usize)> = Vec::new();
+        for (index, file) in manifest.files.iter().enumerate() {
+            if file.kind == FileKind::Plugin || file.fixed {
+                continue;
             }
-            votes.into_iter().max_by_key(|vote| vote.1).map_or(0, |vote| vote.0)
-        };
-        Self { program: base(true), libraries: base(false) }
+            parts.extend(file.memory.iter().filter_map(|part| {
+                let start = part.stored_at?;
+                Some((start..start.checked_add(part.size)?, part.address, index))
+            }));
+        }
+        parts.sort_unstable_by_key(|(stored, ..)| stored.start);
+        let mut votes = vec![BTreeMap::<u64, u64>::new(); manifest.files.len()];
+        for mapping in mappings {
+            let end = mapping.offset.saturating_add(mapping.range.end - mapping.range.start);
+            let next = parts.partition_point(|(stored, ..)| stored.end <= mapping.offset);
+            let inside = parts[next..].iter().take_while(|(stored, ..)| stored.start < end);
+            for (stored, address, index) in inside {
+                let from = stored.start.max(mapping.offset);
+                let len = stored.end.min(end) - from;
+                let at = mapping.range.start.wrapping_add(from - mapping.offset);
+                let virtual_address = address.wrapping_add(from - stored.start);
+                *votes[*index].entry(at.wrapping_sub(virtual_address)).or_default() += len;
+            }
+        }
+        let most = |votes: BTreeMap<u64, u64>| votes.into_iter().max_by_key(|vote| vote.1);
+        Self(votes.into_iter().map(|votes| most(votes).map_or(0, |vote| vote.0)).collect())
+    }
+
+    fn of(&self, index: usize) -> u64 {
+        self.0.get(index).copied().unwrap_or(0)
     }
 }
 
@@ -101,14 +93,14 @@ pub fn modules(
     output: &[u8],
     manifest: &Manifest,
     file: FileId,
-    bases: Bases,
+    bases: &Bases,
 ) -> Option<Vec<Image>> {
     let mut left = MOST;
-    let embedded = manifest.files.iter().filter(|file| file.kind != FileKind::Plugin);
+    let all = manifest.files.iter().enumerate();
+    let embedded = all.filter(|(_, file)| file.kind != FileKind::Plugin);
     let written = Written::read(output, manifest);
-    let assemble = |part: &EmbeddedFile| {
-        let is_program = part.kind == FileKind::Program;
-        let base = if is_program { bases.program } else { bases.libraries };
+    let assemble = |(index, part): (usize, &EmbeddedFile)| {
+        let base = bases.of(index);
         let (mut image, first) = assemble(output, manifest, part, file, base, &mut left)?;
         image.written = written.as_ref().and_then(|written| written.of(part, first));
         Some(image)

@@ -23,8 +23,8 @@ pub fn read_file(bytes: &[u8]) {
     if let Some(manifest) = ElfFile::parse_any(bytes).ok().and_then(|elf| Manifest::read(&elf)) {
         let _ = converted::plugin_at(&manifest, 4096);
         for base in [0, 0x7fff_0000_0000, ABSOLUTE] {
-            let bases = converted::Bases { program: base, libraries: !base };
-            let _ = converted::modules(bytes, &manifest, file, bases);
+            let bases = converted::Bases(vec![base; manifest.files.len()]);
+            let _ = converted::modules(bytes, &manifest, file, &bases);
         }
     }
     let image = Image {

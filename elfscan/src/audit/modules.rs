@@ -176,7 +176,7 @@ impl<'a> Search<'a> {
         if let Some(manifest) = Manifest::read(&elf) {
             let damaged = || Refusal::Manifest(pid, name.clone());
             let bases = converted::Bases::find(&manifest, &opened.mappings);
-            let images = converted::modules(bytes, &manifest, file, bases).ok_or_else(damaged)?;
+            let images = converted::modules(bytes, &manifest, file, &bases).ok_or_else(damaged)?;
             let plugins = plugins(&manifest, opened, file);
             self.found.of_program = images.len();
             self.found.images = images;

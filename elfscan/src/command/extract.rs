@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use elfscan::converted::module;
-use elfscan::extract::anchor::Anchor;
+use elfscan::extract::anchor::Anchors;
 use elfscan::extract::{Error, debug_file, file, gdb, is_plausible, originals, tree};
 use memmap2::Mmap;
 use serde::Serialize;
@@ -101,18 +101,18 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             let path = tree.write(Path::new(&path), &symbols, 0o644)?;
             let base = elf.loads().map(|load| load.p_vaddr).min().unwrap_or(0);
             let modules = modules(&bytes, &manifest, &answer.files, &root);
-            let anchor = Anchor::find(&bytes, &elf, &manifest);
+            let anchors = Anchors::find(&bytes, &elf, &manifest);
             // gdb gives a file's symbols one distance: where the libraries have another, theirs come
             // from their own files only.
-            let own = match anchor {
-                Some(_) => {
+            let own = match anchors.words.is_empty() {
+                false => {
                     let of_program = |file: &EmbeddedFile| file.kind == FileKind::Program;
                     let own = make_symbols(arguments, &bytes, &manifest, &root, of_program)?;
                     tree.write(Path::new("/gdb.symbols"), &own, 0o644)?
                 }
-                None => path.clone(),
+                true => path.clone(),
             };
-            let commands = gdb::commands(tree.path(), &own, base, anchor, &modules);
+            let commands = gdb::commands(tree.path(), &own, base, &anchors, &modules);
             answer.gdb = Some(tree.write(Path::new("/gdb"), commands.as_bytes(), 0o644)?);
             answer.symbols.get_or_insert(path);
         }
@@ -232,9 +232,8 @@ fn modules(
         let addresses = module::rebuild(bytes, embedded)?.addresses?;
         let original = originals::original(root, embedded).filter(|_| root.directory().is_none());
         let path = original.map_or(&file.extracted, |_| &embedded.path).clone();
-        let is_program = embedded.kind == FileKind::Program;
         let (bias, fixed) = (addresses.in_output(0), addresses.absolute);
-        Some(gdb::Module { path, bias, fixed, is_program })
+        Some(gdb::Module { path, bias, fixed, address: embedded.address })
     };
     manifest.files.iter().zip(files).filter_map(describe).collect()
 }

@@ -8,8 +8,8 @@ use elfscan::converted::open::{self, MappedFile};
 use elfscan::converted::pages::Pages;
 use elfscan::converted::show::{self, Shown};
 use serde::Serialize;
-use statify::{Randomness, Root, Seal};
 use statify::manifest::{EmbeddedFile, Memory};
+use statify::{Randomness, Root, Seal};
 
 use crate::{Failure, Verdict};
 use statify::command_line;
@@ -203,6 +203,7 @@ fn starter(shown: &Shown) -> String {
         "kernel calls made again: ".to_owned() + &starter.calls.join(", "),
         starter.calls.len() as u64,
     );
+    row("groups of libraries, each at a distance of its own".into(), starter.groups);
     row("runs of pages mapped".into(), starter.maps);
     row("runs of zero pages mapped".into(), starter.zeros);
     row("changes of permissions".into(), starter.protects);

@@ -87,6 +87,8 @@ pub struct Starter {
     pub chosen_at_start: bool,
     /// The loader's calls that are made again.
     pub calls: Vec<String>,
+    /// Groups of libraries that slide alike, each at a distance of its own.
+    pub groups: u64,
     /// Runs of pages of the file mapped.
     pub maps: u64,
     /// Runs of zero pages mapped.
@@ -255,6 +257,7 @@ fn starter(
         cpus: cpus.collect(),
         chosen_at_start: params.can_resolve != 0,
         calls: parameters.calls().map(|call| call_name(call.number)).collect(),
+        groups: params.groups.count.into(),
         maps: params.maps.count.into(),
         zeros: params.zeros.count.into(),
         protects: params.protects.count.into(),

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, Anchors};
 use super::debug_file::BASE;
 
 /// A file for gdb.
@@ -17,17 +17,18 @@ pub struct Module {
     pub bias: u64,
     /// Those are absolute addresses, in a position-independent output too.
     pub fixed: bool,
-    /// It is the program; all else slides with the libraries.
-    pub is_program: bool,
+    /// Its first address in the output: it slides with the group of libraries that this is in, or with
+    /// the program.
+    pub address: u64,
 }
 
-/// The commands, for files extracted to `tree`. `base` is the output's first address; where the
-/// libraries slide by themselves, `anchor` tells from where their distance is to be taken.
+/// The commands, for files extracted to `tree`. `base` is the output's first address; where libraries
+/// slide by themselves, `anchors` tell from where their distances are to be taken.
 pub fn commands(
     tree: &Path,
     symbols: &Path,
     base: u64,
-    anchor: Option<Anchor>,
+    anchors: &Anchors,
     modules: &[Module],
 ) -> String {
     // Libraries of the host with the names of embedded ones are other files: the loader's list
@@ -44,29 +45,37 @@ pub fn commands(
     );
     let program =
         |address: u64| format!("(unsigned\\ long)&{BASE}+{:#x}", address.wrapping_sub(base));
+    let group = |module: &Module| anchors.group(module.address).filter(|_| !module.fixed);
     let (libraries, others): (Vec<&Module>, Vec<&Module>) =
-        modules.iter().partition(|module| !module.is_program && !module.fixed);
+        modules.iter().partition(|module| group(module).is_some());
     for Module { path, bias, fixed, .. } in others {
         let offset = if *fixed { format!("{bias:#x}") } else { program(*bias) };
         commands += &format!("add-symbol-file {} -o {offset}\n", quoted(path));
     }
-    match anchor {
-        Some(Anchor { at, absolute, value }) => {
-            let at = if absolute { format!("{at:#x}") } else { format!("({})", program(at)) };
-            commands += "if $_thread\n";
-            for Module { path, bias, .. } in libraries {
-                let offset = format!("*(unsigned\\ long*){at}+{:#x}", bias.wrapping_sub(value));
-                commands += &format!("add-symbol-file {} -o {offset}\n", quoted(path));
-            }
-            commands += "else\n\
-                echo The libraries' addresses are known once the program runs: source this file then.\\n\n\
-                end\n";
+    if !libraries.is_empty() {
+        commands += "if $_thread\n";
+        for &Anchor { group, inside, at, absolute, value } in &anchors.words {
+            let at = match inside {
+                Some(group) => format!("($group{group}+{at:#x})"),
+                None if absolute => format!("{at:#x}"),
+                None => format!("({})", program(at).replace('\\', "")),
+            };
+            commands += &format!("set $group{group} = *(unsigned long*){at}-{value:#x}\n");
         }
-        None => {
-            for Module { path, bias, .. } in libraries {
-                commands += &format!("add-symbol-file {} -o {}\n", quoted(path), program(*bias));
+        for module in libraries {
+            let Some(group) = group(module) else { continue };
+            let path = quoted(&module.path);
+            match anchors.words.iter().any(|word| word.group == group) {
+                true => {
+                    let bias = module.bias;
+                    commands += &format!("add-symbol-file {path} -o $group{group}+{bias:#x}\n");
+                }
+                false => commands += &format!("echo It is not known where {path} lies.\\n\n"),
             }
         }
+        commands += "else\n\
+            echo The libraries' addresses are known once the program runs: source this file then.\\n\n\
+            end\n";
     }
     commands + "set confirm on\n"
 }

@@ -58,6 +58,9 @@ pub const STACK_TOP: u64 = (1 << 47) - 4096;
 /// How many pages a random address may be away from where it is counted from, less one: as many
 /// random bits as vm.mmap_rnd_bits is at most.
 pub const RANDOM_PAGES: u64 = (1 << 32) - 1;
+/// A mask for the number of pages between two groups of libraries: so far apart each takes one page of
+/// the page tables of its own, and no more.
+pub const GAP_PAGES: u64 = (1 << 16) - 1;
 /// From where random addresses are counted: 16 TiB each, where the kernel places nothing by itself.
 /// It has position-independent files and breaks from 2/3 of the address space on (ELF_ET_DYN_BASE),
 /// mappings and the stack near its end.

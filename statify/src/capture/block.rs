@@ -22,9 +22,9 @@ use crate::root::Root;
 /// loader's data lie together: fewer mappings at start. Not more than most programs need: a hole
 /// takes page tables.
 const ARENA: u64 = 256 << 10;
-/// Between the program and what follows it: more than twice what a pointer may lead out of a module
-/// (glibc's `l_gnu_chain_zero`, a symbol with an addend of 32 bits).
-pub const GAP: u64 = 16 << 30;
+/// In a capture whose groups lie further apart than the first's: how much further, each from the one
+/// before it. Modules are aligned to less.
+const FURTHER: u64 = 64 << 20;
 /// Where objects have addresses of their own: this much at the block's base...
 const OWN_ADDRESSES: u64 = 1 << 40;
 /// ...in steps of this.
@@ -170,10 +170,34 @@ fn content_key(elf: &ElfFile<'_>, bytes: &[u8]) -> u64 {
     u64::from_le_bytes(hash[..8].try_into().unwrap_or_default())
 }
 
+/// How modules form groups, and how far these lie from one another. A group is what will have one
+/// address at each start: all its modules slide alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Distances {
+    /// Each library is a group of its own; else the loader and all libraries are one.
+    pub apart: bool,
+    /// Groups lie further apart than in the first capture.
+    pub further: bool,
+}
+
+/// What a file is to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The program itself.
+    Program,
+    /// Its loader.
+    Loader,
+    /// What the loader has loaded.
+    Library,
+}
+
 /// Gives out addresses.
 #[derive(Debug)]
 pub struct Block {
     base: u64,
+    distances: Distances,
+    /// Where each group begins; ascending.
+    groups: Vec<u64>,
     next: u64,
     arena: Range<u64>,
     scratch: u64,
@@ -184,16 +208,22 @@ pub struct Block {
 impl Block {
     /// An empty block at `base`. If `fixed`, an object's address depends on its contents only (as
     /// long as two do not want the same).
-    pub fn new(base: u64, fixed: bool) -> Self {
+    pub fn new(base: u64, fixed: bool, distances: Distances) -> Self {
         let own_addresses = if fixed { OWN_ADDRESSES } else { 0 };
         let scratch = base + own_addresses + SCRATCH;
         let taken = fixed.then(Vec::new);
-        Self { base, next: base + own_addresses, arena: 0..0, scratch, taken }
+        let (next, groups) = (base + own_addresses, Vec::new());
+        Self { base, distances, groups, next, arena: 0..0, scratch, taken }
     }
 
     /// The addresses that the block has so far.
     pub fn range(&self) -> Range<u64> {
         self.base..self.next
+    }
+
+    /// Where each group begins; ascending. None where nothing slides.
+    pub fn groups(&self) -> &[u64] {
+        &self.groups
     }
 
     /// Whether addresses belong to it or to what is mapped for reading only.
@@ -208,12 +238,17 @@ impl Block {
         &mut self,
         elf: &ElfFile<'_>,
         span: &Range<u64>,
+        role: Role,
         key: impl FnOnce() -> u64,
     ) -> Option<u64> {
         let align = elf.alignment();
         let Some(taken) = &mut self.taken else {
+            let begins = self.begins_group(role);
             let bias = self.next.saturating_sub(span.start).next_multiple_of(align);
             self.next = bias + span.end;
+            if begins {
+                self.groups.push(bias + span.start);
+            }
             return Some(bias);
         };
         let align = align.max(OWN_ALIGNMENT);
@@ -232,10 +267,21 @@ impl Block {
         None
     }
 
-    /// Leaves a gap behind the program: so a pointer shows by its value whether it counts from there
-    /// or from a library, even where it is biased and points outside of both.
-    pub fn leave_gap(&mut self) {
-        self.next += GAP;
+    /// Whether a module of this role begins a group; the distance to that is left then.
+    fn begins_group(&mut self, role: Role) -> bool {
+        let begins = role != Role::Library || self.distances.apart;
+        if begins && self.distances.further && !self.groups.is_empty() {
+            self.next += FURTHER;
+        }
+        begins
+    }
+
+    /// Room for a library that the loader aligns by itself.
+    pub fn reserve_library(&mut self, len: u64) -> u64 {
+        if self.taken.is_none() && self.begins_group(Role::Library) {
+            self.groups.push(self.next);
+        }
+        self.reserve(len)
     }
 
     /// Makes the arena, at the end of what has been placed.
@@ -255,8 +301,8 @@ impl Block {
         self.reserve(len)
     }
 
-    /// Room for memory that is too large for the arena, or only kept free.
-    pub fn reserve(&mut self, len: u64) -> u64 {
+    /// Room for memory that is too large for the arena.
+    fn reserve(&mut self, len: u64) -> u64 {
         let at = self.next;
         self.next += page_up(len);
         at
@@ -274,24 +320,51 @@ impl Block {
 mod tests {
     use super::*;
 
+    const TOGETHER: Distances = Distances { apart: false, further: false };
+
+    #[test]
+    fn groups_lie_further_apart_in_the_same_order() {
+        let bytes = std::fs::read("/proc/self/exe").unwrap();
+        let elf = ElfFile::parse(&bytes).unwrap();
+        let span = elf.span().unwrap();
+        let groups = |apart, further| {
+            let mut block = Block::new(1 << 44, false, Distances { apart, further });
+            for role in [Role::Program, Role::Loader, Role::Library, Role::Library] {
+                block.place_object(&elf, &span, role, || 0).unwrap();
+            }
+            block.groups().to_vec()
+        };
+        let by = |apart| {
+            let (near, far) = (groups(apart, false), groups(apart, true));
+            near.iter().zip(&far).map(|(near, far)| (far - near) / FURTHER).collect::<Vec<_>>()
+        };
+        assert_eq!(by(false), [0, 1]);
+        assert_eq!(by(true), [0, 1, 2, 3]);
+    }
+
     #[test]
     fn an_object_has_its_own_address_whatever_comes_before() {
         let bytes = std::fs::read("/proc/self/exe").unwrap();
         let elf = ElfFile::parse(&bytes).unwrap();
         let span = elf.span().unwrap();
-        let mut alone = Block::new(1 << 44, true);
-        let address = alone.place_object(&elf, &span, || content_key(&elf, &bytes)).unwrap();
-        let mut other = Block::new(1 << 44, true);
+        let mut alone = Block::new(1 << 44, true, TOGETHER);
+        let address =
+            alone.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)).unwrap();
+        let mut other = Block::new(1 << 44, true, TOGETHER);
         other.open_arena();
         other.reserve(1 << 30);
-        assert_eq!(other.place_object(&elf, &span, || content_key(&elf, &bytes)), Some(address));
-        let again = other.place_object(&elf, &span, || content_key(&elf, &bytes)).unwrap();
+        assert_eq!(
+            other.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)),
+            Some(address)
+        );
+        let again =
+            other.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)).unwrap();
         assert!(again != address && again.is_multiple_of(OWN_ALIGNMENT));
     }
 
     #[test]
     fn the_arena_keeps_small_memory_together() {
-        let mut block = Block::new(1 << 44, false);
+        let mut block = Block::new(1 << 44, false, TOGETHER);
         block.open_arena();
         assert_eq!(block.place_anonymous(100), 1 << 44);
         assert_eq!(block.place_anonymous(4096), (1 << 44) + 4096);

@@ -39,7 +39,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 pub use auxv::InitialStack;
-pub use block::{Files, GAP, Object};
+pub use block::{Files, Object};
 pub use follow::{Ending, follow};
 pub use observe::{CallSite, FileId, Observation};
 pub use preload::{NOWHERE, Preloaded, preload};
@@ -89,6 +89,8 @@ pub struct Subject {
 pub struct Capture {
     /// Where the block lies.
     pub block: Range<u64>,
+    /// Where each group of modules that slide alike begins; ascending. None if nothing slides.
+    pub groups: Vec<u64>,
     /// The initial stack.
     pub stack: InitialStack,
     /// The program break as the loader saw it.
@@ -324,6 +326,7 @@ fn to_handoff(
     };
     let capture = Capture {
         block,
+        groups: arranged.block.groups().to_vec(),
         stack: arranged.stack.clone(),
         program_break: variation.program_break,
         objects: std::mem::take(&mut record.objects),

@@ -11,7 +11,7 @@ use super::auxv::{
     AT_BASE, AT_ENTRY, AT_EXECFN, AT_IGNORE, AT_PHDR, AT_RANDOM, AT_SECURE, AT_SYSINFO_EHDR,
     InitialStack,
 };
-use super::block::{Block, Files, Object};
+use super::block::{Block, Files, Object, Role};
 use super::cpuid::Cpuids;
 use super::launch::open_proc;
 use super::tracee::Tracee;
@@ -100,21 +100,18 @@ pub fn rearrange(
     let spans = program_elf.span().zip(loader_elf.span());
     let (program_span, loader_span) = spans.ok_or(missing)?;
 
-    let mut block = Block::new(variation.base, variation.fixed);
+    let mut block = Block::new(variation.base, variation.fixed, variation.distances);
     let fixed_program = program_elf.header().e_type != ET_DYN;
     let new_program = if fixed_program {
         old_program
     } else {
         let key = || files.content_key(&program, &program_elf);
-        block.place_object(&program_elf, &program_span, key).ok_or(FULL)?
+        block.place_object(&program_elf, &program_span, Role::Program, key).ok_or(FULL)?
     };
-    if !fixed_program && !variation.fixed {
-        block.leave_gap();
-    }
     let room = if variation.agent { AGENT_ROOM } else { 0 };
     let span = loader_span.start..loader_span.end + room;
     let key = || files.content_key(&loader, &loader_elf);
-    let new_loader = block.place_object(&loader_elf, &span, key).ok_or(FULL)?;
+    let new_loader = block.place_object(&loader_elf, &span, Role::Loader, key).ok_or(FULL)?;
     block.open_arena();
 
     let offset =

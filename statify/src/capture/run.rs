@@ -9,7 +9,7 @@ use libc::user_regs_struct;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::block::{Block, Object};
+use super::block::{Block, Object, Role};
 use super::cpuid::Cpuids;
 use super::observe::read_string;
 use super::rearrange::Arranged;
@@ -364,7 +364,7 @@ impl Run<'_> {
         args[0] = if anonymous && prot != libc::PROT_NONE as u64 {
             self.block.place_anonymous(len)
         } else if anonymous {
-            self.block.reserve(len)
+            self.block.reserve_library(len)
         } else {
             self.place_file(fd, len).map_err(RunError::Io)?
         };
@@ -383,7 +383,7 @@ impl Run<'_> {
             return Ok(self.block.place_scratch(len));
         };
         let key = || self.subject.files.content_key(&object, &elf);
-        let bias = self.block.place_object(&elf, &span, key);
+        let bias = self.block.place_object(&elf, &span, Role::Library, key);
         let bias = bias.ok_or(std::io::ErrorKind::OutOfMemory)?;
         object.range = bias.wrapping_add(span.start)..bias.wrapping_add(span.end);
         let start = object.range.start;

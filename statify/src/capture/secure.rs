@@ -164,7 +164,7 @@ mod tests {
             reader: None,
         };
         let cpu = crate::arch::Cpu::Of(crate::arch::Level::V1);
-        let mode = Mode { fixed: false, bind_now: true, cpu, agent: false };
+        let mode = Mode { fixed: false, apart: false, bind_now: true, cpu, agent: false };
         let early = capture(&subject, mode, 0).map_err(|failure| failure.error).unwrap().unwrap();
         let whole = [false, true].map(|secure| {
             let variation = variation::secure(mode, secure);

@@ -4,6 +4,7 @@
 use crate::arch::Cpu;
 
 use super::auxv::{AT_CLKTCK, AT_HWCAP2, AT_MINSIGSTKSZ};
+use super::block::Distances;
 
 /// RLIMIT_STACK as the loader is told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Variation {
     pub base: u64,
     /// Objects lie at addresses of their own, the same in all captures: nothing slides.
     pub fixed: bool,
+    /// How modules form groups, and how far from one another.
+    pub distances: Distances,
     /// Arguments after argv[0].
     pub arguments: usize,
     /// Bytes of an environment variable that nobody reads: moves the stack.
@@ -71,6 +74,8 @@ pub struct Variation {
 pub struct Mode {
     /// See [`Variation::fixed`].
     pub fixed: bool,
+    /// See [`Distances::apart`].
+    pub apart: bool,
     /// See [`Variation::bind_now`].
     pub bind_now: bool,
     /// See [`Variation::cpu`].
@@ -92,6 +97,7 @@ pub fn first(mode: Mode) -> Variation {
     Variation {
         base: if mode.fixed { FIXED_BASE } else { BASE },
         fixed: mode.fixed,
+        distances: Distances { apart: mode.apart, further: false },
         arguments: 0,
         padding: 16,
         random: *b"\x5a\x17\xc3\x88\x21\xf6\x09\x9d\x6b\xe4\x30\xd2\x7f\x15\xa8\x4c",
@@ -116,6 +122,7 @@ pub fn second(mode: Mode) -> Variation {
     Variation {
         base: if mode.fixed { FIXED_BASE } else { BASE + SLIDE },
         fixed: mode.fixed,
+        distances: Distances { apart: mode.apart, further: true },
         arguments: 3,
         padding: 0x3510,
         random: *b"\xe1\x4b\x02\x79\xd8\x36\xaf\x60\x1c\x95\x53\xfe\x8a\x27\xb4\x0f",

@@ -167,7 +167,7 @@ fn differences(
     let slots: BTreeSet<Place> =
         resolvers.iter().flat_map(|resolver| resolver.slots.iter().copied()).collect();
     // The stack lies elsewhere in each process.
-    let known = Known::new(first, other);
+    let known = Known::new(first, other, Vec::new());
     let (first, other) = (Memory { capture: first, frame }, Memory { capture: other, frame });
     let mut words = words::differences(&first, &other);
     words.retain(|&(at, a, b)| known.find(a, b).is_none() && !slots.contains(&at));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use starter::params::ABSOLUTE;
 
 use super::{Module, Place, Region};
-use crate::capture::{Capture, GAP, KernelCall};
+use crate::capture::{Capture, KernelCall};
 
 /// A capture's block.
 #[derive(Clone, Debug)]
@@ -13,15 +13,31 @@ pub struct Frame {
     base: u64,
     /// The addresses that belong to the block.
     block: Range<u64>,
+    /// The groups: where each begins in the capture, and the place that this is. Ascending in both.
+    groups: Vec<(u64, Place)>,
 }
 
 impl Frame {
     /// The frame of a capture; where nothing slides, places are addresses.
     pub fn new(capture: &Capture, fixed: bool) -> Self {
         if fixed {
-            Self { base: 0, block: 0..ABSOLUTE }
-        } else {
-            Self { base: capture.block.start, block: capture.block.clone() }
+            return Self { base: 0, block: 0..ABSOLUTE, groups: Vec::new() };
+        }
+        let base = capture.block.start;
+        let groups = capture.groups.iter().map(|&start| (start, start - base)).collect();
+        Self { base, block: capture.block.clone(), groups }
+    }
+
+    /// The frame of a capture whose groups are those of this frame's, further apart.
+    pub fn of_further(&self, capture: &Capture) -> Self {
+        if self.groups.is_empty() {
+            return self.clone();
+        }
+        let starts = capture.groups.iter().copied();
+        Self {
+            base: capture.block.start,
+            block: capture.block.clone(),
+            groups: starts.zip(self.groups.iter().map(|group| group.1)).collect(),
         }
     }
 
@@ -29,7 +45,11 @@ impl Frame {
     /// even outside of it: biased pointers do.
     pub fn place(&self, address: u64) -> Place {
         if self.block.start <= address && address <= self.block.end {
-            address - self.base
+            let next = self.groups.partition_point(|group| group.0 <= address);
+            match next.checked_sub(1).and_then(|group| self.groups.get(group)) {
+                Some((start, place)) => place + (address - start),
+                None => address - self.base,
+            }
         } else if address < self.block.start {
             address | ABSOLUTE
         } else {
@@ -39,12 +59,34 @@ impl Frame {
 
     /// The address of a place.
     pub fn address(&self, place: Place) -> u64 {
-        if place & ABSOLUTE != 0 { place & !ABSOLUTE } else { place + self.base }
+        if place & ABSOLUTE != 0 {
+            return place & !ABSOLUTE;
+        }
+        match self.group(place).and_then(|group| self.groups.get(group)) {
+            Some((start, first)) => start + (place - first),
+            None => place + self.base,
+        }
+    }
+
+    /// The group that a place belongs to; none where nothing slides, nor what does not.
+    pub fn group(&self, place: Place) -> Option<usize> {
+        let next = self.groups.partition_point(|group| group.1 <= place);
+        next.checked_sub(1).filter(|_| place & ABSOLUTE == 0)
+    }
+
+    /// By how much more an address of each group is in another frame of the same groups.
+    pub fn slides(&self, other: &Self) -> Vec<u64> {
+        let slide = |(own, other): (&(u64, Place), &(u64, Place))| other.0.wrapping_sub(own.0);
+        self.groups.iter().zip(&other.groups).map(slide).collect()
     }
 
     fn range(&self, range: &Range<u64>) -> Range<Place> {
         let start = self.place(range.start);
         start..start + (range.end - range.start)
+    }
+
+    fn module(&self, object: Option<usize>, range: Range<Place>) -> Module {
+        Module { object, group: self.group(range.start), range }
     }
 
     /// The modules of a capture: its objects, and the runs of memory that are in none.
@@ -53,7 +95,7 @@ impl Frame {
             .objects
             .iter()
             .enumerate()
-            .map(|(index, object)| Module { object: Some(index), range: self.range(&object.range) })
+            .map(|(index, object)| self.module(Some(index), self.range(&object.range)))
             .collect();
         let objects = modules.len();
         for region in &capture.regions {
@@ -62,8 +104,12 @@ impl Frame {
                 continue;
             }
             match modules[objects..].last_mut() {
-                Some(last) if last.range.end == range.start => last.range.end = range.end,
-                _ => modules.push(Module { object: None, range }),
+                Some(last)
+                    if last.range.end == range.start && last.group == self.group(range.start) =>
+                {
+                    last.range.end = range.end;
+                }
+                _ => modules.push(self.module(None, range)),
             }
         }
         modules.sort_by_key(|module| module.range.start);
@@ -88,38 +134,20 @@ impl Frame {
     }
 }
 
-/// How far behind the program a pointer may lead that still counts from it.
-const BEHIND: u64 = GAP / 2;
-
-/// The module that a pointer at `at` with the value `value` is stored relative to. It must be one
-/// that slides as what is meant does: the program, or any of the libraries. Among these any choice
-/// gives the right address; this one keeps a library's pages free of its neighbours.
-pub fn attribute(modules: &[Module], at: Place, value: Place) -> usize {
-    let own = module_at(modules, at);
-    if let Some(own) = own {
-        let range = &modules[own].range;
-        if range.start <= value && value <= range.end {
-            return own;
-        }
-    }
-    // A module at fixed addresses cannot be slid with.
-    let slides = |index: &usize| modules[*index].range.start & ABSOLUTE == 0;
-    if let Some(meant) = module_at(modules, value).filter(slides) {
-        return meant;
-    }
-    // What lies outside of all is biased. The program comes first: what lies below the block, or
-    // close behind the program, is a bias of the program's.
-    let program = modules.iter().position(|module| module.object == Some(0)).filter(slides);
-    let library = |index: &usize| slides(index) && Some(*index) != program;
-    match program {
-        Some(program)
-            if value & ABSOLUTE != 0
-                || value < modules[program].range.end.saturating_add(BEHIND) =>
-        {
-            program
-        }
-        _ => own.filter(library).or_else(|| (0..modules.len()).find(library)).unwrap_or(0),
-    }
+/// The module that a pointer at `at` with the value `value` is stored relative to: one of the
+/// group that it slides with. Among these any choice gives the right address; this one keeps a
+/// module's pages free of its neighbours.
+pub fn attribute(modules: &[Module], group: usize, at: Place, value: Place) -> Option<usize> {
+    let slides = |index: &usize| modules[*index].group == Some(group);
+    let own = module_at(modules, at).filter(slides);
+    let ends_here = |index: &usize| {
+        let range = &modules[*index].range;
+        range.start <= value && value <= range.end
+    };
+    let meant = || module_at(modules, value).filter(slides);
+    // What lies outside of all is biased (glibc's l_gnu_chain_zero, a symbol with an addend).
+    let any = || (0..modules.len()).find(slides);
+    own.filter(ends_here).or_else(meant).or(own).or_else(any)
 }
 
 /// The module that contains a place; the modules are sorted.
@@ -140,27 +168,31 @@ pub fn same_shape(a: &Capture, frame_a: &Frame, b: &Capture, frame_b: &Frame) ->
         })
 }
 
-/// The calls to repeat; an argument is a place if it moved with the block.
-pub fn calls(a: &Capture, b: &Capture, frame: &Frame) -> Option<Vec<(KernelCall, [bool; 4])>> {
-    let slide = b.block.start.wrapping_sub(a.block.start);
+/// The calls to repeat; an argument is a place if it moved with a group, by one of `slides`.
+pub fn calls(
+    a: &Capture,
+    b: &Capture,
+    frame: &Frame,
+    slides: &[u64],
+) -> Option<Vec<(KernelCall, [bool; 4])>> {
     if a.calls.len() != b.calls.len() {
         return None;
     }
-    a.calls.iter().zip(&b.calls).map(|(a, b)| moved_arguments(a, b, slide, frame)).collect()
+    a.calls.iter().zip(&b.calls).map(|(a, b)| moved_arguments(a, b, frame, slides)).collect()
 }
 
 fn moved_arguments(
     a: &KernelCall,
     b: &KernelCall,
-    slide: u64,
     frame: &Frame,
+    slides: &[u64],
 ) -> Option<(KernelCall, [bool; 4])> {
     let mut call = a.clone();
     let mut is_place = [false; 4];
     for ((argument, other), is_place) in call.args.iter_mut().zip(b.args).zip(&mut is_place) {
         if *argument != other {
             *is_place = true;
-            if other.wrapping_sub(*argument) != slide {
+            if !slides.contains(&other.wrapping_sub(*argument)) {
                 return None;
             }
             *argument = frame.place(*argument);
@@ -175,30 +207,46 @@ mod tests {
 
     #[test]
     fn pointers_are_attributed_to_what_they_point_into() {
-        let module = |range| Module { object: Some(1), range };
-        let modules = [module(0..0x1000), module(0x1000..0x3000), module(0x8000..0x9000)];
-        for (at, value, target) in [
-            (0x10, 0x20, 0),     // into itself
-            (0x10, 0x1000, 0),   // its own end is not the next one's start
-            (0x10, 0x1008, 1),   // into the next
-            (0x8008, 0x5000, 2), // into nothing: biased
-            (0x8008, 0x1000, 1),
+        let module = |range, group| Module { object: Some(1), group, range };
+        let modules = [
+            module(0..0x1000, Some(0)),
+            module(0x1000..0x3000, Some(1)),
+            module(0x3000..0x4000, Some(1)),
+            module(0x8000..0x9000, Some(2)),
+            module(ABSOLUTE | 0x40_0000..ABSOLUTE | 0x40_1000, None),
+        ];
+        for (group, at, value, target) in [
+            (0, 0x10, 0x20, Some(0)),     // into itself
+            (0, 0x10, 0x1000, Some(0)),   // its own end is not the next one's start
+            (1, 0x10, 0x1000, Some(1)),   // the next one's start
+            (1, 0x10, 0x3008, Some(2)),   // into another module of the group
+            (1, 0x10, 0x5000, Some(1)),   // into nothing: any of the group
+            (1, 0x3010, 0x5000, Some(2)), // into nothing: its own
+            (2, 0x10, 0x3008, Some(3)),   // biased by so much that it leads elsewhere
+            (0, ABSOLUTE | 0x40_0010, 0x7000, Some(0)),
+            (3, 0x10, 0x20, None),
         ] {
-            assert_eq!(attribute(&modules, at, value), target, "{at:#x} {value:#x}");
+            assert_eq!(attribute(&modules, group, at, value), target, "{group} {at:#x} {value:#x}");
         }
-        let program = Module { object: Some(0), range: 0..0x1000 };
-        let apart = [program, module(GAP..GAP + 0x2000), module(GAP + 0x2000..GAP + 0x3000)];
-        for (at, value, target) in [
-            (GAP + 0x2008, 0x20, 0),
-            (GAP + 0x2008, 0x1000, 0),            // its end
-            (GAP + 0x2008, ABSOLUTE | 0x7000, 0), // below the block: of the first
-            (GAP + 0x2008, GAP - 0x1000, 2),      // below the libraries: of one of them
-            (0x10, GAP - 0x1000, 1),
-            (0x10, GAP + 0x2010, 2),
-        ] {
-            assert_eq!(attribute(&apart, at, value), target, "{at:#x} {value:#x}");
+    }
+
+    #[test]
+    fn places_are_the_same_however_far_groups_lie_apart() {
+        let frame = |base, groups: &[(u64, Place)]| Frame {
+            base,
+            block: base..base + 0x10_0000,
+            groups: groups.to_vec(),
+        };
+        let near = frame(0x10_0000, &[(0x10_0000, 0), (0x10_3000, 0x3000)]);
+        let far = frame(0x90_0000, &[(0x90_0000, 0), (0x98_0000, 0x3000)]);
+        for (address, other, group) in
+            [(0x10_0000, 0x90_0000, 0), (0x10_2fff, 0x90_2fff, 0), (0x10_3010, 0x98_0010, 1)]
+        {
+            let place = near.place(address);
+            assert_eq!(far.place(other), place);
+            assert_eq!((near.address(place), far.address(place)), (address, other));
+            assert_eq!(near.group(place), Some(group));
         }
-        let fixed = [module(0..0x1000), module(ABSOLUTE | 0x40_0000..ABSOLUTE | 0x40_1000)];
-        assert_eq!(attribute(&fixed, ABSOLUTE | 0x40_0010, 0x7000), 0);
+        assert_eq!(near.slides(&far), [0x80_0000, 0x87_d000]);
     }
 }

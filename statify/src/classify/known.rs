@@ -50,18 +50,17 @@ pub struct Known {
     pairs: Vec<(u64, u64, Value)>,
     /// The stack pointers at process entry.
     sp: (u64, u64),
-    /// The difference by which pointers differ.
-    pub slide: u64,
+    /// The difference by which pointers into each group differ.
+    pub slides: Vec<u64>,
 }
 
 /// How far below argc a loader's frames reach, in bytes: what a stack may have by default.
 const MOST_STACK: u64 = 8 << 20;
 
 impl Known {
-    /// Collects what is known of two captures.
-    pub fn new(a: &Capture, b: &Capture) -> Self {
-        let slide = b.block.start.wrapping_sub(a.block.start);
-        let mut known = Self { pairs: Vec::new(), sp: (a.stack.sp, b.stack.sp), slide };
+    /// Collects what is known of two captures, in which pointers differ by `slides`.
+    pub fn new(a: &Capture, b: &Capture, slides: Vec<u64>) -> Self {
+        let mut known = Self { pairs: Vec::new(), sp: (a.stack.sp, b.stack.sp), slides };
         let mut add = |a, b, value| known.pairs.push((a, b, value));
         add(a.stack.sp, b.stack.sp, Value::Stack(0));
         add(a.stack.sp + 8, b.stack.sp + 8, Value::Stack(8));
@@ -88,8 +87,14 @@ impl Known {
             }
         }
         // What is the same in both cannot be told apart from a constant; what slides is a pointer.
-        known.pairs.retain(|(a, b, _)| a != b && b.wrapping_sub(*a) != slide);
+        let slides = &known.slides;
+        known.pairs.retain(|(a, b, _)| a != b && !slides.contains(&b.wrapping_sub(*a)));
         known
+    }
+
+    /// The group that a word points into which is `a` in the first capture and `b` in the second.
+    pub fn group(&self, a: u64, b: u64) -> Option<usize> {
+        self.slides.iter().position(|&slide| b.wrapping_sub(a) == slide)
     }
 
     /// The value that is `a` in the first capture and `b` in the second.
@@ -115,7 +120,7 @@ fn random(bytes: &[u8; 16]) -> [u64; 2] {
 #[cfg(test)]
 impl Known {
     /// A table made by hand.
-    pub fn for_test(slide: u64, pairs: &[(u64, u64, Value)]) -> Self {
-        Self { pairs: pairs.to_vec(), sp: (0x7fff_f000, 0x7eee_e000), slide }
+    pub fn for_test(slides: &[u64], pairs: &[(u64, u64, Value)]) -> Self {
+        Self { pairs: pairs.to_vec(), sp: (0x7fff_f000, 0x7eee_e000), slides: slides.to_vec() }
     }
 }

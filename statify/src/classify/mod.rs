@@ -37,6 +37,7 @@ pub use known::Value;
 use search_path::SearchPath;
 pub use secure::{SecureStart, expands_origin};
 use tunables::{Tunables, Variables};
+use words::Slid;
 
 /// The captures that classification needs.
 pub struct Captures {
@@ -74,6 +75,8 @@ pub type Place = u64;
 pub struct Module {
     /// The object, by index; `None` for anonymous memory.
     pub object: Option<usize>,
+    /// The group that slides alike: the program, one of libraries. None of those at fixed addresses.
+    pub group: Option<usize>,
     /// Where it lies.
     pub range: Range<Place>,
 }
@@ -174,8 +177,15 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     let bound = captures.are_bound();
     let Captures { c_library, first, second, vdso, lazy, mut cpu, secure, tunables } = captures;
     let frame = Frame::new(&first, fixed);
-    let frame_of_second = Frame::new(&second, fixed);
-    if !frame::same_shape(&first, &frame, &second, &frame_of_second) {
+    let frame_of_second = frame.of_further(&second);
+    let distances = frame.slides(&frame_of_second);
+    let mut distinct = distances.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if first.groups.len() != second.groups.len()
+        || distinct.len() != distances.len()
+        || !frame::same_shape(&first, &frame, &second, &frame_of_second)
+    {
         return Err(unexpected("two runs mapped different memory"));
     }
     let modules = frame.modules(&first);
@@ -188,7 +198,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     }
     let mut pages =
         words::Memory { capture: &first, frame: &frame }.copy_pages(&second, &frame_of_second);
-    let known = known::Known::new(&first, &second);
+    let known = known::Known::new(&first, &second, distances.clone());
     let mut compared = words::compare(
         &words::Memory { capture: &first, frame: &frame },
         &words::Memory { capture: &second, frame: &frame_of_second },
@@ -213,7 +223,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     if c_library == CLibrary::Musl
         && let Some(SearchPath { pointer, text }) = search_path::find(&first, &frame)
     {
-        compared.slid.retain(|&(at, _)| at != pointer);
+        compared.slid.retain(|slid| slid.at != pointer);
         words::write(&mut pages, pointer, &[0; 8]);
         if let Some((at, len)) = text {
             words::write(&mut pages, at, &vec![0; len]);
@@ -224,14 +234,15 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     })?;
     let of_origin: BTreeSet<Place> =
         origin.forgotten.iter().copied().chain(origin.relative.iter().map(|word| word.0)).collect();
-    compared.slid.retain(|(at, _)| !of_origin.contains(at));
+    compared.slid.retain(|slid| !of_origin.contains(&slid.at));
     for &at in &of_origin {
         words::write(&mut pages, at, &[0; 8]);
     }
     let mut slides = Vec::new();
     let mut unaligned_slides = Vec::new();
-    for &(at, value) in &compared.slid {
-        let target = frame::attribute(&modules, at, frame.place(value));
+    for &Slid { at, value, group } in &compared.slid {
+        let target = frame::attribute(&modules, group, at, frame.place(value))
+            .ok_or_else(|| unexpected("a pointer leads into memory that is not there"))?;
         let stored = value.wrapping_sub(frame.address(modules[target].range.start));
         words::write(&mut pages, at, &stored.to_le_bytes());
         let list = if at % 8 == 0 { &mut slides } else { &mut unaligned_slides };
@@ -267,7 +278,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
             let at = frame.place(difference.address);
             let end = at + u64::from(difference.width);
             let apart = |fixup: &Fixup| fixup.at + u64::from(fixup.width) <= at || end <= fixup.at;
-            let slid = compared.slid.iter().any(|&(slid, _)| slid < end && at < slid + 8);
+            let slid = compared.slid.iter().any(|slid| slid.at < end && at < slid.at + 8);
             let loader = &first.objects[1].range;
             let pointers = difference.width == 8 && loader.contains(&a) && loader.contains(&b);
             fixups.iter().all(apart) && (fixed || slid == pointers)
@@ -294,7 +305,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     let loader = first.objects.get(1).map(|loader| &loader.bytes[..]);
     let variables = Variables::of(tunables, loader.unwrap_or_default());
     cpu.spare(&fixups.iter().map(|fixup| fixup.at & !7).collect());
-    let calls = frame::calls(&first, &second, &frame)
+    let calls = frame::calls(&first, &second, &frame, &distances)
         .ok_or_else(|| unexpected("two runs made different system calls"))?;
     let aux = |kind| first.stack.value(kind).unwrap_or(0);
     Ok(Image {

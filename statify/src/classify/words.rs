@@ -17,11 +17,22 @@ pub struct Memory<'a> {
     pub frame: &'a Frame,
 }
 
+/// A pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slid {
+    /// Where it is.
+    pub at: Place,
+    /// What it is in the first capture.
+    pub value: u64,
+    /// The group that it points into.
+    pub group: usize,
+}
+
 /// What the differences mean.
 #[derive(Debug, Default)]
 pub struct Compared {
     /// Pointers, with their values in the first capture.
-    pub slid: Vec<(Place, u64)>,
+    pub slid: Vec<Slid>,
     /// Other words that are known.
     pub fixups: Vec<Fixup>,
     /// Words that are not, with their two values.
@@ -103,7 +114,7 @@ pub fn compare(a: &Memory<'_>, b: &Memory<'_>, known: &Known) -> Compared {
     let mut open = Vec::new();
     for (at, word_a, word_b) in differences(a, b) {
         match explain(word_a, word_b, known) {
-            Some(Meaning::Slid) => compared.slid.push((at, word_a)),
+            Some(Meaning::Slid(group)) => compared.slid.push(Slid { at, value: word_a, group }),
             Some(Meaning::Known(values)) => {
                 compared.fixups.extend(values.into_iter().map(|(offset, width, value)| Fixup {
                     at: at + offset,
@@ -121,14 +132,15 @@ pub fn compare(a: &Memory<'_>, b: &Memory<'_>, known: &Known) -> Compared {
 /// Why a word has these two values.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
-    Slid,
+    /// A pointer into this group.
+    Slid(usize),
     /// Offset in the word, width and value of what is in it.
     Known(Vec<(u64, u8, Value)>),
 }
 
 fn explain(a: u64, b: u64, known: &Known) -> Option<Meaning> {
-    if known.slide != 0 && b.wrapping_sub(a) == known.slide {
-        return Some(Meaning::Slid);
+    if let Some(group) = known.group(a, b) {
+        return Some(Meaning::Slid(group));
     }
     if let Some(value) = known.find(a, b) {
         return Some(Meaning::Known(vec![(0, 8, value)]));
@@ -161,14 +173,12 @@ fn explain_unaligned(
             let first = at + next as u64;
             let window = (first.saturating_sub(7)..=first)
                 .filter(|&start| start % 8 != 0 && start >= covered)
-                .find(|&start| {
-                    known.slide != 0 && b.word(start).wrapping_sub(a.word(start)) == known.slide
-                });
-            let Some(start) = window else {
+                .find_map(|start| Some((start, known.group(a.word(start), b.word(start))?)));
+            let Some((start, group)) = window else {
                 compared.unexplained.push((at, word_a, word_b));
                 break;
             };
-            compared.slid.push((start, a.word(start)));
+            compared.slid.push(Slid { at: start, value: a.word(start), group });
             covered = start + 8;
             byte = next + 1;
         }
@@ -194,12 +204,17 @@ mod tests {
     #[test]
     fn words_are_explained_by_how_they_differ() {
         let slide = 0x2a5_c000_0000;
-        let known = Known::for_test(slide, &[(0x7ff0, 0x7ee0, Value::Envp), (1, 4, Value::Argc)]);
+        let further = slide + 0x400_0000;
+        let known = Known::for_test(
+            &[slide, further],
+            &[(0x7ff0, 0x7ee0, Value::Envp), (1, 4, Value::Argc)],
+        );
         let fix = |values: &[(u64, u8, Value)]| Some(Meaning::Known(values.to_vec()));
         for (a, b, meaning) in [
-            (0x5000, 0x5000 + slide, Some(Meaning::Slid)),
+            (0x5000, 0x5000 + slide, Some(Meaning::Slid(0))),
+            (0x5000, 0x5000 + further, Some(Meaning::Slid(1))),
             // Biased below zero, as l_gnu_chain_zero is.
-            (u64::MAX - 5, slide - 6, Some(Meaning::Slid)),
+            (u64::MAX - 5, slide - 6, Some(Meaning::Slid(0))),
             (0x7ff0, 0x7ee0, fix(&[(0, 8, Value::Envp)])),
             (0x9_0000_0001, 0x9_0000_0004, fix(&[(0, 4, Value::Argc)])),
             (0x1_0000_0009, 0x4_0000_0009, fix(&[(4, 4, Value::Argc)])),

@@ -5,12 +5,15 @@
 //! libraries: the loader, what it has loaded and allocated. The starter maps them from the output,
 //! at a distance of their own, as it does what belongs to absolute addresses.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+
+use starter::params::MOST_GROUPS;
 
 use super::HEADERS;
 use super::pieces::{EXECUTE, READ, WRITE};
 use super::segments::{Segment, must_move};
-use crate::classify::{Image, Place, is_absolute};
+use crate::classify::{Image, Module, Place, is_absolute};
 use crate::elf::{ElfFile, PAGE, page_down, page_up};
 
 /// PT_LOADs that fit: the headers may take 4 KiB (load_elf_phdrs in fs/binfmt_elf.c, up to Linux
@@ -37,12 +40,13 @@ pub struct Load {
 }
 
 /// The addresses of the output.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Addresses {
     /// What the program's own addresses have more than places of the image.
     program: u64,
-    /// The first place of the image that is the libraries'; the last one of all where none slide.
-    first_library: Place,
+    /// Where each group of libraries that slide alike begins: places of the image, ascending. None where
+    /// nothing slides.
+    groups: Vec<Place>,
     /// What the libraries' virtual addresses have more than places of the image.
     libraries: u64,
     /// The first byte of the front.
@@ -58,14 +62,7 @@ impl Addresses {
     pub fn choose(image: &Image, front_len: u64) -> Self {
         if image.fixed {
             let front = fixed_base(image, front_len);
-            let (first_library, alignment) = (u64::MAX, PAGE);
-            return Self {
-                first_library,
-                front,
-                program_alignment: PAGE,
-                alignment,
-                ..Self::default()
-            };
+            return Self { front, program_alignment: PAGE, alignment: PAGE, ..Self::default() };
         }
         let slid = || image.modules.iter().filter(|module| !is_absolute(module.range.start));
         let file = |index: usize| ElfFile::parse(&image.objects.get(index)?.bytes).ok();
@@ -79,18 +76,25 @@ impl Addresses {
         let libraries = || slid().filter(|module| module.object != Some(0));
         // The program's as well: the loader allocates its thread-local variables.
         let alignment = (0..image.objects.len()).map(alignment_of).max().unwrap_or(PAGE);
-        let first_library = libraries().map(|module| module.range.start).min().unwrap_or(u64::MAX);
-        let start = first_library & !(alignment - 1);
+        let mut groups: BTreeMap<Option<usize>, Place> = BTreeMap::new();
+        for module in libraries() {
+            let start = groups.entry(module.group).or_insert(module.range.start);
+            *start = module.range.start.min(*start);
+        }
+        let mut groups: Vec<Place> = groups.into_values().collect();
+        groups.sort_unstable();
+        groups.truncate(MOST_GROUPS);
+        let start = groups.first().map_or(0, |first| first & !(alignment - 1));
         let libraries = (end + front_len).next_multiple_of(alignment).wrapping_sub(start);
         let program_alignment = program.map_or(PAGE, |_| alignment_of(0));
-        Self { program: by, first_library, libraries, front: end, program_alignment, alignment }
+        Self { program: by, groups, libraries, front: end, program_alignment, alignment }
     }
 
     /// A place of the image in the output.
     pub fn at(&self, place: Place) -> Place {
         if is_absolute(place) {
             place
-        } else if place < self.first_library {
+        } else if self.group(place).is_none() {
             place.wrapping_add(self.program)
         } else {
             place.wrapping_add(self.libraries)
@@ -105,16 +109,27 @@ impl Addresses {
 
     /// Whether two places of the image slide alike.
     pub fn slide_alike(&self, a: Place, b: Place) -> bool {
-        is_absolute(a) == is_absolute(b) && (a < self.first_library) == (b < self.first_library)
+        is_absolute(a) == is_absolute(b) && self.group(a) == self.group(b)
     }
 
-    /// The libraries' addresses in the output, from a multiple of their alignment on.
-    pub fn libraries(&self, image: &Image) -> Range<u64> {
-        let ours = |place: Place| !is_absolute(place) && place >= self.first_library;
-        let ends = image.modules.iter().map(|module| &module.range).filter(|r| ours(r.start));
-        let end = ends.map(|range| range.end).max();
-        let start = self.at(self.first_library) & !(self.alignment - 1);
-        end.map_or(u64::MAX..u64::MAX, |end| start..page_up(self.at(end)))
+    /// The group of libraries that a place of the image belongs to.
+    fn group(&self, place: Place) -> Option<usize> {
+        self.groups.partition_point(|start| *start <= place).checked_sub(1)
+    }
+
+    /// The addresses in the output of each group of libraries.
+    pub fn groups(&self, image: &Image) -> Vec<Range<u64>> {
+        let end = |group: usize| {
+            let is_its = |module: &&Module| {
+                let start = module.range.start;
+                !is_absolute(start) && self.group(start) == Some(group)
+            };
+            image.modules.iter().filter(is_its).map(|module| module.range.end).max()
+        };
+        let range = |(index, &start): (usize, &Place)| {
+            page_down(self.at(start))..page_up(self.at(end(index).unwrap_or(start) - 1) + 1)
+        };
+        self.groups.iter().enumerate().map(range).collect()
     }
 }
 

@@ -106,7 +106,9 @@ impl<'a> Builder<'a> {
                 .map(|(to, prot, offset)| [to.start, to.end - to.start, *offset, u64::from(*prot)]),
         );
         self.table(placement.zeros.iter().map(|(zeros, prot)| range(zeros, *prot)));
-        self.table(populates(patched).map(|(start, len)| [addresses.at(start), len, 0]));
+        let group = |range: Range<u64>| [range.start, range.end - range.start];
+        self.table(addresses.groups(image).into_iter().map(group));
+        self.table(populates(patched, addresses).map(|(start, len)| [addresses.at(start), len, 0]));
         self.table(image.calls.iter().map(|(call, is_place)| {
             let mut args = call.args;
             let mut places = 0;
@@ -140,9 +142,10 @@ impl<'a> Builder<'a> {
         let fixups: Vec<[u64; 2]> = others.chain(unaligned).collect();
         self.table(fixups);
         self.table(
-            protects(pieces).map(|(start, len, prot)| [addresses.at(start), len, u64::from(prot)]),
+            protects(pieces, addresses)
+                .map(|(start, len, prot)| [addresses.at(start), len, u64::from(prot)]),
         );
-        self.table(seals(pieces).map(|(start, len)| [addresses.at(start), len, 0]));
+        self.table(seals(pieces, addresses).map(|(start, len)| [addresses.at(start), len, 0]));
         let choices = &image.cpu;
         self.table(choices.resets.iter().map(|&(at, value)| [addresses.at(at), value]));
         let resolvers_index = self.starts.len();
@@ -208,6 +211,7 @@ impl<'a> Builder<'a> {
         let [
             maps,
             zeros,
+            groups,
             populates,
             calls,
             constants,
@@ -219,9 +223,8 @@ impl<'a> Builder<'a> {
             resolvers,
             variants,
             vdso_names,
-        ] = tables[..].try_into().expect("there are thirteen tables");
+        ] = tables[..].try_into().expect("there are fourteen tables");
         let vaddr = code.wrapping_sub(size_of::<params::Params>() as u64);
-        let libraries = addresses.libraries(image);
         let (pool, pool_file) = self.input.pool.clone();
         let extents = extents(image).map(|place| addresses.at(place));
         let choices_made = chosen(image, self.input.shape);
@@ -242,8 +245,7 @@ impl<'a> Builder<'a> {
             image.thread_stack.1,
             image.secure.code(),
             addresses.program_alignment,
-            libraries.start,
-            libraries.end - libraries.start,
+            groups,
             addresses.alignment,
             pool,
             pool_file.start,
@@ -279,6 +281,7 @@ impl<'a> Builder<'a> {
             },
             image.variables.tunables().and_then(|t| t.take_over).map_or(0, |at| addresses.at(at)),
             origin_room(&image.fixups),
+            0,
             0,
         ];
         const { assert!(size_of::<params::Params>() == 48 * 8) };
@@ -487,11 +490,16 @@ fn cpu_words(cpu: &params::CpuFeatures) -> [u64; 4] {
 }
 
 /// Runs of pages that will be written.
-fn populates(patched: &BTreeSet<Place>) -> impl Iterator<Item = (Place, u64)> {
+fn populates(
+    patched: &BTreeSet<Place>,
+    addresses: &Addresses,
+) -> impl Iterator<Item = (Place, u64)> {
     let mut runs: Vec<(Place, u64)> = Vec::new();
     for &page in patched {
         match runs.last_mut() {
-            Some((start, len)) if *start + *len == page => *len += PAGE,
+            Some((start, len)) if *start + *len == page && addresses.slide_alike(*start, page) => {
+                *len += PAGE;
+            }
             _ => runs.push((page, PAGE)),
         }
     }
@@ -499,20 +507,25 @@ fn populates(patched: &BTreeSet<Place>) -> impl Iterator<Item = (Place, u64)> {
 }
 
 /// Where the final permissions differ from those while patching.
-fn protects(pieces: &[Piece]) -> impl Iterator<Item = (Place, u64, u32)> {
+fn protects(pieces: &[Piece], addresses: &Addresses) -> impl Iterator<Item = (Place, u64, u32)> {
     let changed = pieces.iter().filter(|piece| piece.prot != piece.load_prot);
-    runs(changed.map(|piece| (piece, piece.prot)))
+    runs(changed.map(|piece| (piece, piece.prot)), addresses)
 }
 
 /// Neighbours with the same permissions as one.
 fn runs<'a>(
     pieces: impl Iterator<Item = (&'a Piece, u32)>,
+    addresses: &Addresses,
 ) -> impl Iterator<Item = (Place, u64, u32)> {
     let mut runs: Vec<(Place, u64, u32)> = Vec::new();
     for (piece, prot) in pieces {
         let len = piece.range.end - piece.range.start;
         match runs.last_mut() {
-            Some((start, run, last)) if *start + *run == piece.range.start && *last == prot => {
+            Some((start, run, last))
+                if *start + *run == piece.range.start
+                    && *last == prot
+                    && addresses.slide_alike(*start, piece.range.start) =>
+            {
                 *run += len;
             }
             _ => runs.push((piece.range.start, len, prot)),
@@ -522,12 +535,17 @@ fn runs<'a>(
 }
 
 /// What is sealed: runs without gaps, whatever their permissions.
-fn seals(pieces: &[Piece]) -> impl Iterator<Item = (Place, u64)> {
+fn seals(pieces: &[Piece], addresses: &Addresses) -> impl Iterator<Item = (Place, u64)> {
     let mut runs: Vec<(Place, u64)> = Vec::new();
     for piece in pieces.iter().filter(|piece| piece.seal) {
         let len = piece.range.end - piece.range.start;
         match runs.last_mut() {
-            Some((start, run)) if *start + *run == piece.range.start => *run += len,
+            Some((start, run))
+                if *start + *run == piece.range.start
+                    && addresses.slide_alike(*start, piece.range.start) =>
+            {
+                *run += len;
+            }
             _ => runs.push((piece.range.start, len)),
         }
     }

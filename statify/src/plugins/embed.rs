@@ -35,7 +35,8 @@ pub fn embed(
 ) -> Result<()> {
     let unable = || Error::Redirect(program.to_owned());
     let loader = image.modules.iter().find(|module| module.object == Some(LOADER));
-    let agent = loader.ok_or_else(unable)?.range.end;
+    let loader = loader.ok_or_else(unable)?;
+    let (agent, group) = (loader.range.end, loader.group);
     let mut index = Index::new(&plugins.directories);
     let first = image.objects.len();
     for (number, plugin) in plugins.files.iter().enumerate() {
@@ -61,7 +62,7 @@ pub fn embed(
     let index_at = end_of_block(image);
     let mut next = page_up(index_at + index_len);
     let index_module = image.modules.len();
-    image.modules.push(Module { object: None, range: index_at..next });
+    image.modules.push(Module { object: None, group, range: index_at..next });
     add_region(image, index_at..next, READ, None, index_module);
     let mut module = None;
     for (number, plugin) in plugins.files.iter().enumerate() {
@@ -73,7 +74,8 @@ pub fn embed(
         let module = match module {
             Some(module) if align == PAGE => module,
             _ => {
-                image.modules.push(Module { object: Some(object), range: range.clone() });
+                let object = Some(object);
+                image.modules.push(Module { object, group, range: range.clone() });
                 *module.insert(image.modules.len() - 1)
             }
         };
@@ -128,7 +130,7 @@ pub fn embed(
         return Err(unable());
     }
     image.agent = Some(agent);
-    image.modules.push(Module { object: None, range: range.clone() });
+    image.modules.push(Module { object: None, group, range: range.clone() });
     let module = image.modules.len() - 1;
     add_region(image, range, READ | EXECUTE, None, module);
     write(image, agent, &code);

@@ -109,8 +109,13 @@ fn preload(subject: &Subject, modules: &[Object], request: &Request) -> Result<O
         }
         libraries.push(bytes);
     }
-    let variation =
-        variation::first(Mode { fixed: false, bind_now: false, cpu: Cpu::This, agent: false });
+    let variation = variation::first(Mode {
+        fixed: false,
+        apart: false,
+        bind_now: false,
+        cpu: Cpu::This,
+        agent: false,
+    });
     let mut list: Vec<&[u8]> = libraries.iter().map(Vec::as_slice).collect();
     let names_it = |object: &Object| object.bytes.windows(UNWINDER.len()).any(|w| w == UNWINDER);
     if request.host_libs == HostLibs::Deny && modules.iter().any(names_it) {

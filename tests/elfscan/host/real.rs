@@ -25,11 +25,9 @@ pub fn add(cases: &mut Cases) {
         if SET_USER_ID.contains(&program) {
             needs.push("root".into());
         }
-        cases
-            .needing(&needs)
-            .add(&format!("host/loads/{name}"), move |case| {
-                real(case, program, arguments, categories)
-            });
+        cases.needing(&needs).add(&format!("host/loads/{name}"), move |case| {
+            real(case, program, arguments, categories)
+        });
     }
 }
 

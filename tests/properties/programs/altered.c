@@ -2,6 +2,8 @@
 //   release=TEXT    uname(2) says so, the first time
 //   page-size       AT_PAGESZ is 16 KiB
 //   without=TYPE    there is no auxv entry of this type
+//   taken=N         the N-th address and those behind that MAP_FIXED_NOREPLACE is used with are taken, as by a
+//                   kernel that does not know it: the mapping is made elsewhere
 #include <elf.h>
 #include <errno.h>
 #include <stddef.h>
@@ -49,6 +51,25 @@ static void set_release(pid_t child, const char *text) {
     }
 }
 
+// For all of the program's life.
+static void give_others(pid_t child, long from) {
+    struct user_regs_struct regs;
+    int status;
+    long number = 0;
+    for (;;) {
+        ptrace(PTRACE_SYSCALL, child, NULL, NULL);
+        if (waitpid(child, &status, 0) < 0 || !WIFSTOPPED(status))
+            break;
+        ptrace(PTRACE_GETREGS, child, NULL, &regs);
+        if (regs.orig_rax != 9 || !(regs.r10 & 0x100000) || (long)regs.rax != -ENOSYS || ++number < from)
+            continue;
+        regs.r10 &= ~0x100000;
+        regs.rdi = 0;
+        ptrace(PTRACE_SETREGS, child, NULL, &regs);
+    }
+    _exit(number < from ? 97 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
 int main(int argc, char **argv) {
     int status;
     if (argc < 3)
@@ -69,6 +90,8 @@ int main(int argc, char **argv) {
         set_auxv(child, AT_PAGESZ, 1, 16 << 10);
     else if (!strncmp(argv[1], "without=", 8))
         set_auxv(child, atol(argv[1] + 8), 0, AT_IGNORE);
+    else if (!strncmp(argv[1], "taken=", 6))
+        give_others(child, atol(argv[1] + 6));
     else
         return 98;
     ptrace(PTRACE_DETACH, child, NULL, NULL);

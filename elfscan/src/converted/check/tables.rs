@@ -1,8 +1,8 @@
 //! The starter: its tables held against the memory that they are for, and its code.
 
 use starter::params::{
-    ABSOLUTE, FIXUP_ORIGIN, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, FROZEN_TUNABLES,
-    RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED, SECURE_REFUSED,
+    ABSOLUTE, FIXUP_ORIGIN, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, FROZEN_TUNABLES, Group,
+    MOST_GROUPS, RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED, SECURE_REFUSED,
 };
 use statify::elf::PAGE;
 use statify::parameters::Parameters;
@@ -122,22 +122,34 @@ fn check_libraries(
     problems: &mut Problems,
 ) {
     let params = &parameters.params;
-    let end = params.libraries.checked_add(params.libraries_len);
+    let groups: Vec<Group> = parameters.groups().collect();
+    let mut end = None;
+    let ascend = groups.len() <= MOST_GROUPS
+        && groups.iter().all(|group| {
+            let behind = end.is_none_or(|end| end <= group.start);
+            end = group.start.checked_add(group.len);
+            behind && group.len > 0 && end.is_some() && group.start % PAGE == 0
+        });
     let loads = converted.elf.loads().map(|load| load.p_vaddr.saturating_add(load.p_memsz));
     let behind = loads.max().unwrap_or(0);
     let is_fixed = converted.is_fixed();
-    let apart = match end {
-        Some(end) if params.libraries_len > 0 => {
+    let in_order = |mut places: Vec<u64>| {
+        let before = places.clone();
+        places.sort_unstable();
+        before == places
+    };
+    let ascend = ascend
+        && in_order(parameters.maps().map(|map| map.to).collect())
+        && in_order(parameters.ranges(params.zeros).map(|range| range.start).collect());
+    let apart = match (groups.first(), end) {
+        (Some(first), Some(end)) => {
             let ours = |run: &std::ops::Range<u64>| run.end <= end || run.start & ABSOLUTE != 0;
-            !is_fixed
-                && params.libraries >= behind
-                && params.libraries.is_multiple_of(params.libraries_alignment)
-                && memory.last.runs().all(|(run, _)| ours(&run))
+            !is_fixed && first.start >= behind && memory.last.runs().all(|(run, _)| ours(&run))
         }
-        _ => params.libraries == u64::MAX,
+        _ => true,
     };
     problems.expect(
-        apart,
+        apart && ascend,
         Part::Tables,
         "the libraries' addresses are not apart from the program's",
     );
