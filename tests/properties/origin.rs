@@ -23,6 +23,9 @@ pub fn add(cases: &mut Cases) {
         add("rpath", &["-Wl,--disable-new-dtags"], &[]);
         add("braces", &["-DBRACES"], &[]);
         cases.add_for(toolchain, "origin/without-proc", without_proc);
+        cases.add_for(toolchain, "origin/directory-that-comes-later", |case| {
+            later(case).map(|()| Done::Passed)
+        });
     }
 }
 
@@ -85,6 +88,22 @@ fn moved(case: &Case, build: &[&str], flags: &[&str]) -> Result<()> {
     let alone = said(&case.dir.join("alone"))?;
     ensure!(alone.matches("not found").count() == 4, "{alone}");
     ensure!(!alone.contains(&*dir.to_string_lossy()), "{alone}");
+    Ok(())
+}
+
+/// A directory of the search path that is not there at the conversion, as plugins come to be installed.
+fn later(case: &Case) -> Result<()> {
+    let directory = case.dir.join("later");
+    let path = format!("-Wl,-rpath,/nowhere:{}", directory.display());
+    let program = case.build("origin", "program", &["-O1", "-DALONE", "-ldl", &path])?;
+    let converted = case.convert(&program, &[])?;
+    let said = |program: &Path| output(&mut case.command(program));
+    ensure!(said(&converted)?.contains("not found"), "{}", said(&converted)?);
+    fs::create_dir(&directory)?;
+    case.library("later/libplugin.so", "int value;", &[])?;
+    let expected = said(&program)?;
+    ensure!(expected.contains("later/libplugin.so"), "{expected}");
+    ensure!(said(&converted)? == expected, "{}", said(&converted)?);
     Ok(())
 }
 

@@ -238,6 +238,9 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     for &at in &of_origin {
         words::write(&mut pages, at, &[0; 8]);
     }
+    for &at in &origin.missing {
+        words::write(&mut pages, at, &[0; 4]);
+    }
     let mut slides = Vec::new();
     let mut unaligned_slides = Vec::new();
     for &Slid { at, value, group } in &compared.slid {

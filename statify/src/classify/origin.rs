@@ -8,8 +8,11 @@
 //! where there is no /proc, glibc leaves such directories out. Libraries that were found by `$ORIGIN` have
 //! paths that begin with the program's directory: their names, and the directories that `$ORIGIN` means
 //! in them, become the output's directory and the rest of the path.
+//!
+//! glibc also remembers of each directory whether it was there. Of those that a search path names and that
+//! were not, it becomes unknown again, as it is when the original starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -26,6 +29,8 @@ pub struct Origin {
     pub forgotten: Vec<Place>,
     /// Words that hold the address of the program's directory and this behind it.
     pub relative: Vec<(Place, Vec<u8>)>,
+    /// Fields of 4 bytes that become 0: that a directory was not there.
+    pub missing: Vec<Place>,
 }
 
 /// The program's search path says `$ORIGIN`, and it is not found what the loader has made of it.
@@ -38,13 +43,19 @@ const MOST_MAP: u64 = 2048;
 /// has its path among these words.
 const MOST_DIRECTORIES: u64 = 256;
 const FIRST_WORDS: u64 = 5;
+/// What glibc remembers of a directory (`enum r_dir_status`), and of how many of its subdirectories at most.
+const MISSING: u32 = 1;
+const EXISTING: u32 = 2;
+const MOST_STATUSES: u64 = 64;
+/// In place of a list of directories: none of them was there.
+const NO_LIST: u64 = u64::MAX;
 /// The loader, as an object.
 const LOADER: usize = 1;
 
 /// Finds it.
 pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Origin, NotFound> {
     let modules = modules(capture);
-    if modules.values().all(|module| module.paths.is_empty() && module.names.is_empty()) {
+    if modules.values().all(Module::is_plain) {
         return Ok(Origin::default());
     }
     let memory = Memory { capture, words: words::Memory { capture, frame } };
@@ -63,12 +74,25 @@ pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Ori
         }
     }
     let mut found = Origin::default();
+    let directories: BTreeSet<Vec<u8>> =
+        modules.values().flat_map(|module| module.directories.iter().cloned()).collect();
+    if c_library == CLibrary::Glibc && !directories.is_empty() {
+        found.missing.extend(memory.missing(&directories).into_iter().map(|at| frame.place(at)));
+        let has_some = |index: &usize| !modules[index].directories.is_empty();
+        for (_, &map) in maps.iter().filter(|(index, _)| has_some(index)) {
+            // Of a path without a directory that is there glibc keeps that, and whether it had a list.
+            let is_given_up = |at: &u64| {
+                memory.word(*at) == Some(NO_LIST)
+                    && memory.word(at + 8).is_some_and(|word| word <= 1)
+            };
+            let lists = fields_of(&maps, map).filter(is_given_up);
+            found.forgotten.extend(lists.map(|at| frame.place(at)));
+        }
+    }
     for (&index, origin) in &origins {
         let (Some(&map), Some(module)) = (maps.get(&index), modules.get(&index)) else { continue };
-        let next = maps.values().copied().filter(|&other| other > map).min();
-        let end = next.unwrap_or(u64::MAX).min(map + MOST_MAP);
         let mut dirs = 0;
-        for at in (map..end).step_by(8) {
+        for at in fields_of(&maps, map) {
             let Some(value) = memory.word(at) else { break };
             let is_path = match c_library {
                 CLibrary::Glibc => memory.is_search_path(value, origin),
@@ -110,9 +134,16 @@ struct Module {
     paths: Vec<Vec<u8>>,
     /// The names of needed libraries that have it.
     names: Vec<Vec<u8>>,
+    /// The directories without tokens of the search path that counts, each with a slash at its end.
+    directories: Vec<Vec<u8>>,
 }
 
 impl Module {
+    /// It says nothing that is looked for here.
+    fn is_plain(&self) -> bool {
+        self.paths.is_empty() && self.names.is_empty() && self.directories.is_empty()
+    }
+
     /// Whether a library with this path may have been found by the token, which means `origin`.
     fn leads_to(&self, origin: &[u8], path: &[u8]) -> bool {
         let directories = self.paths.iter().flat_map(|path| path.split(|&byte| byte == b':'));
@@ -144,8 +175,13 @@ fn modules(capture: &Capture) -> BTreeMap<usize, Module> {
         // DT_RPATH counts without DT_RUNPATH only.
         let path = facts.runpath().or_else(|| facts.rpath());
         let paths = path.into_iter().filter(has_token).map(<[u8]>::to_vec).collect();
+        let directories = path.into_iter().flat_map(|path| path.split(|&byte| byte == b':'));
+        let directories =
+            directories.filter(|text| text.starts_with(b"/") && !text.contains(&b'$'));
+        let directories = directories.map(with_slash).collect();
         let names = DynamicFacts::needed(&facts).into_iter().filter(has_token);
-        Some(Module { at, paths, names: names.map(<[u8]>::to_vec).collect() })
+        let names = names.map(<[u8]>::to_vec).collect();
+        Some(Module { at, paths, names, directories })
     };
     let objects = capture.objects.iter().enumerate();
     objects.filter_map(|(index, object)| Some((index, read(object)?))).collect()
@@ -175,6 +211,12 @@ fn maps(memory: &Memory<'_>, modules: &BTreeMap<usize, Module>) -> BTreeMap<usiz
         }
     }
     maps
+}
+
+/// The words of a module's record.
+fn fields_of(maps: &BTreeMap<usize, u64>, map: u64) -> impl Iterator<Item = u64> + use<> {
+    let next = maps.values().copied().filter(|&other| other > map).min();
+    (map..next.unwrap_or(u64::MAX).min(map + MOST_MAP)).step_by(8)
 }
 
 /// A capture's memory by address.
@@ -230,6 +272,40 @@ impl Memory<'_> {
                 && self.word(field.wrapping_add(8)) == Some(text.len() as u64)
         })
     }
+
+    /// The fields that say of these directories that they were not there. They lie between the length of
+    /// a directory's path and the path itself, whose address is in front of the length.
+    fn missing(&self, directories: &BTreeSet<Vec<u8>>) -> Vec<u64> {
+        let lengths: BTreeSet<u64> = directories.iter().map(|path| path.len() as u64).collect();
+        let mut missing = Vec::new();
+        for (address, page) in self.capture.pages.iter() {
+            for (index, word) in page.as_chunks::<8>().0.iter().enumerate() {
+                if !lengths.contains(&u64::from_le_bytes(*word)) {
+                    continue;
+                }
+                let field = address + 8 * index as u64;
+                let text = field.checked_sub(8).and_then(|at| self.word(at)).unwrap_or(0);
+                let (start, end) = (field + 8, text.min(field + 8 + 4 * MOST_STATUSES));
+                if text < start
+                    || !self.string(text).is_some_and(|text| directories.contains(&text))
+                {
+                    continue;
+                }
+                let fields = (start..end).step_by(4);
+                let value = |at: &u64| Some((self.word(at & !7)? >> (8 * (at & 7))) as u32);
+                if fields.clone().all(|at| value(&at).is_some_and(|value| value <= EXISTING)) {
+                    missing.extend(fields.filter(|at| value(at) == Some(MISSING)));
+                }
+            }
+        }
+        missing
+    }
+}
+
+/// As glibc has a directory: with one slash at its end.
+fn with_slash(path: &[u8]) -> Vec<u8> {
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+    [&path[..end], b"/"].concat()
 }
 
 /// What is behind a directory in a path: nothing, or what begins with a slash.

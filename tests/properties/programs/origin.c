@@ -22,12 +22,14 @@ static void open_plugin(const char *name) {
 }
 
 int main(void) {
+#ifndef ALONE
     of_library();
+#endif
     open_plugin("libplugin.so");
     open_plugin("$ORIGIN/plugins/libother.so");
     open_plugin("libnowhere.so");
     dl_iterate_phdr(print_name, NULL);
-#ifdef __GLIBC__
+#if defined __GLIBC__ && !defined ALONE
     // musl knows an open library by its inode, an output by its name.
     char path[4096] = "";
     if (readlink("/proc/self/exe", path, sizeof path - 100) > 0) {
