@@ -48,14 +48,14 @@ impl Anchors {
     pub fn find(output: &[u8], elf: &ElfFile<'_>, manifest: &Manifest) -> Self {
         let Ok(parameters) = Parameters::read(elf) else { return Self::default() };
         let mut anchors = Self { words: Vec::new(), groups: parameters.groups().collect() };
-        let mut candidates = anchors.candidates(output, manifest, &parameters);
+        let candidates = anchors.candidates(output, manifest, &parameters);
         // From what is known to what is not.
         let mut known = vec![None];
         let mut next = 0;
         while let Some(inside) = known.get(next).copied() {
             next += 1;
-            for (_, word) in candidates.extract_if(.., |(from, _), _| *from == inside) {
-                let anchor = word.1;
+            for ((_, _), &(_, anchor)) in candidates.iter().filter(|((from, _), _)| *from == inside)
+            {
                 if !known.contains(&Some(anchor.group)) {
                     known.push(Some(anchor.group));
                     anchors.words.push(anchor);

@@ -120,8 +120,8 @@ fn unreadable(case: &Case) -> Result<()> {
     case.build("scanned", "program", &[])?;
     case.build("scanned", "secret", &[])?;
     // Not even for their owner, who may run this.
-    fs::set_permissions(&closed, Permissions::from_mode(0))?;
-    fs::set_permissions(case.dir.join("secret"), Permissions::from_mode(0))?;
+    fs::set_permissions(&closed, Permissions::from_mode(0o000))?;
+    fs::set_permissions(case.dir.join("secret"), Permissions::from_mode(0o000))?;
     let mut command = tool::elfscan(["scan".as_ref(), "--json".as_ref(), case.dir.as_os_str()])?;
     let copy = case.dir.join("elfscan");
     fs::copy(command.get_program(), &copy)?;
