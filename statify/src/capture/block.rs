@@ -23,14 +23,15 @@ use crate::root::Root;
 /// takes page tables.
 const ARENA: u64 = 256 << 10;
 /// In a capture whose groups lie further apart than the first's: how much further, each from the one
-/// before it. Modules are aligned to less.
-const FURTHER: u64 = 64 << 20;
+/// before it. As the bases, a multiple of 1 GiB, so that every alignment up to that is kept.
+const FURTHER: u64 = 1 << 30;
 /// Where objects have addresses of their own: this much at the block's base...
 const OWN_ADDRESSES: u64 = 1 << 40;
 /// ...in steps of this.
 const OWN_ALIGNMENT: u64 = 2 << 20;
-/// Where files go that the loader only reads (ld.so.cache): far from the block's end.
-const SCRATCH: u64 = 1 << 40;
+/// Where files go that the loader only reads (ld.so.cache): far from the block's end, behind thousands of
+/// libraries.
+const SCRATCH: u64 = 8 << 40;
 
 /// A file of which something is mapped.
 #[derive(Clone, Debug)]
