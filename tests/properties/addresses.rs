@@ -34,6 +34,7 @@ pub fn add(cases: &mut Cases) {
         .check("addresses/bits/of-a-file-that-cannot-be-read", unreadable);
     cases.needing(&["randomisation"]).check("addresses/distances", distances);
     cases.check("addresses/library-that-counts-a-distance", counted);
+    cases.needing(&["program:ld.lld"]).check("addresses/library-of-large-alignment", aligned);
     cases.check("addresses/fixed", fixed);
     cases.check("addresses/fixed-equal-in-two-programs", fixed_equal_in_two_programs);
 }
@@ -196,6 +197,21 @@ fn counted(case: &Case) -> Result<()> {
     let elf = fs::read(&converted)?;
     let groups = Parameters::read(&ElfFile::parse(&elf)?)?.groups().count();
     ensure!(groups == 1, "{groups} groups");
+    Ok(())
+}
+
+/// What GNU ld makes with such an alignment is mostly a hole.
+fn aligned(case: &Case) -> Result<()> {
+    let flags = ["-fuse-ld=lld", "-Wl,-z,max-page-size=0x10000000", "-Wl,-soname,libaligned.so"];
+    case.library("libaligned.so", "int aligned = 1;", &flags)?;
+    case.library("libshared.so", "int shared = 1;", &["-Wl,-soname,libshared.so"])?;
+    let link = case.link(&["libaligned.so", "libshared.so"]);
+    let mut flags: Vec<&str> = vec!["-O2", "-Wl,--no-as-needed"];
+    flags.extend(link.iter().map(String::as_str));
+    let program = case.build("works", "program", &flags)?;
+    for program in [&program, &case.convert(&program, &[])?] {
+        ensure!(case.output(program)? == "works\n", "{}", program.display());
+    }
     Ok(())
 }
 
