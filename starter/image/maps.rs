@@ -131,7 +131,7 @@ pub unsafe fn assemble<'a>(
                 maps: within(maps, group, |map| map.to),
                 zeros: within(zeros, group, |range| range.start),
             };
-            let to = group.place(&source, wanted, p.libraries_alignment);
+            let to = group.place(&source, wanted);
             wanted = random.map(|random| to.wrapping_add(group.end()) + random.gap(index));
             slide.write(to);
         }
@@ -183,7 +183,8 @@ impl Contents<'_> {
     }
 
     /// Maps all of it, at `wanted` or behind that if the addresses are free. Returns the distance.
-    unsafe fn place(&self, source: &Source<'_>, wanted: Option<u64>, alignment: u64) -> u64 {
+    unsafe fn place(&self, source: &Source<'_>, wanted: Option<u64>) -> u64 {
+        let alignment = self.group.alignment;
         let mask = alignment - 1;
         // SAFETY: nothing is mapped but where nothing was.
         unsafe {

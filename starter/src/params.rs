@@ -65,8 +65,6 @@ pub struct Params {
     /// Table of [`Group`], ascending, at most [`MOST_GROUPS`]: all places from the first one's start on
     /// belong to one. None where nothing slides.
     pub groups: Table,
-    /// What their distances must be multiples of, as [`Params::alignment`].
-    pub libraries_alignment: u64,
     /// A page of the starter's code that is mapped once more (a place): where the output cannot be
     /// opened, it grows to hold what [`Params::maps`] names.
     pub pool: u64,
@@ -120,7 +118,7 @@ pub struct Params {
     /// How many bytes all paths take that begin with the output's directory.
     pub origin_room: u64,
     /// Zero; keeps the code at a multiple of 16.
-    pub reserved: [u64; 2],
+    pub reserved: u64,
 }
 
 /// What is asked of CPUID at start: two leaves.
@@ -223,6 +221,8 @@ pub struct Group {
     pub start: u64,
     /// Length in bytes.
     pub len: u64,
+    /// What its distance must be a multiple of, as [`Params::alignment`].
+    pub alignment: u64,
 }
 
 /// How many groups there are at most.

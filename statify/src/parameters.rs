@@ -166,7 +166,11 @@ impl<'a> Parameters<'a> {
 
     /// Groups of libraries that slide alike.
     pub fn groups(&self) -> impl Iterator<Item = Group> + use<'a> {
-        self.records(self.params.groups, |words| Group { start: words.next(), len: words.next() })
+        self.records(self.params.groups, |words| Group {
+            start: words.next(),
+            len: words.next(),
+            alignment: words.next(),
+        })
     }
 
     /// Kernel calls that are made again.
@@ -325,7 +329,6 @@ impl<'a> Words<'a> {
             secure: self.next(),
             alignment: self.next(),
             groups: self.table(),
-            libraries_alignment: self.next(),
             pool: self.next(),
             pool_offset: self.next(),
             pool_len: self.next(),
@@ -350,7 +353,7 @@ impl<'a> Words<'a> {
             read_tunables: self.next(),
             take_over_tunables: self.next(),
             origin_room: self.next(),
-            reserved: [self.next(), self.next()],
+            reserved: self.next(),
         }
     }
 }

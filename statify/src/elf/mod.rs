@@ -271,6 +271,12 @@ impl<'a> ElfFile<'a> {
         aligns.filter(|align| align.is_power_of_two()).max().unwrap_or(PAGE).max(PAGE)
     }
 
+    /// The alignment of its thread-local variables; at least a page.
+    pub fn thread_alignment(&self) -> u64 {
+        let aligns = self.of_type(program_header::PT_TLS).map(|segment| segment.p_align);
+        aligns.filter(|align| align.is_power_of_two()).max().unwrap_or(PAGE).max(PAGE)
+    }
+
     /// The address of the program headers once loaded, before any bias.
     pub fn header_table_address(&self) -> Option<u64> {
         let offset = self.header.e_phoff;

@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use starter::params::MOST_GROUPS;
+use starter::params::{Group, MOST_GROUPS};
 
 use super::HEADERS;
 use super::pieces::{EXECUTE, READ, WRITE};
 use super::segments::{Segment, must_move};
+use crate::capture::Object;
 use crate::classify::{Image, Module, Place, is_absolute};
 use crate::elf::{ElfFile, PAGE, page_down, page_up};
 
@@ -53,8 +54,6 @@ pub struct Addresses {
     pub front: u64,
     /// What the program's distance must be a multiple of.
     pub program_alignment: u64,
-    /// What the libraries' distance must be a multiple of.
-    pub alignment: u64,
 }
 
 impl Addresses {
@@ -62,7 +61,7 @@ impl Addresses {
     pub fn choose(image: &Image, front_len: u64) -> Self {
         if image.fixed {
             let front = fixed_base(image, front_len);
-            return Self { front, program_alignment: PAGE, alignment: PAGE, ..Self::default() };
+            return Self { front, program_alignment: PAGE, ..Self::default() };
         }
         let slid = || image.modules.iter().filter(|module| !is_absolute(module.range.start));
         let file = |index: usize| ElfFile::parse(&image.objects.get(index)?.bytes).ok();
@@ -74,7 +73,6 @@ impl Addresses {
             (by, page_up(module.range.end.wrapping_add(by)))
         });
         let libraries = || slid().filter(|module| module.object != Some(0));
-        // The program's as well: the loader allocates its thread-local variables.
         let alignment = (0..image.objects.len()).map(alignment_of).max().unwrap_or(PAGE);
         let mut groups: BTreeMap<Option<usize>, Place> = BTreeMap::new();
         for module in libraries() {
@@ -87,7 +85,7 @@ impl Addresses {
         let start = groups.first().map_or(0, |first| first & !(alignment - 1));
         let libraries = (end + front_len).next_multiple_of(alignment).wrapping_sub(start);
         let program_alignment = program.map_or(PAGE, |_| alignment_of(0));
-        Self { program: by, groups, libraries, front: end, program_alignment, alignment }
+        Self { program: by, groups, libraries, front: end, program_alignment }
     }
 
     /// A place of the image in the output.
@@ -117,19 +115,30 @@ impl Addresses {
         self.groups.partition_point(|start| *start <= place).checked_sub(1)
     }
 
-    /// The addresses in the output of each group of libraries.
-    pub fn groups(&self, image: &Image) -> Vec<Range<u64>> {
-        let end = |group: usize| {
+    /// The groups of libraries in the output.
+    pub fn groups(&self, image: &Image) -> Vec<Group> {
+        fn parsed(object: &Object) -> Option<ElfFile<'_>> {
+            ElfFile::parse(&object.bytes).ok()
+        }
+        // The loader allocates thread-local variables, the program's as well.
+        let of_threads = image.objects.iter().filter_map(parsed).map(|elf| elf.thread_alignment());
+        let of_threads = of_threads.max().unwrap_or(PAGE);
+        let alignment = |module: &Module| match module.object {
+            Some(index) => parsed(&image.objects[index]).map_or(PAGE, |elf| elf.alignment()),
+            None => of_threads,
+        };
+        let describe = |(index, &start): (usize, &Place)| {
             let is_its = |module: &&Module| {
                 let start = module.range.start;
-                !is_absolute(start) && self.group(start) == Some(group)
+                !is_absolute(start) && self.group(start) == Some(index)
             };
-            image.modules.iter().filter(is_its).map(|module| module.range.end).max()
+            let modules = || image.modules.iter().filter(is_its);
+            let end = modules().map(|module| module.range.end).max().unwrap_or(start);
+            let (start, end) = (page_down(self.at(start)), page_up(self.at(end - 1) + 1));
+            let alignment = modules().map(alignment).max().unwrap_or(PAGE);
+            Group { start, len: end - start, alignment }
         };
-        let range = |(index, &start): (usize, &Place)| {
-            page_down(self.at(start))..page_up(self.at(end(index).unwrap_or(start) - 1) + 1)
-        };
-        self.groups.iter().enumerate().map(range).collect()
+        self.groups.iter().enumerate().map(describe).collect()
     }
 }
 

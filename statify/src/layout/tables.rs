@@ -106,7 +106,7 @@ impl<'a> Builder<'a> {
                 .map(|(to, prot, offset)| [to.start, to.end - to.start, *offset, u64::from(*prot)]),
         );
         self.table(placement.zeros.iter().map(|(zeros, prot)| range(zeros, *prot)));
-        let group = |range: Range<u64>| [range.start, range.end - range.start];
+        let group = |group: params::Group| [group.start, group.len, group.alignment];
         self.table(addresses.groups(image).into_iter().map(group));
         self.table(populates(patched, addresses).map(|(start, len)| [addresses.at(start), len, 0]));
         self.table(image.calls.iter().map(|(call, is_place)| {
@@ -246,7 +246,6 @@ impl<'a> Builder<'a> {
             image.secure.code(),
             addresses.program_alignment,
             groups,
-            addresses.alignment,
             pool,
             pool_file.start,
             pool_file.end - pool_file.start,
@@ -282,9 +281,8 @@ impl<'a> Builder<'a> {
             image.variables.tunables().and_then(|t| t.take_over).map_or(0, |at| addresses.at(at)),
             origin_room(&image.fixups),
             0,
-            0,
         ];
-        const { assert!(size_of::<params::Params>() == 48 * 8) };
+        const { assert!(size_of::<params::Params>() == 46 * 8) };
         self.words(&fields);
         self.bytes
     }

@@ -41,9 +41,10 @@ pub fn check(
         Part::Tables,
         "what to do under AT_SECURE is unknown",
     );
-    let aligned = [params.alignment, params.libraries_alignment]
-        .iter()
-        .all(|alignment| alignment.is_power_of_two() && *alignment >= PAGE);
+    let alignments = parameters.groups().map(|group| group.alignment);
+    let aligned = alignments
+        .chain([params.alignment])
+        .all(|alignment| alignment.is_power_of_two() && alignment >= PAGE);
     problems.expect(aligned, Part::Tables, "an alignment is no power of two, or less than a page");
     check_libraries(converted, parameters, memory, problems);
     let code = params.vaddr.wrapping_add(size_of::<starter::params::Params>() as u64);
