@@ -13,6 +13,7 @@ mod arch;
 mod base;
 mod cpu;
 mod fixups;
+mod groups;
 mod heap;
 mod kernel;
 mod maps;
@@ -94,7 +95,7 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
         // The front, which is where it was, is not needed by its place any more.
         let block = Block { program: program.wrapping_add(moved), ..block };
         let mut room = [const { MaybeUninit::uninit() }; params::MOST_GROUPS];
-        let slides = maps::assemble(p, block, pool, random, file.as_ref(), &mut room);
+        let slides = groups::assemble(p, block, pool, random, file.as_ref(), &mut room);
         let block = Block { groups: p.groups.records(p), slides, ..block };
         if let Some(file) = file {
             file.close();

@@ -1,0 +1,186 @@
+//! What no program header maps: groups of libraries, each at an address of its own; and what belongs to
+//! absolute addresses.
+
+use core::mem::MaybeUninit;
+
+use crate::arch::{self, nr};
+use crate::own_file::{OwnFile, Pool};
+use crate::params::{Group, MOST_GROUPS, Map, Params, Range};
+use crate::random::{Purpose, Random};
+use crate::{Block, maps, message};
+
+/// Maps what no program header does, each group of libraries at a distance of its own. Returns the
+/// distances, for which there is `room`.
+///
+/// # Safety
+///
+/// The tables describe this process's address space; `pool` is the pool's page.
+pub unsafe fn assemble<'a>(
+    p: &Params,
+    block: Block<'_>,
+    pool: u64,
+    random: Option<Random>,
+    file: Option<&OwnFile>,
+    room: &'a mut [MaybeUninit<u64>; MOST_GROUPS],
+) -> &'a [u64] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (pages, zeros) = (p.maps.records::<Map>(p), p.zeros.records::<Range>(p));
+        let groups = p.groups.records::<Group>(p);
+        let source = match file {
+            Some(file) => Source::File(file),
+            None if pages.is_empty() => Source::Nothing,
+            None => Pool::grow(p, pool).map_or(Source::Nothing, Source::Pool),
+        };
+        // The program's, and what belongs to absolute addresses.
+        let end = groups.last().map_or(0, |last| last.start + last.len);
+        let first = groups.first().map_or(0, |first| first.start);
+        let others = |place: u64| place < first || place >= end;
+        for map in pages.iter().filter(|map| others(map.to)) {
+            if !source.map(block.at(map.to), map) {
+                message::fail(message::MAPPING);
+            }
+        }
+        for range in zeros.iter().filter(|range| others(range.start)) {
+            if !maps::zeros(block.at(range.start), range.len, range.prot) {
+                message::fail(message::MAPPING);
+            }
+        }
+        let mut wanted = random.map(|random| random.address(Purpose::Libraries));
+        for (index, (group, slide)) in groups.iter().zip(room.iter_mut()).enumerate() {
+            let group = Contents {
+                group,
+                maps: within(pages, group, |map| map.to),
+                zeros: within(zeros, group, |range| range.start),
+            };
+            let to = group.place(&source, wanted);
+            wanted = random.map(|random| to.wrapping_add(group.end()) + random.gap(index));
+            slide.write(to);
+        }
+        if let Source::Pool(pool) = source {
+            pool.release();
+        }
+        core::slice::from_raw_parts(room.as_ptr().cast(), groups.len().min(MOST_GROUPS))
+    }
+}
+
+/// Where pages of the output come from.
+enum Source<'a> {
+    File(&'a OwnFile),
+    Pool(Pool),
+    Nothing,
+}
+
+impl Source<'_> {
+    /// Maps pages over whatever is there.
+    unsafe fn map(&self, to: u64, map: &Map) -> bool {
+        // SAFETY: the caller's promise: nothing else uses those addresses.
+        unsafe {
+            match self {
+                Source::File(file) => file.map(to, map.len, map.prot, map.offset),
+                Source::Pool(pool) => pool.map(to, map.len, map.prot, map.offset),
+                Source::Nothing => false,
+            }
+        }
+    }
+}
+
+/// The records, in ascending order of their places, that belong to a group.
+fn within<'a, T>(records: &'a [T], group: &Group, place: impl Fn(&T) -> u64) -> &'a [T] {
+    let start = records.partition_point(|record| place(record) < group.start);
+    let end = records.partition_point(|record| place(record) < group.start + group.len);
+    records.get(start..end).unwrap_or_default()
+}
+
+/// What is to be mapped of a group.
+struct Contents<'a> {
+    group: &'a Group,
+    maps: &'a [Map],
+    zeros: &'a [Range],
+}
+
+impl Contents<'_> {
+    fn end(&self) -> u64 {
+        self.group.start + self.group.len
+    }
+
+    /// Maps all of it, at `wanted` or behind that if the addresses are free. Returns the distance.
+    unsafe fn place(&self, source: &Source<'_>, wanted: Option<u64>) -> u64 {
+        let alignment = self.group.alignment;
+        let mask = alignment - 1;
+        // SAFETY: nothing is mapped but where nothing was.
+        unsafe {
+            if let (Source::File(file), Some(wanted)) = (source, wanted) {
+                let slide = wanted.wrapping_sub(self.group.start).wrapping_add(mask) & !mask;
+                // No reservation: to map over one takes longer than to map where nothing is.
+                if self.map_new(file, slide) {
+                    return slide;
+                }
+            }
+            let rest = self.group.start & mask;
+            let to = maps::reserve(wanted.unwrap_or(0), self.group.len + rest, alignment) + rest;
+            let slide = to.wrapping_sub(self.group.start);
+            let mapped = self.maps.iter().all(|map| source.map(slide.wrapping_add(map.to), map));
+            let zero =
+                |range: &Range| maps::zeros(slide.wrapping_add(range.start), range.len, range.prot);
+            if !mapped || !self.zeros.iter().all(zero) {
+                message::fail(message::MAPPING);
+            }
+            slide
+        }
+    }
+
+    /// Maps all of it where nothing is yet, or nothing.
+    unsafe fn map_new(&self, file: &OwnFile, slide: u64) -> bool {
+        // SAFETY: what goes back was mapped here.
+        unsafe {
+            let done = self.map_while_free(file, slide);
+            if done == self.maps.len() + self.zeros.len() {
+                return true;
+            }
+            let maps = self.maps.iter().map(|map| (map.to, map.len));
+            let zeros = self.zeros.iter().map(|range| (range.start, range.len));
+            for (place, len) in maps.chain(zeros).take(done) {
+                let to = slide.wrapping_add(place);
+                maps::give_back(to, to + len);
+            }
+            false
+        }
+    }
+
+    /// Maps, up to the first address that is taken: so many pieces.
+    unsafe fn map_while_free(&self, file: &OwnFile, slide: u64) -> usize {
+        const ANONYMOUS: u64 = maps::MAP_PRIVATE_ANONYMOUS_NORESERVE | maps::MAP_FIXED_NOREPLACE;
+        let mut done = 0;
+        for map in self.maps {
+            let to = slide.wrapping_add(map.to);
+            let result = file.map_new(to, map.len, map.prot, map.offset);
+            // SAFETY: the kernel gives what nobody has.
+            if !unsafe { is_there(to, map.len, result) } {
+                return done;
+            }
+            done += 1;
+        }
+        for range in self.zeros {
+            let to = slide.wrapping_add(range.start);
+            let args = [to, range.len, range.prot, ANONYMOUS, u64::MAX, 0];
+            // SAFETY: the kernel gives what nobody has.
+            if !unsafe { is_there(to, range.len, arch::syscall(nr::MMAP, args)) } {
+                return done;
+            }
+            done += 1;
+        }
+        done
+    }
+}
+
+/// Whether mmap(2) has given what was wanted. Before Linux 4.17 an address is a wish: what is elsewhere
+/// goes back.
+unsafe fn is_there(to: u64, len: u64, result: i64) -> bool {
+    let is_there = result as u64 == to;
+    if !is_there && result > 0 {
+        // SAFETY: it is new, and of no use.
+        unsafe { maps::give_back(result as u64, result as u64 + len) };
+    }
+    is_there
+}
