@@ -15,23 +15,49 @@ const LARGEST_IMAGE: usize = 14 * 1024;
 fn main() {
     println!("cargo::rerun-if-changed=image");
     println!("cargo::rerun-if-changed=agent");
-    println!("cargo::rerun-if-changed=src/params.rs");
-    println!("cargo::rerun-if-changed=src/agent.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let sources = out.join("source");
+    lay_out(&sources);
     for (source, name) in [("image", "starter"), ("agent", "agent")] {
         let elf = out.join(name).with_extension("elf");
-        compile(source, name, &elf);
+        compile(&sources, source, name, &elf);
         let image = flatten(&elf);
         fs::write(elf.with_extension("bin"), image).expect("OUT_DIR is writable");
     }
 }
 
-/// Compiles the crate `name` whose root is `main.rs` in the directory `source`.
-fn compile(source: &str, name: &str, elf: &Path) {
+/// The images' sources and those of the parameters, which are another package's, where they lie in the repository:
+/// by these paths the images name them.
+fn lay_out(sources: &Path) {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let script = manifest.join("image/flat.ld");
+    let _ = fs::remove_dir_all(sources);
+    for directory in ["image", "agent"] {
+        copy(&manifest.join(directory), &sources.join("starter").join(directory));
+    }
+    let parameters = sources.join("crates/params/src");
+    fs::create_dir_all(&parameters).expect("OUT_DIR is writable");
+    for (name, source) in [("starter.rs", params::STARTER), ("agent.rs", params::AGENT)] {
+        fs::write(parameters.join(name), source).expect("OUT_DIR is writable");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("OUT_DIR is writable");
+    for entry in fs::read_dir(from).expect("the package has it") {
+        let entry = entry.expect("the package has it");
+        let to = to.join(entry.file_name());
+        match entry.file_type().expect("the package has it").is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).expect("OUT_DIR is writable")),
+        }
+    }
+}
+
+/// Compiles the crate `name` whose root is `main.rs` in the directory `source`.
+fn compile(sources: &Path, source: &str, name: &str, elf: &Path) {
+    let script = sources.join("starter/image/flat.ld");
     let status = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"))
-        .current_dir(manifest.join(source))
+        .current_dir(sources.join("starter").join(source))
         .arg("main.rs")
         .arg(format!("--crate-name={name}_image"))
         .args(["--crate-type=bin", "--edition=2024"])
@@ -40,7 +66,7 @@ fn compile(source: &str, name: &str, elf: &Path) {
         .args(["-Cforce-unwind-tables=no", "-Coverflow-checks=off", "-Cdebug-assertions=off"])
         .args(["-Cno-redzone=yes", "-Ctarget-cpu=x86-64", "-Crelocation-model=pic"])
         .args(["-Clinker=rust-lld", "-Clinker-flavor=ld.lld"])
-        .arg(format!("--remap-path-prefix={}=starter", manifest.display()))
+        .arg(format!("--remap-path-prefix={}=starter", sources.display()))
         .args(["-static", "-pie", "--no-dynamic-linker", "--build-id=none", "-znorelro"].map(link))
         .args(["--no-eh-frame-hdr", "--fatal-warnings", "--orphan-handling=warn"].map(link))
         .arg(link(&format!("-T{}", script.display())))

@@ -29,7 +29,10 @@ pub enum Error {
     NoImports(PathBuf),
     /// As the conversion says it.
     #[error(transparent)]
-    Statify(#[from] statify::Error),
+    Refused(#[from] program::Refusal),
+    /// A directory that cannot stand for the root.
+    #[error(transparent)]
+    Room(#[from] room::Error),
 }
 
 /// A result of this crate.

@@ -6,7 +6,6 @@ mod command;
 use std::process::ExitCode;
 
 use clap::Parser;
-use statify::command_line;
 
 use cli::{Cli, Verb};
 

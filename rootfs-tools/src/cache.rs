@@ -23,13 +23,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use elf::ElfFile;
+use elf::machine;
+use format::Shape;
+use format::build_id;
+use format::manifest::{Manifest, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use statify::elf::ElfFile;
-use statify::manifest::{Manifest, hex};
-use statify::seal;
 use statify::sharing::Sharing;
-use statify::{Shape, arch};
 
 use crate::contents;
 use crate::error::{Error, Result};
@@ -118,7 +119,7 @@ impl Cache {
         let own = Path::new("/proc/self/exe");
         let tool = File::open(own).and_then(|file| contents::sha256(&file));
         let tool = tool.map_err(Error::file("read", own))?;
-        let cpu = hex(&arch::without_apic_id(arch::cpu_identity()));
+        let cpu = hex(&machine::without_apic_id(machine::cpu_identity()));
         Ok(Self {
             storage,
             secret: secret.unwrap_or_else(Secret::none),
@@ -242,7 +243,7 @@ impl Cache {
             return Ok(None);
         };
         let manifest = Manifest::read(&elf).filter(|manifest| {
-            let id = seal::build_id(&bytes, &elf, manifest);
+            let id = build_id::build_id(&bytes, &elf, manifest);
             files_of(manifest) == entry.files
                 && id.is_some_and(|id| elf.build_id() == Some(id.to_vec()))
         });
@@ -304,7 +305,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn files_of(manifest: &Manifest) -> Vec<(String, String)> {
-    let file = |file: &statify::manifest::EmbeddedFile| {
+    let file = |file: &format::manifest::EmbeddedFile| {
         (file.path.to_string_lossy().into_owned(), file.sha256.clone())
     };
     manifest.files.iter().map(file).collect()

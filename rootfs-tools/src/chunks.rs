@@ -14,9 +14,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use elf::holes;
 use rayon::prelude::*;
 use serde::Serialize;
-use statify::holes;
 
 use crate::contents;
 use crate::error::{Error, Result};

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
+use format::Shape;
 use globset::GlobSet;
 use rayon::prelude::*;
-use statify::Shape;
 
 use crate::backup::Backup;
 use crate::cache::{self, Cache};

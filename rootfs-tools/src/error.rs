@@ -10,6 +10,9 @@ pub enum Error {
     /// As the conversion says it.
     #[error(transparent)]
     Statify(#[from] statify::Error),
+    /// A directory that cannot stand for the root, or that there is no room for.
+    #[error(transparent)]
+    Room(#[from] room::Error),
     /// ROOT is this machine's own root.
     #[error("{path}: it is the root of the running system; give --i-know if that is meant", path = .0.display())]
     RunningSystem(PathBuf),

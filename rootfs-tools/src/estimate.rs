@@ -9,12 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use elf::{ElfFile, Excerpt, PAGE, page_down, page_up};
 use elfscan::deps;
+use printable::printable;
+use program::Refusal;
 use rayon::prelude::*;
 use serde::Serialize;
-use statify::elf::{ElfFile, Excerpt, PAGE, page_down, page_up};
-use statify::names::printable;
-use statify::{subject, unloaded};
+use statify::unloaded;
 
 use crate::convert::Options;
 use crate::error::Result;
@@ -140,17 +141,17 @@ impl<'a> Sizes<'a> {
     /// About what the output of a program would be, in bytes, and how many files besides it would be in it.
     fn of_output(&self, candidate: &Candidate) -> Result<(u64, usize), Failure> {
         let program = &candidate.program;
-        let refused = |error: statify::Error| Failure::of(&error);
+        let refused = |refusal: Refusal| Failure::refused(&refusal);
         program.check_privileges(self.options.preserve_privileges).map_err(refused)?;
         let closure = deps::closure(&self.environment, &program.path).map_err(|error| {
             let message = error.to_string();
             match error {
-                elfscan::Error::Statify(error) => Failure::of(&error),
+                elfscan::Error::Refused(refusal) => refused(refusal),
                 _ => Failure { reason: "other", message },
             }
         })?;
-        if let Some(error) = deps::refusal(&self.environment, &closure) {
-            return Err(refused(error));
+        if let Some(refusal) = deps::refusal(&self.environment, &closure) {
+            return Err(refused(refusal));
         }
         let mut known: HashSet<FileId> = HashSet::new();
         let unreadable = |error| Failure::file(&program.path, "read", &error);
@@ -168,7 +169,7 @@ impl<'a> Sizes<'a> {
     }
 
     /// How much the output has of a program that is not loaded.
-    fn unloaded(&self, program: &subject::Program) -> io::Result<u64> {
+    fn unloaded(&self, program: &program::Program) -> io::Result<u64> {
         let found = self.tree.root.find(&program.path)?;
         let file = File::open(found.link())?;
         let mut excerpt = Excerpt::new();

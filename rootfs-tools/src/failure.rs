@@ -2,6 +2,7 @@
 
 use std::io;
 
+use program::Refusal;
 use statify::Error as Cause;
 
 /// It.
@@ -16,11 +17,19 @@ pub struct Failure {
 impl Failure {
     /// As the conversion says it, with the program's path in the tree.
     pub fn of(error: &Cause) -> Self {
-        let error = match error {
-            Cause::InRoot(_, source) => source,
-            other => other,
-        };
-        Self { reason: reason(error), message: error.to_string() }
+        match error {
+            Cause::InRoot(_, source) => Self::of(source),
+            Cause::Refused(refusal) => Self::refused(refusal),
+            error => Self { reason: reason(error), message: error.to_string() },
+        }
+    }
+
+    /// The same of what a conversion has not begun with.
+    pub fn refused(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::InRoot(_, source) => Self::refused(source),
+            refusal => Self { reason: reason_of(refusal), message: refusal.to_string() },
+        }
     }
 
     /// Something about the file itself.
@@ -42,20 +51,26 @@ impl Failure {
 /// A few words for the kind.
 fn reason(error: &Cause) -> &'static str {
     match error {
-        Cause::Privileged(..) => "privileged",
         Cause::PrivilegedOrigin(..) | Cause::PrivilegedWritable(..) => "privileged and unsafe",
         Cause::CannotPreserve(..) => "privileges not kept",
-        Cause::Interpreter(..) => "loader missing",
-        Cause::Loader(..) => "other C library",
-        Cause::LibraryMissing(..) => "library missing",
         Cause::Timeout(..) => "too slow",
         Cause::Behaviour(..) => "forbidden behaviour",
-        Cause::WritableCode(..) => "writable code",
-        Cause::Payload(..) | Cause::Unclaimed(..) => "bytes without header",
         Cause::Unexplained { .. } => "unexplained values",
-        Cause::Elf(..) => "damaged",
-        Cause::Program(..) => "file",
-        Cause::LoaderDied(..) | Cause::Loading(..) => "does not load",
+        _ => "other",
+    }
+}
+
+fn reason_of(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Privileged(..) => "privileged",
+        Refusal::Interpreter(..) => "loader missing",
+        Refusal::Loader(..) => "other C library",
+        Refusal::LibraryMissing(..) => "library missing",
+        Refusal::WritableCode(..) => "writable code",
+        Refusal::Payload(..) | Refusal::Unclaimed(..) => "bytes without header",
+        Refusal::Elf(..) => "damaged",
+        Refusal::Program(..) => "file",
+        Refusal::LoaderDied(..) | Refusal::Loading(..) => "does not load",
         _ => "other",
     }
 }

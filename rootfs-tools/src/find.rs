@@ -7,9 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use elf::ElfError;
 use globset::GlobSet;
-use statify::elf::ElfError;
-use statify::subject::{self, Program};
+use program::{Program, Refusal};
 
 use crate::error::{Error, Result};
 use crate::failure::Failure;
@@ -71,7 +71,7 @@ pub fn find(tree: &Tree, dirs: &[PathBuf], exclude: &GlobSet) -> Result<Found> {
                         found.candidates[index].names.push(name);
                         continue;
                     }
-                    match subject::open(&tree.root, &path) {
+                    match program::open(&tree.root, &path) {
                         Ok(program) => {
                             known.insert(tree::id(&stat), found.candidates.len());
                             found.candidates.push(Candidate { names: vec![name], stat, program });
@@ -160,27 +160,26 @@ struct Obstacles {
 }
 
 impl Obstacles {
-    fn see(&mut self, error: statify::Error) -> Kind {
-        use statify::Error as E;
-        match &error {
-            E::Script(..) => return Kind::Left("script"),
-            E::Static(_) => return Kind::Left("static"),
-            E::Converted(_) => {
+    fn see(&mut self, refusal: Refusal) -> Kind {
+        match &refusal {
+            Refusal::Script(..) => return Kind::Left("script"),
+            Refusal::Static(_) => return Kind::Left("static"),
+            Refusal::Converted(_) => {
                 self.others += 1;
                 return Kind::Left("converted already");
             }
-            E::Elf(_, ElfError::NotElf) => return Kind::Left("no ELF file"),
-            E::Elf(_, ElfError::Class32) => return Kind::Left("for another architecture"),
-            E::Elf(_, ElfError::Machine(machine)) => {
+            Refusal::Elf(_, ElfError::NotElf) => return Kind::Left("no ELF file"),
+            Refusal::Elf(_, ElfError::Class32) => return Kind::Left("for another architecture"),
+            Refusal::Elf(_, ElfError::Machine(machine)) => {
                 self.machines.push(*machine);
                 return Kind::Left("for another architecture");
             }
-            E::NotExecutable(..) => return Kind::Left("no program"),
-            E::NotPermitted(_) => return Kind::Left("not executable"),
-            E::Interpreter(_, interpreter, _) => self.loaders.push(interpreter.clone()),
+            Refusal::NotExecutable(..) => return Kind::Left("no program"),
+            Refusal::NotPermitted(_) => return Kind::Left("not executable"),
+            Refusal::Interpreter(_, interpreter, _) => self.loaders.push(interpreter.clone()),
             _ => self.others += 1,
         }
-        Kind::Failed(Failure::of(&error))
+        Kind::Failed(Failure::refused(&refusal))
     }
 
     /// Of a tree without a program that can be converted.

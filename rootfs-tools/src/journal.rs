@@ -17,9 +17,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use format::manifest::hex;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
-use statify::manifest::hex;
 
 use crate::beneath;
 use crate::error::{Error, Result};
@@ -147,7 +147,7 @@ pub fn read_in(dir: &File, name: &OsStr, path: &Path) -> Result<Option<Vec<Recor
 }
 
 fn load(path: &Path, file: &File) -> Result<Parsed> {
-    statify::holes::check_holes(file).map_err(Error::file("read", path))?;
+    elf::holes::check_holes(file).map_err(Error::file("read", path))?;
     let mut bytes = Vec::new();
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(Error::file("read", path))?;
     if bytes.len() as u64 > MOST {

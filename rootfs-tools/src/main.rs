@@ -7,7 +7,6 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::Parser;
-use statify::command_line;
 
 use cli::{Cli, Verb};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
+use elf::ElfFile;
 use rayon::prelude::*;
-use statify::elf::ElfFile;
 
 use crate::contents;
 use crate::failure::Failure;

@@ -1,6 +1,5 @@
 //! How far it is: a bar on a terminal, with rate and time left; else a line for every twentieth part.
 
-use statify::names;
 use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -54,7 +53,7 @@ impl Progress {
 
     /// Says a line, above the bar.
     pub fn say(&self, line: &str) {
-        let line = names::printable(line);
+        let line = printable::printable(line);
         match &self.bar {
             Some(bar) => bar.println(line),
             None => {

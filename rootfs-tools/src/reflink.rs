@@ -18,9 +18,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use elf::PAGE;
+use room::Root;
 use rustix::fs::{Mode, OFlags};
-use statify::Root;
-use statify::elf::PAGE;
 use statify::sharing::Sharing;
 
 use crate::contents;

@@ -11,8 +11,8 @@ pub mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use format::manifest::FileKind;
 use serde::Serialize;
-use statify::manifest::FileKind;
 
 use crate::error::Result;
 use crate::journal;

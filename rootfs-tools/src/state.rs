@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use elf::ElfFile;
+use format::manifest::hex;
 use memmap2::Mmap;
-use statify::elf::ElfFile;
-use statify::manifest::hex;
 
 use crate::contents;
 use crate::journal::record::{Original, Replacement};

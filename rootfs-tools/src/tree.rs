@@ -9,9 +9,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use room::Root;
+use room::mounts::{self, Mount};
 use rustix::fs::Mode;
-use statify::Root;
-use statify::mounts::{self, Mount};
 
 use crate::beneath;
 use crate::error::{Error, Result};

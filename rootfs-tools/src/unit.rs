@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use format::manifest::{EmbeddedFile, Manifest};
 use statify::Error as Cause;
-use statify::manifest::{EmbeddedFile, Manifest};
 use statify::sharing::Sharing;
 
 use crate::cache::{Cache, Hit};
@@ -202,7 +202,7 @@ fn refusal(error: Cause, program: &Path) -> Refusal {
     match error {
         Cause::Output(_, source) => io_refusal(source, program),
         // So it will be with every program.
-        Cause::Namespaces(..) | Cause::Trace(..) | Cause::Root(..) => Refusal::Stop(error.into()),
+        Cause::Room(_) | Cause::Trace(..) => Refusal::Stop(error.into()),
         Cause::CannotPreserve(_, source) => {
             Refusal::One(Failure::of(&Cause::CannotPreserve(program.to_owned(), source)))
         }

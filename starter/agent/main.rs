@@ -13,7 +13,7 @@
 mod arch;
 mod compare;
 mod elf;
-#[path = "../src/agent.rs"]
+#[path = "../../crates/params/src/agent.rs"]
 #[allow(dead_code)]
 mod format;
 mod identity;

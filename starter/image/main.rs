@@ -21,7 +21,7 @@ mod memory;
 mod message;
 mod origin;
 mod own_file;
-#[path = "../src/params.rs"]
+#[path = "../../crates/params/src/starter.rs"]
 #[allow(dead_code)]
 mod params;
 mod random;

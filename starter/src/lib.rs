@@ -4,17 +4,14 @@
 //! parameter block that [`params`] describes. The image's source is in `image/`: one file per thing
 //! it does, in the order `image/main.rs` shows.
 //!
-//! The agent is a second such image; it is in outputs with plugins only (see [`agent`]).
-
-pub mod agent;
-pub mod params;
+//! The agent is a second such image; it is in outputs with plugins only (see [`params::agent`]).
 
 /// The code: position-independent, entered at its first byte, directly preceded by
 /// [`params::Params`] in memory.
 pub const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter.bin"));
 
 /// The agent's code: position-independent, entered at its first byte, directly preceded by
-/// [`agent::AgentParams`] in memory.
+/// [`params::agent::AgentParams`] in memory.
 pub const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.bin"));
 
 #[cfg(test)]
@@ -24,7 +21,8 @@ mod path;
 
 #[cfg(test)]
 mod tests {
-    use super::params::*;
+    use params::*;
+
     use super::path::Path;
 
     #[test]
@@ -64,7 +62,7 @@ mod tests {
         assert_eq!(size_of::<Fixup>(), 16);
         assert_eq!(size_of::<Slide>(), 24);
         assert_eq!(size_of::<Call>(), 56);
-        assert_eq!(size_of::<super::agent::AgentParams>(), 48);
-        assert_eq!(size_of::<super::agent::File>(), 72);
+        assert_eq!(size_of::<params::agent::AgentParams>(), 48);
+        assert_eq!(size_of::<params::agent::File>(), 72);
     }
 }

@@ -4,16 +4,16 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use elf::{ElfFile, PAGE};
+use format::build_id;
+use format::manifest::Manifest;
+use format::parameters::Parameters;
 use goblin::elf::program_header::{PT_DYNAMIC, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_NOTE};
 use memmap2::Mmap;
 
 use crate::classify::Image;
-use crate::elf::{ElfFile, PAGE};
 use crate::layout::{Load, Plan};
-use crate::manifest::Manifest;
-use crate::parameters::Parameters;
 use crate::plugins;
-use crate::seal;
 use crate::unloaded::Unloaded;
 use crate::write::{self, for_each_run, segment_flags};
 
@@ -39,7 +39,7 @@ pub fn check(
     let of_type = |kind| elf.segments().iter().filter(move |segment| segment.p_type == kind);
     expect(of_type(PT_INTERP).next().is_none(), "it has a PT_INTERP");
     expect(of_type(PT_DYNAMIC).next().is_none(), "it has a PT_DYNAMIC");
-    let table = (64 + 56 * elf.segments().len() + seal::NOTE) as u64;
+    let table = (64 + 56 * elf.segments().len() + build_id::NOTE) as u64;
     expect(table <= PAGE, "its program headers take more than a page");
     expect(of_type(PT_LOAD).count() == plan.loads.len(), "the number of PT_LOADs differs");
     for (segment, load) in of_type(PT_LOAD).zip(&plan.loads) {
@@ -63,7 +63,7 @@ pub fn check(
     let stack = of_type(PT_GNU_STACK).next().map(|segment| segment.p_flags & 1 == 1);
     expect(stack == Some(plan.executable_stack), "PT_GNU_STACK differs");
     expect(of_type(PT_NOTE).count() == 2, "it has not exactly two PT_NOTEs");
-    let build_id = seal::build_id(&bytes, &elf, manifest).map(|id| id.to_vec());
+    let build_id = build_id::build_id(&bytes, &elf, manifest).map(|id| id.to_vec());
     expect(build_id.is_some() && build_id == elf.build_id(), "the build-id is not its own");
     expect(Manifest::read(&elf).as_ref() == Some(manifest), "the manifest differs");
     let front = plan.front_offset as usize..plan.front_offset as usize + plan.front.len();

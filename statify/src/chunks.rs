@@ -6,7 +6,8 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use crate::elf::PAGE;
+use elf::PAGE;
+
 use crate::sharing::{Sharing, Source};
 
 /// Bytes written at once, at offsets that are multiples of it: the page cache then keeps the file

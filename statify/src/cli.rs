@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum};
-use statify::command_line::{Generated, ShapeArguments};
-use statify::plugins::{self, Request};
+use command_line::{Generated, ShapeArguments};
+use room::Root;
+use statify::plugins::Request;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -125,8 +126,8 @@ pub enum HostLibs {
 
 impl Cli {
     /// Where the program is.
-    pub fn root(&self) -> statify::Result<statify::Root> {
-        self.root.as_deref().map_or_else(|| Ok(statify::Root::machine()), statify::Root::open)
+    pub fn root(&self) -> room::Result<Root> {
+        self.root.as_deref().map_or_else(|| Ok(Root::machine()), Root::open)
     }
 
     /// `--with` takes all names up to the next option; where PROG is missing, the last was meant so.
@@ -142,7 +143,7 @@ impl Cli {
     }
 
     /// What the library wants to know.
-    pub fn options(&self, root: statify::Root) -> statify::Options {
+    pub fn options(&self, root: Root) -> statify::Options {
         statify::Options {
             shape: self.shape.shape(),
             force: self.force,
@@ -161,8 +162,8 @@ impl Cli {
                 // Standard output is for the report.
                 trace_to_stderr: self.json || self.verbose,
                 host_libs: match self.host_libs {
-                    HostLibs::Allow => plugins::HostLibs::Allow,
-                    HostLibs::Deny => plugins::HostLibs::Deny,
+                    HostLibs::Allow => format::HostLibs::Allow,
+                    HostLibs::Deny => format::HostLibs::Deny,
                 },
             },
             sharing: None,

@@ -2,15 +2,13 @@
 
 use std::convert::Infallible;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use starter::params::ABSOLUTE;
+use format::manifest::Memory;
+use params::ABSOLUTE;
+use process::procfs;
 
 use crate::classify::{Image, Place, Region};
 use crate::layout::{Plan, Segment};
-use crate::manifest::Memory;
-use crate::procfs;
 use crate::write::for_each_run;
 
 /// The memory of an object (by index), or all that no file backs; ascending.
@@ -107,27 +105,4 @@ fn parts(image: &Image, plan: &Plan, object: Option<usize>) -> impl Iterator<Ite
             })
         })
         .filter(|part| part.size > 0)
-}
-
-/// `what` of 0, 1, ... `count - 1`, on two threads: a conversion is for two CPUs.
-pub fn in_parallel<T: Send>(count: usize, what: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(count));
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                return;
-            }
-            let result = what(index);
-            done.lock().unwrap_or_else(|broken| broken.into_inner()).push((index, result));
-        }
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(work);
-        work();
-    });
-    let mut done = done.into_inner().unwrap_or_else(|broken| broken.into_inner());
-    done.sort_unstable_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -6,23 +6,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use elf::machine::{Cpu, Level};
+use format::{Randomness, Shape};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
+use program::{Program, Refusal};
+use room::root::Root;
+use room::sandbox::{self, Sandbox};
 
-use crate::arch::{Cpu, Level};
 use crate::capture::variation::{self, Mode, Variation};
 use crate::capture::{self, Cause, Failure, Files, Reader, Subject, secure};
 use crate::classify::{self, Captures, Image, tunables};
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::report::{Phase, Report};
-use crate::root::Root;
-use crate::sandbox::{self, Sandbox};
-use crate::shape::{Randomness, Shape};
 use crate::sharing::Sharing;
-use crate::subject::{self, Program};
 use crate::write::PendingFile;
-use crate::{check, cpus, manifest, plugins, provenance, unloaded, verify, write};
+use crate::{check, cpus, describe, plugins, provenance, unloaded, verify, write};
 
 /// The CPUs that an output is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub fn convert(
     options: &Options,
     progress: impl FnMut(Phase),
 ) -> Result<Report> {
-    in_phases(program, output, options, progress).map_err(|error| options.root.explain(error))
+    in_phases(program, output, options, progress).map_err(|error| error.in_root(&options.root))
 }
 
 fn in_phases(
@@ -111,7 +111,7 @@ fn in_phases(
         progress(phase);
     };
     enter(&mut report, Phase::Examine);
-    let program = subject::open(&options.root, program)?;
+    let program = program::open(&options.root, program)?;
     if options.plugins.is_any()
         && (!program.c_library.can_be_served() || options.root.directory().is_some())
     {
@@ -153,8 +153,14 @@ fn in_phases(
     let kept = unloaded::pages(program.unclaimed.ranges());
     let plan = layout::lay_out(&image, &options.shape, kept);
     plugins::locate(&mut image, &plan);
-    let unloaded = unloaded::unloaded(&image, &plan, &program.unclaimed, options)?;
-    let manifest = manifest::describe(&image, &plan, &unloaded.parts, options);
+    let unloaded = unloaded::unloaded(&image, &plan, &program.unclaimed, &options.shape)?;
+    let manifest = describe::describe(
+        &image,
+        &plan,
+        &unloaded.parts,
+        &options.shape,
+        options.plugins.host_libs,
+    );
     enter(&mut report, Phase::Write);
     // Nobody else may as much as open what will be privileged before it is complete.
     let mode = if privileges.is_some() { 0o700 } else { program.mode };
@@ -224,8 +230,9 @@ fn subject(program: &Program, options: &Options, files: &Files) -> Result<Subjec
     let reader = Reader::of(root, program.owner, interpreter).and_then(|reader| {
         reader.map_or(Ok(()), |reader| reader.may_read(root, interpreter)).map(|()| reader)
     });
-    let reader = reader
-        .map_err(|source| Error::Interpreter(program.path.clone(), interpreter.clone(), source))?;
+    let reader = reader.map_err(|source| {
+        Refusal::Interpreter(program.path.clone(), interpreter.clone(), source)
+    })?;
     Ok(Subject {
         program: program.path.clone(),
         interpreter: program.interpreter.clone(),

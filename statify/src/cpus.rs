@@ -1,9 +1,9 @@
 //! The first capture, and what in it depends on the CPU: as many captures on other CPUs as that
 //! takes.
 
-use starter::params::CpuFeatures;
+use elf::machine::{Cpu, Level, Vendor};
+use params::CpuFeatures;
 
-use crate::arch::{Cpu, Level, Vendor};
 use crate::capture::variation::{self, Mode};
 use crate::capture::{self, Capture, Failure, Subject};
 use crate::classify::cpu::{self as choices, CpuChoices};

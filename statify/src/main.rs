@@ -6,12 +6,11 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::Parser;
+use format::manifest::FileKind;
+use statify::Report;
 
 use cli::Cli;
 use progress::Progress;
-use statify::Report;
-use statify::manifest::FileKind;
-use statify::{command_line, names};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse().and_then(Cli::complete) {
@@ -38,7 +37,7 @@ fn run(cli: &Cli) -> Result<(), String> {
     };
     statify::interrupt::clean_up_on_signals(interrupted).map_err(|error| error.to_string())?;
     let root = cli.root().map_err(|error| error.to_string())?;
-    let program = statify::subject::find(&root, program, std::env::var_os("PATH").as_deref())
+    let program = program::find(&root, program, std::env::var_os("PATH").as_deref())
         .map_err(|error| error.to_string())?;
     // A program that is traced has the terminal for itself.
     let progress = Progress::new(cli.quiet || cli.json || cli.trace);
@@ -69,13 +68,13 @@ fn describe(report: &Report) -> String {
     let _ = writeln!(
         text,
         "{} -> {}: {} bytes",
-        names::path(&report.program),
-        names::path(&report.output),
+        printable::path(&report.program),
+        printable::path(&report.output),
         report.size
     );
     for file in report.manifest.iter().flat_map(|manifest| &manifest.files) {
         let plugin = if file.kind == FileKind::Plugin { ", plugin" } else { "" };
-        let _ = writeln!(text, "  {} ({} bytes{plugin})", names::path(&file.path), file.size);
+        let _ = writeln!(text, "  {} ({} bytes{plugin})", printable::path(&file.path), file.size);
     }
     let fixups: Vec<String> = report.fixups.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     let _ = writeln!(text, "  fix-ups: {}", fixups.join(", "));

@@ -12,16 +12,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use elf::ElfFile;
+use program::Privileges;
+use program::Program;
+use program::access_list::{self, AccessList, Writer};
+use room::root::walk::{self, Hop};
+use room::root::{Root, link_to};
 use rustix::fs::{AtFlags, FileType, Stat};
 
-use crate::access_list::{self, AccessList, Writer};
 use crate::classify::{Image, SecureStart, expands_origin};
-use crate::elf::ElfFile;
 use crate::error::{Error, Result};
-use crate::privileges::Privileges;
-use crate::root::walk::{self, Hop};
-use crate::root::{Root, link_to};
-use crate::subject::Program;
 
 /// Checks the embedded files, the directories that lead to them, those in which libraries are looked
 /// for, and all `asked` paths, which the loader has opened or has tried to open.

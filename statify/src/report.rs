@@ -5,12 +5,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use format::manifest::Manifest;
 use serde::Serialize;
 
 use crate::classify::tunables::Variables;
 use crate::classify::{Captures, Image, Value};
 use crate::layout::Plan;
-use crate::manifest::Manifest;
 use crate::plugins::Plugins;
 
 /// A step of a conversion.

@@ -6,6 +6,9 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use ::elf::{ElfFile, PAGE};
+use format::build_id;
+use format::manifest::{Manifest, note, note_len};
 use memmap2::Mmap;
 use object::elf;
 use object::endian::{LittleEndian, U16, U32, U64};
@@ -13,10 +16,7 @@ use object::pod::bytes_of;
 
 use crate::chunks::{ChunkWriter, Watch};
 use crate::classify::{Image, Place};
-use crate::elf::{ElfFile, PAGE};
 use crate::layout::{Load, Plan, Segment};
-use crate::manifest::{Manifest, note, note_len};
-use crate::seal;
 use crate::sharing::{Sharing, sources};
 use crate::unloaded::{Embedding, Part, Unloaded, section_headers};
 
@@ -46,9 +46,9 @@ pub fn write(
 ) -> io::Result<Written> {
     let unplanned = || io::Error::other("what is to be stored overlaps");
     let front = plan.front_offset + plan.front.len() as u64;
-    let ranges = seal::ranges(0..front, manifest).ok_or_else(unplanned)?;
+    let ranges = build_id::ranges(0..front, manifest).ok_or_else(unplanned)?;
     let pages: u64 = ranges.iter().map(|range| (range.end - range.start).div_ceil(PAGE)).sum();
-    let notes = manifest.to_note().len() + note_len(seal::CHECKSUM * pages as usize);
+    let notes = manifest.to_note().len() + note_len(build_id::CHECKSUM * pages as usize);
     let checksums = Checksums { pages: Vec::with_capacity(pages as usize) };
     let end = End::of(plan, unloaded, manifest, notes as u64);
     let sources = match sharing {
@@ -78,7 +78,7 @@ pub fn write(
     });
     let checksums: Vec<u8> = checksums.iter().flat_map(|(_, checksum)| *checksum).collect();
     out.put(&manifest.to_note())?;
-    out.put(&note(seal::PAGES_TYPE, &checksums))?;
+    out.put(&note(build_id::PAGES_TYPE, &checksums))?;
     out.skip_to(end.sections.start)?;
     out.put(&section_table(image, plan, unloaded, manifest))?;
     if let Some(payload) = unloaded.parts.iter().find(|part| part.at.is_none()) {
@@ -172,8 +172,8 @@ pub fn seal(file: &File, manifest: &Manifest) -> io::Result<()> {
     // SAFETY: the file has no name yet that anybody else would write to; its bytes are only read.
     let bytes = unsafe { Mmap::map(file) }?;
     let elf = ElfFile::parse(&bytes).map_err(io::Error::other)?;
-    let id = seal::build_id(&bytes, &elf, manifest).ok_or_else(damaged)?;
-    let at = seal::position(&bytes, &elf).ok_or_else(damaged)?;
+    let id = build_id::build_id(&bytes, &elf, manifest).ok_or_else(damaged)?;
+    let at = build_id::position(&bytes, &elf).ok_or_else(damaged)?;
     file.write_all_at(&id, at as u64)
 }
 
@@ -181,7 +181,7 @@ pub fn seal(file: &File, manifest: &Manifest) -> io::Result<()> {
 #[derive(Default)]
 struct Checksums {
     /// File offsets of whole pages, ascending, with their checksums; none of holes.
-    pages: Vec<(u64, [u8; seal::CHECKSUM])>,
+    pages: Vec<(u64, [u8; build_id::CHECKSUM])>,
 }
 
 impl Watch for Checksums {
@@ -189,8 +189,9 @@ impl Watch for Checksums {
         let next = self.pages.last().map_or(0, |(page, _)| page + PAGE);
         let done = next.saturating_sub(at) / PAGE;
         let pages = chunk.chunks_exact(PAGE as usize).enumerate().skip(done as usize);
-        self.pages
-            .extend(pages.map(|(index, page)| (at + index as u64 * PAGE, seal::checksum(page))));
+        self.pages.extend(
+            pages.map(|(index, page)| (at + index as u64 * PAGE, build_id::checksum(page))),
+        );
     }
 }
 
@@ -295,11 +296,11 @@ fn headers(plan: &Plan, end: &End, program: &[u8]) -> Vec<u8> {
         align: 4,
     };
     let (address, offset) = build_id(plan);
-    let build_id = note(address, offset, seal::NOTE as u64);
+    let build_id = note(address, offset, build_id::NOTE as u64);
     bytes.extend(bytes_of(&program_header(elf::PT_NOTE, &build_id)));
     let manifest = note(0, end.notes.start, end.notes.end - end.notes.start);
     bytes.extend(bytes_of(&program_header(elf::PT_NOTE, &manifest)));
-    bytes.extend(seal::empty_note());
+    bytes.extend(build_id::empty_note());
     bytes
 }
 

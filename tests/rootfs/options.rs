@@ -3,9 +3,9 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use statify::elf::ElfFile;
-use statify::manifest::Manifest;
-use statify::{Randomness, Seal};
+use elf::ElfFile;
+use format::manifest::Manifest;
+use format::{Randomness, Seal};
 use statify_tests::case::{Case, Cases};
 
 use crate::{guest, tool};

@@ -8,19 +8,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use ::process::procfs::Mapping;
+use elf::{ElfFile, page_down};
+use format::manifest::{EmbeddedFile, FileKind, Manifest};
+use format::parameters::Parameters;
 use goblin::elf::dynamic;
 use goblin::elf::program_header::PT_DYNAMIC;
-use statify::elf::{ElfFile, page_down};
-use statify::manifest::{EmbeddedFile, FileKind, Manifest};
-use statify::parameters::Parameters;
-use statify::procfs::Mapping;
-
-use crate::converted::memory;
-use crate::converted::open::Converted;
-use crate::converted::places::Places;
 
 use super::image::{Backing, Bytes, Image};
 use super::process::FileId;
+use crate::converted::memory;
+use crate::converted::open::Converted;
+use crate::converted::places::Places;
 
 /// The most that the modules of one file may take in memory, in bytes: far above any real one, as a
 /// manifest may say anything.

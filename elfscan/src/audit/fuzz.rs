@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use starter::params::ABSOLUTE;
-use statify::elf::ElfFile;
-use statify::manifest::Manifest;
+use elf::ElfFile;
+use format::manifest::Manifest;
+use params::ABSOLUTE;
 
 use super::image::{Backing, Bytes, Image};
 use super::links::Links;

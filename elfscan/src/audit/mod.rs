@@ -30,9 +30,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::process::procfs::Mapping;
+use elf::c_library::CLibrary;
 use memmap2::Mmap;
-use statify::c_library::CLibrary;
-use statify::procfs::Mapping;
+use process::{FileId, Process};
 
 pub use apart::{APART, Kind, Refused, answer, audit_apart};
 pub use fuzz::read_file;
@@ -44,7 +45,6 @@ use loader::Variables;
 use module::Module;
 use modules::Found;
 use names::Names;
-use process::{FileId, Process};
 use scope::Scopes;
 use start::Start;
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use statify::elf::Symbol;
-use statify::procfs::Mapping;
+use ::process::procfs::Mapping;
+use elf::Symbol;
 
 use super::lookup::Definitions;
 use super::module::Module;

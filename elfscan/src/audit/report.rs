@@ -1,12 +1,12 @@
 //! What an audit says, as it stands in the JSON output.
 
-use statify::names::printable;
 use std::fmt;
 use std::ops::Range;
 
+use format::manifest::hex as hexadecimal;
+use printable::printable;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use statify::manifest::hex as hexadecimal;
 
 /// An address of the process, and what lies there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use statify::elf::ElfFile;
-use statify::procfs::Mapping;
+use ::process::procfs::Mapping;
+use elf::ElfFile;
 
 use super::process::Process;
 use super::report::{Alarm, AlarmKind};

@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use elfscan::audit::{self, Kind, Options, ProcessReport, Refused as Refusal};
+use printable::printable;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{Failure, Verdict};
-use statify::command_line;
-use statify::names::printable;
 
 /// A live process against its files: code, constants, RELRO and every relocated word
 #[derive(Debug, clap::Args)]

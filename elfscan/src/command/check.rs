@@ -8,7 +8,6 @@ use elfscan::converted::open::{self, MappedFile};
 use serde_json::json;
 
 use crate::{Failure, Verdict};
-use statify::{command_line, names};
 
 /// Whether a converted file is as it was written
 ///
@@ -64,7 +63,7 @@ fn as_json(path: &Path, found: elfscan::Result<Findings>) -> serde_json::Value {
 }
 
 fn as_text(path: &Path, found: elfscan::Result<Findings>) -> String {
-    let name = names::path(path);
+    let name = printable::path(path);
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = match found {
@@ -77,7 +76,7 @@ fn as_text(path: &Path, found: elfscan::Result<Findings>) -> String {
             }
             if found.problems.is_empty() { writeln!(text, "{name}: intact") } else { Ok(()) }
         }
-        Err(error) => writeln!(text, "{}", names::printable(&error.to_string())),
+        Err(error) => writeln!(text, "{}", printable::printable(&error.to_string())),
     };
     text
 }

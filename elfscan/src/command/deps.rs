@@ -8,10 +8,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use elfscan::deps::{self, Cpu, Environment, Options};
-use statify::Root;
+use room::Root;
 
 use crate::{Failure, Verdict};
-use statify::command_line;
 
 /// The tree that ld.so would load
 #[derive(Debug, clap::Args)]

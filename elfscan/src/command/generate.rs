@@ -1,6 +1,6 @@
 //! `elfscan generate`: the man page and the shells' completions.
 
-use statify::command_line::{self, Generated};
+use command_line::Generated;
 
 use crate::{Failure, Verdict, cli};
 

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use elfscan::host::{self, Answer, Certainty, Finding, Form, Kind, Name, Verdict};
-use statify::Root;
+use printable::printable;
+use room::Root;
 
 use crate::Failure;
-use statify::command_line;
-use statify::names::printable;
 
 /// What may still come from the host at run time
 ///

@@ -5,10 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use elfscan::converted::open::{self, MappedFile};
 use elfscan::sbom;
-use statify::Root;
+use room::Root;
 
 use crate::{Failure, Verdict};
-use statify::command_line;
 
 /// The embedded files as a CycloneDX bill of materials
 ///

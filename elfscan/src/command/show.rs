@@ -7,13 +7,13 @@ use comfy_table::{CellAlignment, Table};
 use elfscan::converted::open::{self, MappedFile};
 use elfscan::converted::pages::Pages;
 use elfscan::converted::show::{self, Shown};
+use format::manifest::{EmbeddedFile, Memory};
+use format::{Randomness, Seal};
+use printable::printable;
+use room::Root;
 use serde::Serialize;
-use statify::manifest::{EmbeddedFile, Memory};
-use statify::{Randomness, Root, Seal};
 
 use crate::{Failure, Verdict};
-use statify::command_line;
-use statify::names::{self, printable};
 
 /// What is in a converted file
 #[derive(Debug, clap::Args)]
@@ -88,7 +88,7 @@ fn pairs(pairs: Vec<(&str, String)>) -> String {
 }
 
 fn text(path: &Path) -> String {
-    names::path(path)
+    printable::path(path)
 }
 
 fn base_name(file: &EmbeddedFile) -> String {

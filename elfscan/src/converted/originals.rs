@@ -3,9 +3,10 @@
 use std::io;
 use std::path::Path;
 
+use elf::holes;
+use format::manifest::{EmbeddedFile, hex};
+use room::Root;
 use sha2::{Digest, Sha256};
-use statify::manifest::{EmbeddedFile, hex};
-use statify::{Root, holes};
 
 use super::open::MappedFile;
 

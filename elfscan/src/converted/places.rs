@@ -1,10 +1,10 @@
-//! Addresses of a converted file: *places* of the starter's tables ([`starter::params`]) and
+//! Addresses of a converted file: *places* of the starter's tables ([`params`]) and
 //! addresses of the manifest, on one scale; and which embedded file lies at one.
 
 use std::ops::Range;
 
-use starter::params::ABSOLUTE;
-use statify::manifest::{EmbeddedFile, Manifest, Memory};
+use format::manifest::{EmbeddedFile, Manifest, Memory};
+use params::ABSOLUTE;
 
 use super::open::Converted;
 

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use elf::PAGE;
+use format::build_id;
+use format::manifest::{EmbeddedFile, Manifest, Memory, hex};
+use format::parameters::{Parameters, ParametersError};
+use format::variables;
+use params::Fixup;
+use room::Root;
 use serde::Serialize;
-use starter::params::{self, Fixup};
-use statify::classify::tunables;
-use statify::elf::PAGE;
-use statify::manifest::{EmbeddedFile, Manifest, Memory, hex};
-use statify::parameters::{Parameters, ParametersError};
-use statify::{Root, seal};
 
 use super::open::Converted;
 use super::originals::Original;
@@ -190,7 +191,7 @@ pub fn describe(
     let loads = converted.elf.loads().map(|load| Load {
         address: load.p_vaddr,
         size: load.p_memsz,
-        prot: statify::procfs::prot_name(super::memory::prot_of(load.p_flags)),
+        prot: process::procfs::prot_name(super::memory::prot_of(load.p_flags)),
         offset: load.p_offset,
         stored: load.p_filesz,
     });
@@ -268,7 +269,7 @@ fn starter(
             params::SECURE_AS_GLIBC => "as glibc's loader",
             _ => "refused",
         },
-        variables: tunables::describe(params),
+        variables: variables::describe(params),
         least_kernel: (params.least_kernel != 0).then(|| {
             let [patch, minor, major, ..] = params.least_kernel.to_le_bytes();
             format!("{major}.{minor}.{patch}")
@@ -377,7 +378,7 @@ fn sizes(converted: &Converted<'_>, parameters: &Parameters<'_>, allocated: u64)
 
 /// The file offsets of the PT_NOTE that holds the manifest.
 fn seal_notes(converted: &Converted<'_>) -> Option<Range<u64>> {
-    let at = seal::checksums_position(converted.bytes(), &converted.elf)? as u64;
+    let at = build_id::checksums_position(converted.bytes(), &converted.elf)? as u64;
     let notes = converted
         .elf
         .segments()

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use statify::c_library::CLibrary;
+use elf::c_library::CLibrary;
 
 use super::environment::{Environment, Interpreter, Subject, directory_of};
 use super::library::{Kind, Library, Name};

@@ -10,12 +10,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use elf::ElfError;
+use elf::c_library::{CLibrary, musl};
+use elf::holes;
 use memmap2::Mmap;
-use statify::Root;
-use statify::c_library::{CLibrary, musl};
-use statify::elf::ElfError;
-use statify::holes;
-use statify::privileges::Privileges;
+use program::Privileges;
+use program::Refusal;
+use room::Root;
 
 use super::abi::Abi;
 use super::cache::{CACHE_FILE, Cache, LONGEST_CACHE};
@@ -48,7 +49,7 @@ impl Options {
     /// The same root as a conversion sees it: on the least CPU, without privileges (no_new_privs)
     /// and LD_LIBRARY_PATH, by the loader that the program names.
     pub fn of_conversion(root: Root) -> Self {
-        let cpu = Cpu::Named(statify::arch::Level::V1.name().into());
+        let cpu = Cpu::Named(elf::machine::Level::V1.name().into());
         Self { root, cpu, library_path: None, loader: None, secure: Some(false) }
     }
 }
@@ -126,17 +127,17 @@ impl Environment {
     pub fn open(&self, path: &Path) -> Result<Subject> {
         let root = &self.options.root;
         let unreadable = |source| Error::File(path.to_owned(), source);
-        let explained = |error| Error::Statify(root.explain(error));
+        let explained = |refusal: Refusal| Error::Refused(refusal.in_root(root));
         let found = root.find(path).map_err(unreadable)?;
         let metadata = found.link().metadata().map_err(unreadable)?;
         if !metadata.is_file() {
             let kind = if metadata.is_dir() { "a directory" } else { "not a regular file" };
-            return Err(explained(statify::Error::NotAFile(path.to_owned(), kind)));
+            return Err(explained(Refusal::NotAFile(path.to_owned(), kind)));
         }
         let file = File::open(found.link()).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         let id = (metadata.dev(), metadata.ino());
-        let not_elf = |error| explained(statify::Error::Elf(path.to_owned(), error));
+        let not_elf = |error| explained(Refusal::Elf(path.to_owned(), error));
         holes::check(&file).map_err(unreadable)?;
         let bytes = map(&file, metadata.len()).map_err(unreadable)?;
         let bytes = bytes.as_deref().ok_or_else(|| not_elf(ElfError::NotElf))?;

@@ -11,8 +11,8 @@
 
 use std::path::{Path, PathBuf};
 
-use statify::c_library::{CLibrary, musl};
-use statify::elf::ElfFile;
+use elf::ElfFile;
+use elf::c_library::{CLibrary, musl};
 
 use super::abi::Abi;
 

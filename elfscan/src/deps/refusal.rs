@@ -1,12 +1,12 @@
 //! Why a conversion of a program would fail for what is loaded for it, in the conversion's own
-//! words (`statify::Error`): there, the loader runs and says so itself.
+//! words ([`Refusal`]): there, the loader runs and says so itself.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use statify::Error;
-use statify::c_library::CLibrary;
+use elf::c_library::CLibrary;
+use program::Refusal;
 
 use super::closure::{Closure, Outcome, Request};
 use super::environment::{Environment, Probe};
@@ -15,28 +15,28 @@ use super::versions;
 /// The error that a conversion of the closure's file would end with; `None` if nothing that can be
 /// seen from outside speaks against it. What is wrong with the file itself is not looked at. The
 /// environment is to be that of a conversion ([`super::Options::of_conversion`]).
-pub fn refusal(environment: &Environment, closure: &Closure) -> Option<Error> {
+pub fn refusal(environment: &Environment, closure: &Closure) -> Option<Refusal> {
     let program = path(&closure.modules[0].path);
     let root = &environment.options().root;
     let program = root.absolute(&program).unwrap_or(program);
     let error = loading(environment, closure, &program)
         .or_else(|| writable_code(environment, closure, &program))?;
-    Some(root.explain(error))
+    Some(error.in_root(root))
 }
 
-fn loading(environment: &Environment, closure: &Closure, program: &Path) -> Option<Error> {
+fn loading(environment: &Environment, closure: &Closure, program: &Path) -> Option<Refusal> {
     let is_glibc = closure.interpreter.loader.c_library == CLibrary::Glibc;
     if let Some(request) = closure.failures().next() {
         return Some(match &request.outcome {
             Outcome::Refused { why: None, .. } => {
-                Error::LoaderDied(program.to_owned(), "signal SIGBUS".into())
+                Refusal::LoaderDied(program.to_owned(), "signal SIGBUS".into())
             }
             Outcome::Refused { path, why: Some(why) } if is_glibc => {
                 refused(program, &format!("{}: {why}", text(path)))
             }
             Outcome::Refused { why: Some(why), .. } => {
                 let message = musl_message(closure, request, why);
-                Error::Loading(program.to_owned(), message)
+                Refusal::Loading(program.to_owned(), message)
             }
             Outcome::Missing { others } => match other_class(environment, closure, others) {
                 Some(class) => {
@@ -59,13 +59,13 @@ fn loading(environment: &Environment, closure: &Closure, program: &Path) -> Opti
             format!("{}: {of}: version `{version}' not found (required by {by})", program.display())
         })
         .collect();
-    (!messages.is_empty()).then(|| Error::Loading(program.to_owned(), messages.join("; ")))
+    (!messages.is_empty()).then(|| Refusal::Loading(program.to_owned(), messages.join("; ")))
 }
 
-fn refused(program: &Path, message: &str) -> Error {
+fn refused(program: &Path, message: &str) -> Refusal {
     let program = program.to_owned();
     let message = format!("{}: error while loading shared libraries: {message}", program.display());
-    Error::Loading(program, message)
+    Refusal::Loading(program, message)
 }
 
 /// The class of a file that glibc's loader met and could not use, which is then what it says.
@@ -87,7 +87,7 @@ fn missing(
     closure: &Closure,
     request: &Request,
     program: &Path,
-) -> Error {
+) -> Refusal {
     let requester = &closure.modules[request.by];
     let by = match closure.interpreter.loader.c_library {
         // musl's words name the file as it was found.
@@ -95,7 +95,7 @@ fn missing(
         CLibrary::Musl => program.to_owned(),
         CLibrary::Glibc => environment.real_path(&requester.path),
     };
-    Error::LibraryMissing(program.to_owned(), text(&request.name), by.display().to_string())
+    Refusal::LibraryMissing(program.to_owned(), text(&request.name), by.display().to_string())
 }
 
 fn musl_message(closure: &Closure, request: &Request, why: &str) -> String {
@@ -103,13 +103,13 @@ fn musl_message(closure: &Closure, request: &Request, why: &str) -> String {
     format!("Error loading shared library {}: {why} (needed by {by})", text(&request.name))
 }
 
-fn writable_code(environment: &Environment, closure: &Closure, program: &Path) -> Option<Error> {
+fn writable_code(environment: &Environment, closure: &Closure, program: &Path) -> Option<Refusal> {
     let is_musl = closure.interpreter.loader.c_library == CLibrary::Musl;
     let module = closure.modules.iter().find(|module| {
         let library = &module.library;
         library.has_writable_code || (is_musl && library.has_text_relocations)
     })?;
-    Some(Error::WritableCode(program.to_owned(), environment.real_path(&module.path)))
+    Some(Refusal::WritableCode(program.to_owned(), environment.real_path(&module.path)))
 }
 
 fn path(bytes: &[u8]) -> PathBuf {

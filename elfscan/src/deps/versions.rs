@@ -1,7 +1,7 @@
 //! Which symbol versions tie a file to what it needs, and which of them are not there (glibc's
 //! elf/dl-version.c; musl does not look at them).
 
-use statify::c_library::CLibrary;
+use elf::c_library::CLibrary;
 
 use super::closure::Closure;
 use super::library::{Name, WantedVersion};

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use starter::params::{ABSOLUTE, Group};
-use statify::elf::ElfFile;
-use statify::manifest::{Manifest, Memory};
-use statify::parameters::Parameters;
+use elf::ElfFile;
+use format::manifest::{Manifest, Memory};
+use format::parameters::Parameters;
+use params::{ABSOLUTE, Group};
 
 /// A word that points into a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

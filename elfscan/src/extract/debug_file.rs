@@ -2,6 +2,9 @@
 //! their addresses in it, with its build-id and its program headers. gdb, perf and elfutils take it as
 //! what `objcopy --only-keep-debug` makes.
 
+use elf::ElfFile;
+use format::build_id;
+use format::manifest::{EmbeddedFile, FileKind, Manifest};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
 use goblin::elf::section_header::{
     SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS, SHT_STRTAB,
@@ -11,9 +14,6 @@ use memmap2::Mmap;
 use object::elf::Sym64;
 use object::endian::{LittleEndian, U16, U32, U64};
 use object::pod::bytes_of;
-use statify::elf::ElfFile;
-use statify::manifest::{EmbeddedFile, FileKind, Manifest};
-use statify::seal;
 
 use super::symbols::{self, Named};
 use super::table::{self, Section, SectionTable, plain};
@@ -83,7 +83,7 @@ pub fn make(
 fn front(output: &[u8], elf: &ElfFile<'_>) -> Option<Vec<u8>> {
     const FILE_SIZE: usize = 32;
     const SIZE: usize = 56;
-    let end = seal::position(output, elf)? + seal::BUILD_ID;
+    let end = build_id::position(output, elf)? + build_id::BUILD_ID;
     let mut front = output.get(..end)?.to_vec();
     let headers = usize::try_from(elf.header().e_phoff).ok()?;
     for (index, segment) in elf.segments().iter().enumerate() {
@@ -101,17 +101,17 @@ fn front(output: &[u8], elf: &ElfFile<'_>) -> Option<Vec<u8>> {
 }
 
 fn note(front: &[u8], output: &[u8], elf: &ElfFile<'_>) -> Option<Section> {
-    let start = front.len().checked_sub(seal::NOTE)? as u64;
-    seal::position(output, elf)?;
+    let start = front.len().checked_sub(build_id::NOTE)? as u64;
+    build_id::position(output, elf)?;
     let load = elf.loads().find(|load| load.p_offset == 0)?;
-    let mut note = plain(".note.gnu.build-id", SHT_NOTE, start, seal::NOTE as u64);
+    let mut note = plain(".note.gnu.build-id", SHT_NOTE, start, build_id::NOTE as u64);
     (note.address, note.flags, note.align) = (load.p_vaddr + start, SHF_ALLOC.into(), 4);
     Some(note)
 }
 
 /// The memory of a module. perf takes functions only from sections that are called text.
 fn of_memory(file: &EmbeddedFile, name: &str) -> Vec<Section> {
-    let section = |memory: &statify::manifest::Memory| {
+    let section = |memory: &format::manifest::Memory| {
         let (kind, flags) = match memory.prot.as_bytes() {
             [.., b'x'] => (".text", SHF_ALLOC | SHF_EXECINSTR),
             [_, b'w', ..] => (".data", SHF_ALLOC | SHF_WRITE),

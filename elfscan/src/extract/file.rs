@@ -1,7 +1,7 @@
 //! An embedded module as a file that tools read.
 
-use statify::elf::ElfFile;
-use statify::manifest::EmbeddedFile;
+use elf::ElfFile;
+use format::manifest::EmbeddedFile;
 
 use super::{restore, sections, table};
 use crate::converted::module;

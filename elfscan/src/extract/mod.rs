@@ -22,8 +22,8 @@ pub mod tree;
 
 pub use error::Error;
 
-use statify::elf::ElfFile;
-use statify::manifest::{EmbeddedFile, Manifest};
+use elf::ElfFile;
+use format::manifest::{EmbeddedFile, Manifest};
 
 /// The last component of a file's path.
 pub fn file_name(file: &EmbeddedFile) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use statify::elf::{DynamicFacts, ElfFile};
+use elf::{DynamicFacts, ElfFile};
 
 use super::arch::Uses;
 use super::entry_points::Argument;

@@ -1,7 +1,7 @@
 //! The modules of a converted file, as they lie in its memory.
 
-use statify::elf::{ElfError, ElfFile};
-use statify::manifest::{FileKind, Manifest};
+use elf::{ElfError, ElfFile};
+use format::manifest::{FileKind, Manifest};
 
 use super::module::{Bytes, Module};
 use crate::converted::module::image;

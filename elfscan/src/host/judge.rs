@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use statify::elf::{DynamicFacts, ElfFile};
-use statify::plugins::HostLibs;
+use elf::{DynamicFacts, ElfFile};
+use format::HostLibs;
 
 use super::calls::{self, Asked};
 use super::entry_points::{self, Argument, EntryPoint, Library};

@@ -1,7 +1,7 @@
 //! Libraries that are known by their names: whose own calls are whose business.
 
-use statify::c_library::musl;
-use statify::elf::{DynamicFacts, ElfFile};
+use elf::c_library::musl;
+use elf::{DynamicFacts, ElfFile};
 
 use super::verdict::Category;
 

@@ -24,16 +24,18 @@ mod verdict;
 
 use std::path::Path;
 
+use elf::ElfFile;
+use elf::c_library::musl;
+use format::manifest::{FileKind, Manifest};
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1};
 use goblin::elf::header::{ET_DYN, ET_EXEC};
-use statify::c_library::musl;
-use statify::elf::ElfFile;
-use statify::manifest::{FileKind, Manifest};
-use statify::{Error, Root};
+use program::Refusal;
+use room::Root;
 
 use self::closure::Loaded;
 use self::module::{Bytes, Module};
 use crate::Result;
+
 pub use verdict::{Answer, Category, Certainty, Finding, Form, Kind, Name, Symbol, Verdict};
 
 /// What glibc's loader takes before a program runs (ld.so(8)).
@@ -57,16 +59,16 @@ pub fn examine_bytes(bytes: &[u8]) -> Vec<Finding> {
 /// Examines a file; its libraries are looked for in `root`.
 pub fn examine(root: &Root, path: &Path) -> Result<Verdict> {
     let bytes = module::open(root, path)?;
-    let elf = ElfFile::parse_any(&bytes).map_err(|source| Error::Elf(path.to_owned(), source))?;
+    let elf = ElfFile::parse_any(&bytes).map_err(|source| Refusal::Elf(path.to_owned(), source))?;
     if let Some(manifest) = Manifest::read(&elf) {
         let modules = embedded::modules(&bytes, &manifest);
-        let modules = modules.map_err(|source| Error::Elf(path.to_owned(), source))?;
+        let modules = modules.map_err(|source| Refusal::Elf(path.to_owned(), source))?;
         return Ok(of_converted(path, modules, &manifest));
     }
     if !matches!(elf.header().e_type, ET_EXEC | ET_DYN) {
-        return Err(Error::NotExecutable(path.to_owned(), elf.header().e_type).into());
+        return Err(Refusal::NotExecutable(path.to_owned(), elf.header().e_type).into());
     }
-    let damaged = |source| Error::Elf(path.to_owned(), source);
+    let damaged = |source| Refusal::Elf(path.to_owned(), source);
     let interpreter = elf.interpreter().map_err(damaged)?;
     let dynamic = elf.dynamic().map_err(damaged)?;
     // A static program that can be loaded anywhere relocates itself by its dynamic section.
@@ -126,7 +128,7 @@ fn of_converted(path: &Path, modules: Vec<Module>, manifest: &Manifest) -> Verdi
 fn verdict(
     path: &Path,
     form: Form,
-    host_libs: Option<statify::plugins::HostLibs>,
+    host_libs: Option<format::HostLibs>,
     findings: Vec<Finding>,
     modules: &[Module],
 ) -> Verdict {

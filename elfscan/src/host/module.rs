@@ -5,10 +5,12 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use elf::ElfFile;
+use elf::holes;
 use goblin::elf::program_header::ProgramHeader;
 use memmap2::Mmap;
-use statify::elf::ElfFile;
-use statify::{Error, Root, holes};
+use program::Refusal;
+use room::Root;
 
 /// A program, a library or a loader.
 #[derive(Debug)]
@@ -40,13 +42,13 @@ impl Deref for Bytes {
 }
 
 /// Maps a regular file; nothing else is opened.
-pub fn open(root: &Root, path: &Path) -> Result<Bytes, Error> {
-    let unreadable = |source: io::Error| Error::Program(path.to_owned(), source);
+pub fn open(root: &Root, path: &Path) -> Result<Bytes, Refusal> {
+    let unreadable = |source: io::Error| Refusal::Program(path.to_owned(), source);
     let found = root.find(path).map_err(unreadable)?;
     let metadata = found.link().metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         let kind = if metadata.is_dir() { "a directory" } else { "not a regular file" };
-        return Err(Error::NotAFile(path.to_owned(), kind));
+        return Err(Refusal::NotAFile(path.to_owned(), kind));
     }
     if metadata.len() == 0 {
         return Ok(Bytes::Rebuilt(Vec::new()));

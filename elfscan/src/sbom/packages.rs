@@ -7,13 +7,13 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use format::manifest::{EmbeddedFile, FileKind, hex};
 use md5::Md5;
 use rayon::prelude::*;
+use room::Root;
 use serde::Serialize;
 use sha1::Sha1;
 use sha2::Digest;
-use statify::Root;
-use statify::manifest::{EmbeddedFile, FileKind, hex};
 
 use super::os_release::OsRelease;
 use super::{apk, dpkg};

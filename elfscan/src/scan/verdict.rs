@@ -1,9 +1,10 @@
 //! Whether statify can convert a file: its own examination says so, and why not in its own words.
 
+use elf::ElfFile;
+use program::Refusal;
+use program::{Examiner, Opened, Program};
+use room::Root;
 use serde::Serialize;
-use statify::elf::ElfFile;
-use statify::subject::{Examiner, Opened, Program};
-use statify::{Error, Root};
 
 use super::Kind;
 
@@ -38,9 +39,9 @@ impl Verdict {
 }
 
 /// What is to be said against a program because of the libraries that it would load: one that is
-/// missing ([`Error::LibraryMissing`]), one with writable code ([`Error::WritableCode`]). Of the program's
-/// bytes those of its [`statify::elf::Excerpt`] are there: no relocations, no symbols that it defines.
-pub type LibrariesCheck<'a> = &'a (dyn Fn(&Program, &ElfFile<'_>) -> statify::Result<()> + Sync);
+/// missing ([`Refusal::LibraryMissing`]), one with writable code ([`Refusal::WritableCode`]). Of the program's
+/// bytes those of its [`elf::Excerpt`] are there: no relocations, no symbols that it defines.
+pub type LibrariesCheck<'a> = &'a (dyn Fn(&Program, &ElfFile<'_>) -> program::Result<()> + Sync);
 
 /// Who decides.
 pub struct Judge<'a> {
@@ -61,18 +62,18 @@ impl<'a> Judge<'a> {
         let Err(error) = self.check(opened) else { return (Verdict::Convertible, None) };
         let verdict = match (&error, kind) {
             (_, kind) if !kind.is_program() => Verdict::NoProgram,
-            (Error::Static(_), _) => Verdict::AlreadyStatic,
+            (Refusal::Static(_), _) => Verdict::AlreadyStatic,
             _ => Verdict::Refused,
         };
-        (verdict, Some(self.root.explain(error).to_string()))
+        (verdict, Some(error.in_root(self.root).to_string()))
     }
 
-    fn check(&self, opened: &Opened<'_>) -> statify::Result<()> {
+    fn check(&self, opened: &Opened<'_>) -> program::Result<()> {
         let program = self.examiner.examine(opened)?;
         program.check_privileges(false)?;
         let Some(check) = self.libraries else { return Ok(()) };
         let elf = ElfFile::parse(opened.bytes);
-        let elf = elf.map_err(|error| Error::Elf(opened.path.to_owned(), error))?;
+        let elf = elf.map_err(|error| Refusal::Elf(opened.path.to_owned(), error))?;
         check(&program, &elf)
     }
 }

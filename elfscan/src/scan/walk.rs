@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use elf::Excerpt;
+use program::Privileges;
+use program::Refusal;
+use program::{Opened, check_kind};
 use rayon::Scope;
+use room::Root;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use statify::Root;
-use statify::elf::Excerpt;
-use statify::privileges::Privileges;
-use statify::subject::{Opened, check_kind};
 
 use super::verdict::Judge;
 use super::{Facts, Kind, LibrariesCheck, Privilege, Problem, Row};
@@ -141,13 +142,13 @@ impl Walk<'_> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn complain(&self, path: &Path, error: statify::Error) {
-        let reason = self.root.explain(error).to_string();
+    fn complain(&self, path: &Path, refusal: Refusal) {
+        let reason = refusal.in_root(self.root).to_string();
         self.found().problems.push(Problem { path: path.to_owned(), reason });
     }
 
     fn unreadable(&self, path: &Path, error: impl Into<io::Error>) {
-        self.complain(path, statify::Error::Program(path.to_owned(), error.into()));
+        self.complain(path, Refusal::Program(path.to_owned(), error.into()));
     }
 
     /// A path that was asked for.

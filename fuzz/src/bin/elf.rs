@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    statify::elf::look_at_everything(bytes);
+    elf::look_at_everything(bytes);
 });

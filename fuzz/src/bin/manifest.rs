@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use statify::elf::ElfFile;
-use statify::manifest::Manifest;
+use elf::ElfFile;
+use format::manifest::Manifest;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(elf) = ElfFile::parse(bytes) {

@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use elf::holes;
 use flate2::bufread::MultiGzDecoder;
-use statify::holes;
 
 use super::fault::{Fault, Result};
 use super::gzip::Gzip;

@@ -18,12 +18,13 @@ pub mod unpack;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use room::Room;
+
 use crate::convert::{self, Event, Options, Outcome, Target};
 use crate::error::{Error, Result};
 use crate::tree::Tree;
 use crate::{journal, oci, report};
 use kind::Kind;
-use room::Room;
 
 /// What came of it, with the tree, which goes away with this.
 #[derive(Debug)]

@@ -82,7 +82,7 @@ impl Storage for Directory {
 fn read(dir: &File, name: &str, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = beneath::file(dir, Path::new(name))?;
-    statify::holes::check_holes(&file)?;
+    elf::holes::check_holes(&file)?;
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -7,11 +7,11 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use elf::PAGE;
+use elf::holes::LARGEST;
+use format::manifest::{FileKind, Manifest};
 use serde::{Deserialize, Serialize};
 use statify::chunks::{CHUNK, ChunkWriter, Watch};
-use statify::elf::PAGE;
-use statify::holes::LARGEST;
-use statify::manifest::{FileKind, Manifest};
 use statify::sharing::{Sharing, Source};
 
 use crate::contents;

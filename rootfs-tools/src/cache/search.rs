@@ -10,11 +10,11 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use elf::holes;
 use elfscan::deps::{self, Choice, Environment, Interpreter, Library, Tokens};
+use format::manifest::{Manifest, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use statify::holes;
-use statify::manifest::{Manifest, hex};
 
 use crate::path_text;
 use crate::tree::Tree;

@@ -5,8 +5,8 @@ use std::path::Path;
 use elfscan::converted::check;
 use elfscan::converted::open::{Converted, MappedFile};
 use elfscan::converted::originals::Original;
-use statify::Root;
-use statify::manifest::{FileKind, Manifest, hex};
+use format::manifest::{FileKind, Manifest, hex};
+use room::Root;
 
 use super::subjects::Subject;
 use crate::journal::record::Replacement;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use statify::names::printable;
+use printable::printable;
 
 use super::report::{Answer, Checked, Judgement, Report};
 use crate::path_text;

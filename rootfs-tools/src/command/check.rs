@@ -8,7 +8,6 @@ use rootfs_tools::{find, patterns};
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict};
-use statify::command_line;
 
 /// Say whether every converted program is as it was written, and does what its original does
 ///

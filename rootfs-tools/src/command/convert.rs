@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
+use command_line::ShapeArguments;
 use rootfs_tools::archive::{self, kind, room};
 use rootfs_tools::cache::place::Place;
 use rootfs_tools::convert::{self, Event, Options, Target};
@@ -17,8 +18,6 @@ use rootfs_tools::{cache, estimate, find, new_file, path_text, patterns};
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict, cli};
-use statify::command_line::{self, ShapeArguments};
-use statify::names;
 
 /// Make every program of a root file system self-contained
 #[derive(Debug, clap::Args)]
@@ -161,9 +160,9 @@ impl Log {
     fn line(&mut self, text: &str) {
         if let Some((path, file, since)) = &mut self.0 {
             let seconds = since.elapsed().as_secs_f64();
-            let text = names::printable(text);
+            let text = printable::printable(text);
             if let Err(error) = writeln!(file, "{seconds:9.3} {text}") {
-                let path = names::path(path);
+                let path = printable::path(path);
                 command_line::say("rootfs-tools", &format!("{path}: no more is logged: {error}"));
                 self.0 = None;
             }
@@ -263,7 +262,7 @@ fn summary(outcome: &convert::Outcome) -> String {
     };
     format!(
         "{}: {} programs converted, {} could not be; other files: {left}{shared}",
-        names::path(&outcome.tree),
+        printable::path(&outcome.tree),
         outcome.converted,
         outcome.failed.len()
     )

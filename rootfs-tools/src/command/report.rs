@@ -9,10 +9,10 @@ use rootfs_tools::report::measured::Wanted;
 use rootfs_tools::report::{self, Report, csv, html, text};
 use rootfs_tools::trusted::{self, Way};
 use rootfs_tools::{Error, new_file};
+use statify::interrupt;
 use tempfile::TempDir;
 
 use crate::{Failure, Verdict};
-use statify::{command_line, interrupt};
 
 /// Of a directory that is made for reports, for the umask to take from.
 const MODE: u32 = 0o777;

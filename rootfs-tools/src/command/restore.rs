@@ -6,7 +6,6 @@ use rootfs_tools::archive::kind;
 use rootfs_tools::restore::{self, Options};
 
 use crate::{Failure, Verdict};
-use statify::command_line;
 
 /// Put back every original
 #[derive(Debug, clap::Args)]

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use format::manifest::FileKind;
 use serde::{Deserialize, Serialize};
-use statify::manifest::FileKind;
 
 use crate::run_id::RunId;
 use crate::{beneath, path_text};

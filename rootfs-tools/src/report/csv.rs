@@ -2,7 +2,7 @@
 //! the same columns in all its lines.
 
 use csv::Writer;
-use statify::names::cell;
+use printable::cell;
 
 use super::Report;
 use super::figures::Growth;

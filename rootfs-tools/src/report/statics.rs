@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use elf::{ElfFile, Excerpt};
+use format::manifest;
 use serde::Serialize;
-use statify::elf::{ElfFile, Excerpt};
-use statify::manifest;
 
 use super::Program;
 use super::figures::times;

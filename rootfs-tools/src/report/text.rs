@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table as Grid, presets};
-use statify::names::printable;
+use printable::printable;
 
 use super::Report;
 use super::figures::{Growth, Named, Table, thousands};
@@ -230,7 +230,7 @@ fn failures(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use statify::names::is_shown;
+    use printable::is_shown;
 
     use super::super::measured::Measured;
     use super::super::{Failure, Library};

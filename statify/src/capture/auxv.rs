@@ -61,6 +61,8 @@ impl InitialStack {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -74,5 +76,14 @@ mod tests {
             assert_eq!(InitialStack::parse(0, &words[..len]), None, "{len}");
         }
         assert_eq!(InitialStack::parse(0, &[u64::MAX, 0, 0]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn stacks_of_any_words(words in proptest::collection::vec(0u64..6, 0..40)) {
+            if let Some(stack) = InitialStack::parse(0x1000, &words) {
+                prop_assert!(stack.envp < stack.auxv && stack.entries.iter().all(|entry| entry.0 != 0));
+            }
+        }
     }
 }

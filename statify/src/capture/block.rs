@@ -8,15 +8,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use elf::holes;
+use elf::machine::{self, CpuidSites};
+use elf::{ElfFile, page_up};
 use memmap2::Mmap;
 use nix::unistd::Pid;
+use room::root::Root;
 use sha2::{Digest, Sha256};
 
 use super::stopwatch::Stopwatch;
-use crate::arch::{self, CpuidSites};
-use crate::elf::{ElfFile, page_up};
-use crate::holes;
-use crate::root::Root;
 
 /// Room for the loader's anonymous memory right behind the loader, so that its pieces and the
 /// loader's data lie together: fewer mappings at start. Not more than most programs need: a hole
@@ -90,7 +90,7 @@ impl Files {
     pub fn cpuid_sites(&self, object: &Object, elf: &ElfFile<'_>) -> CpuidSites {
         let known = || self.cpuids.lock().unwrap_or_else(PoisonError::into_inner);
         let sites = known().entry(object.id).or_default().clone();
-        sites.get_or_init(|| self.looking.time(|| arch::cpuid_sites(elf))).clone()
+        sites.get_or_init(|| self.looking.time(|| machine::cpuid_sites(elf))).clone()
     }
 
     /// A number that depends on a file's contents only, found once: from its build-id, or else from its

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use elf::machine::{CPUID, UNDEFINED};
+use elf::{ElfFile, PAGE};
+use process::Tracee;
+
 use super::block::{Files, Object};
-use super::tracee::Tracee;
-use crate::arch::{CPUID, UNDEFINED};
-use crate::elf::{ElfFile, PAGE};
 
 /// The CPUIDs of a process.
 #[derive(Debug, Default)]

@@ -2,14 +2,15 @@
 
 use std::io;
 
+use elf::ElfFile;
+use elf::c_library::MissingLibrary;
 use nix::sys::signal::Signal;
+use program::Refusal;
 
 use super::block::Object;
 use super::rearrange::RearrangeError;
 use super::run::RunError;
 use super::{Cause, Failure, Stage, Subject};
-use crate::c_library::MissingLibrary;
-use crate::elf::ElfFile;
 use crate::error::Error;
 
 /// Says why there is no capture; `messages` is what the loader printed.
@@ -28,17 +29,17 @@ pub fn explain(subject: &Subject, stage: Stage, messages: String, objects: &[Obj
                         }
                         None => needed_by,
                     };
-                    Error::LibraryMissing(program, name, needed_by)
+                    Refusal::LibraryMissing(program, name, needed_by)
                 }
                 None if messages.is_empty() => {
-                    Error::LoaderDied(program, format!("its own exit with status {status}"))
+                    Refusal::LoaderDied(program, format!("its own exit with status {status}"))
                 }
-                None => Error::Loading(program, joined(&messages)),
+                None => Refusal::Loading(program, joined(&messages)),
             };
-            return Failure { error, cause };
+            return Failure { error: error.into(), cause };
         }
         Stage::Run(RunError::Killed(signal)) => {
-            let error = Error::LoaderDied(program, format!("signal {}", signal.as_str()));
+            let error = Refusal::LoaderDied(program, format!("signal {}", signal.as_str())).into();
             // A resolver that has read what the program's start would have written, it may be.
             let cause = match signal {
                 Signal::SIGSEGV | Signal::SIGBUS => Cause::EarlyBinding,
@@ -47,21 +48,23 @@ pub fn explain(subject: &Subject, stage: Stage, messages: String, objects: &[Obj
             return Failure { error, cause };
         }
         Stage::Run(RunError::Behaviour(what)) => Error::Behaviour(program, what),
-        Stage::Run(RunError::Loader) => Error::Loader(program, subject.interpreter.clone()),
+        Stage::Run(RunError::Loader) => {
+            Refusal::Loader(program, subject.interpreter.clone()).into()
+        }
         Stage::Rearrange(RearrangeError::System(nix::Error::EPERM | nix::Error::EACCES)) => {
             let source = io::Error::from_raw_os_error(libc::EPERM);
             Error::Trace(program, source, cause_of_refusal())
         }
         Stage::Rearrange(RearrangeError::System(nix::Error::ESRCH))
         | Stage::Run(RunError::System(nix::Error::ESRCH)) => {
-            Error::LoaderDied(program, "a signal".into())
+            Refusal::LoaderDied(program, "a signal".into()).into()
         }
         Stage::Rearrange(error) | Stage::Snapshot(error) => {
             Error::Unexpected(program, error.to_string())
         }
         Stage::Run(RunError::System(errno)) => Error::Unexpected(program, errno.to_string()),
         Stage::Run(RunError::Io(error)) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-            Error::Program(program, error)
+            Refusal::Program(program, error).into()
         }
         Stage::Run(RunError::Io(error)) => Error::Unexpected(program, error.to_string()),
     };

@@ -13,12 +13,13 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use process::spawn;
+use program::Refusal;
 
 use super::block::Files;
 use super::explain;
 use super::observe::{Observation, Observer};
 use crate::error::{Error, Result};
-use crate::spawn::spawn;
 
 /// How the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +51,10 @@ pub fn follow(
     let path = || program.to_owned();
     let refused = |errno: Errno| Error::Trace(path(), errno.into(), explain::cause_of_refusal());
     let root =
-        launch(program, arguments, to_stderr).map_err(|error| Error::Program(path(), error))?;
+        launch(program, arguments, to_stderr).map_err(|error| Refusal::Program(path(), error))?;
     let mut run = Run {
         root,
-        image: id_of(program).map_err(|error| Error::Program(path(), error))?,
+        image: id_of(program).map_err(|error| Refusal::Program(path(), error))?,
         observer: Observer::new(files),
         tasks: HashSet::from([root]),
         early: HashSet::new(),
@@ -90,7 +91,7 @@ impl Run {
             WaitStatus::Stopped(..) => {}
             WaitStatus::Exited(_, errno) => {
                 let error = io::Error::from_raw_os_error(errno);
-                return Err(Error::Program(program.to_owned(), error));
+                return Err(Refusal::Program(program.to_owned(), error).into());
             }
             _ => return Err(trace(Errno::ESRCH)),
         }

@@ -12,13 +12,13 @@ use nix::sys::ptrace;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use process::spawn;
+use process::{Stop, Tracee};
+use room::sandbox::Entrance;
 use seccompiler::BpfProgram;
 
-use super::tracee::{Stop, Tracee};
 use super::variation::Variation;
 use super::{Subject, filter};
-use crate::sandbox::Entrance;
-use crate::spawn::spawn;
 
 /// The loader's word for "bind everything now", and a name as long that it does not know.
 const BIND_NOW: (&str, &str) = ("LD_BIND_NOW", "LD_BIND_NO_");

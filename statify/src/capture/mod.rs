@@ -23,7 +23,6 @@ mod run;
 pub mod secure;
 mod snapshot;
 mod stopwatch;
-mod tracee;
 pub mod tunables;
 pub mod variation;
 mod vdso;
@@ -35,8 +34,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use elf::ElfFile;
+use elf::c_library::{CLibrary, musl};
+use elf::machine;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use process::procfs::Mapping;
+use program::Refusal;
+use room::sandbox::{self, Sandbox};
 
 pub use auxv::InitialStack;
 pub use block::{Files, Object};
@@ -48,12 +53,7 @@ pub use run::KernelCall;
 pub use snapshot::{Pages, Region};
 pub use vdso::VdsoFunctions;
 
-use crate::arch;
-use crate::c_library::{CLibrary, musl};
-use crate::elf::ElfFile;
 use crate::error::{Error, Result};
-use crate::procfs::Mapping;
-use crate::sandbox::{self, Sandbox};
 use launch::{LaunchError, Launched};
 use rearrange::{Arranged, RearrangeError};
 use rehearse::Rehearsal;
@@ -127,7 +127,7 @@ pub struct Capture {
     pub thread_id: u32,
     /// RLIMIT_STACK as the loader saw it.
     pub stack_limit: u64,
-    /// See [`arch::cpu_identity`].
+    /// See [`machine::cpu_identity`].
     pub cpu_identity: [u8; 8],
     /// Whether CPUID told of the CPU that the variation asks for.
     pub cpu_dictated: bool,
@@ -150,7 +150,7 @@ impl Capture {
         let (object, offset) = region.file?;
         let start = (offset + (address - region.range.start)) as usize;
         let bytes = &self.objects[object].bytes;
-        bytes.get(start..bytes.len().min(start + crate::elf::PAGE as usize))
+        bytes.get(start..bytes.len().min(start + elf::PAGE as usize))
     }
 }
 
@@ -210,7 +210,7 @@ pub fn capture_then<T>(
 ) -> Result<(Capture, T), Failure> {
     // The child inherits the CPU, and what CPUID says of it is asked on the same.
     pin(cpu);
-    let cpu_identity = arch::cpu_identity();
+    let cpu_identity = machine::cpu_identity();
     let (mut launched, watchdog) = start(subject, variation, &[])?;
     let path = || subject.program.clone();
     let mut record = Record::default();
@@ -230,7 +230,7 @@ pub fn capture_then<T>(
             // A resolver ran in a module that was not relocated yet: who knows what it has answered.
             if variation.bind_now && explain::cause(&messages) == Cause::EarlyBinding {
                 let messages = explain::joined(&messages);
-                let error = Error::Loading(path(), messages);
+                let error = Refusal::Loading(path(), messages).into();
                 return Err(Failure { error, cause: Cause::EarlyBinding });
             }
             Ok((capture, more))
@@ -249,8 +249,8 @@ fn start(
     let path = || subject.program.clone();
     let mut launched = launch::launch(subject, variation, more).map_err(|error| match error {
         LaunchError::Trace(source) => Error::Trace(path(), source, explain::cause_of_refusal()),
-        LaunchError::Exec(source) => Error::Program(path(), source),
-        LaunchError::Sandbox(source) => sandbox::refused(source),
+        LaunchError::Exec(source) => Refusal::Program(path(), source).into(),
+        LaunchError::Sandbox(source) => sandbox::refused(source).into(),
     })?;
     if let Some(reader) = subject.reader {
         let entered = enter(reader, &mut launched, subject);
@@ -269,7 +269,7 @@ fn enter(reader: Reader, launched: &mut Launched, subject: &Subject) -> std::io:
     let offset = rearrange::find_syscall(&elf);
     let offset = offset.ok_or_else(|| std::io::Error::other("its loader makes no system call"))?;
     let tracee = &mut launched.tracee;
-    let base = arch::instruction(&tracee.registers()?).wrapping_sub(elf.header().e_entry);
+    let base = machine::instruction(&tracee.registers()?).wrapping_sub(elf.header().e_entry);
     Ok(reader.enter(tracee, base.wrapping_add(offset))?)
 }
 

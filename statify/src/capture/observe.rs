@@ -6,17 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use elf::machine;
 use libc::user_regs_struct;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
 use super::block::{Files, Object};
 use super::rearrange::read_maps;
-use crate::arch;
 
 /// Longer paths the kernel refuses.
 const LONGEST_PATH: usize = 4096;
-const PAGE: usize = crate::elf::PAGE as usize;
+const PAGE: usize = elf::PAGE as usize;
 
 /// `st_dev` and `st_ino`.
 pub type FileId = (u64, u64);
@@ -103,7 +103,7 @@ impl Observer {
     }
 
     fn enter(&mut self, thread: Pid, regs: &user_regs_struct) -> Entered {
-        let (number, args) = arch::call_of(regs);
+        let (number, args) = machine::call_of(regs);
         match number {
             libc::SYS_open | libc::SYS_openat => {
                 let first = usize::from(number == libc::SYS_openat);

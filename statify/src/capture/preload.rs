@@ -2,6 +2,7 @@
 //! preloaded, and what it opens, maps and asks is seen. Nothing of the libraries runs but IFUNC
 //! resolvers, under the same filter as in a capture.
 
+use elf::machine;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -11,7 +12,6 @@ use super::observe::{Observation, Observer};
 use super::run::{self, RunError};
 use super::variation::Variation;
 use super::{Subject, explain, filter, handoff, start};
-use crate::arch;
 use crate::error::{Error, Result};
 
 /// A library that nobody has: the loader looks for it wherever it looks for libraries by name.
@@ -69,13 +69,13 @@ fn to_handoff(launched: &mut Launched, observer: &mut Observer) -> Result<(), Ru
             WaitStatus::PtraceSyscall(_) => observer.call(pid, &tracee.registers()?),
             WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_SECCOMP) => {
                 let mut regs = tracee.registers()?;
-                let (number, args) = arch::call_of(&regs);
+                let (number, args) = machine::call_of(&regs);
                 if foreign && run::names_file(number) {
                     return Err(RunError::Behaviour(run::LOOKS_AT_FILE.into()));
                 }
                 foreign |= run::sets_thread_pointer(number, &args);
                 if let Some(answer) = answer((number, args))? {
-                    arch::skip_call(&mut regs, answer);
+                    machine::skip_call(&mut regs, answer);
                     tracee.set_registers(&regs)?;
                 }
             }

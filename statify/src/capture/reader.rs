@@ -7,9 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-
-use super::tracee::Tracee;
-use crate::root::Root;
+use process::Tracee;
+use room::root::Root;
 
 /// A user and a group that owns nothing. What a group may read that the user is in is not known of another
 /// root, so it does not count.

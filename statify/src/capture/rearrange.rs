@@ -4,8 +4,13 @@
 use std::ops::Range;
 use std::path::Path;
 
+use elf::ElfFile;
+use elf::machine::{self, Cpu};
 use goblin::elf::header::ET_DYN;
 use nix::errno::Errno;
+use params::agent::AGENT_ROOM;
+use process::Tracee;
+use process::procfs;
 
 use super::auxv::{
     AT_BASE, AT_ENTRY, AT_EXECFN, AT_IGNORE, AT_PHDR, AT_RANDOM, AT_SECURE, AT_SYSINFO_EHDR,
@@ -14,12 +19,7 @@ use super::auxv::{
 use super::block::{Block, Files, Object, Role};
 use super::cpuid::Cpuids;
 use super::launch::open_proc;
-use super::tracee::Tracee;
 use super::variation::Variation;
-use crate::arch::{self, Cpu};
-use crate::elf::ElfFile;
-use crate::plugins::AGENT_ROOM;
-use crate::procfs;
 
 /// The most of the initial stack that is read: the captures' arguments and environment are small.
 const STACK_BYTES: usize = 128 << 10;
@@ -138,7 +138,7 @@ pub fn rearrange(
     tracee
         .call(syscall_at, libc::SYS_prctl, [PR_SET_TSC as u64, PR_TSC_SIGSEGV, 0, 0, 0, 0])
         .and_then(check)?;
-    let no_cpuid = [arch::ARCH_SET_CPUID, 0, 0, 0, 0, 0];
+    let no_cpuid = [machine::ARCH_SET_CPUID, 0, 0, 0, 0, 0];
     let cpuid_traps = tracee.call(syscall_at, libc::SYS_arch_prctl, no_cpuid)? == 0;
     let (code, rest): (Vec<_>, Vec<_>) =
         maps.iter().filter(|m| own(m, &loader_move.0)).partition(|m| m.range.contains(&syscall_at));
@@ -224,7 +224,7 @@ fn read_stack(tracee: &Tracee, range: Range<u64>) -> Result<InitialStack, Rearra
 pub fn find_syscall(elf: &ElfFile<'_>) -> Option<u64> {
     let code = elf.loads().find(|load| load.is_executable())?;
     let bytes = elf.contents(code)?;
-    let at = bytes.windows(2).position(|window| window == arch::SYSCALL_INSTRUCTION)?;
+    let at = bytes.windows(2).position(|window| window == machine::SYSCALL_INSTRUCTION)?;
     Some(code.p_vaddr + at as u64)
 }
 

@@ -1,15 +1,15 @@
 //! What the starter does on a CPU that it knows nothing of, done in a captured process at its
 //! hand-off: the loader's record of the CPU is made again, and every IFUNC chosen again.
 
+use elf::machine::{self, Cpu};
 use libc::{PROT_READ, PROT_WRITE, user_regs_struct};
+use process::Tracee;
 
 use super::rearrange::Arranged;
 use super::run::{Record, Run, RunError};
 use super::snapshot::{self, Pages};
-use super::tracee::Tracee;
 use super::variation::Variation;
 use super::{Capture, Stage, Subject, memory};
-use crate::arch::{self, Cpu};
 
 /// What is to be done again. Addresses of the process.
 #[derive(Clone, Debug, Default)]
@@ -123,7 +123,7 @@ impl Rehearsal<'_> {
         argument: u64,
         mut regs: user_regs_struct,
     ) -> Result<u64, RunError> {
-        let back = arch::prepare_function(&mut regs, function, argument);
+        let back = machine::prepare_function(&mut regs, function, argument);
         self.tracee.write(back, &self.handoff.to_le_bytes())?;
         self.tracee.set_registers(&regs)?;
         let variation = Variation { cpu, ..self.variation.clone() };
@@ -141,9 +141,9 @@ impl Rehearsal<'_> {
         };
         run.run_to_breakpoint()?;
         let regs = self.tracee.registers()?;
-        if arch::instruction(&regs) != self.handoff + 1 {
+        if machine::instruction(&regs) != self.handoff + 1 {
             return Err(RunError::Loader);
         }
-        Ok(arch::returned(&regs))
+        Ok(machine::returned(&regs))
     }
 }

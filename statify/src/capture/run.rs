@@ -5,19 +5,19 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use elf::ElfFile;
+use elf::machine;
 use libc::user_regs_struct;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use process::{Stop, Tracee};
 
 use super::block::{Block, Object, Role};
 use super::cpuid::Cpuids;
 use super::observe::read_string;
 use super::rearrange::Arranged;
-use super::tracee::{Stop, Tracee};
 use super::variation::Variation;
 use super::{Subject, filter, handoff};
-use crate::arch;
-use crate::elf::ElfFile;
 
 /// Overrides what the machine's administrator preloads into every program.
 const PRELOAD_FILE: &str = "/etc/ld.so.preload";
@@ -180,13 +180,13 @@ impl Run<'_> {
         let mut regs = self.tracee.registers()?;
         let mut instruction = [0; 3];
         if self.cpuids.has(regs.rip) {
-            instruction[..2].copy_from_slice(&arch::CPUID);
+            instruction[..2].copy_from_slice(&machine::CPUID);
         } else if self.tracee.read(regs.rip, &mut instruction).is_err() {
             return Ok(false);
         }
         let answers =
-            arch::Answers { timestamp: self.variation.timestamp, cpu: self.variation.cpu };
-        let emulated = arch::emulate(&mut regs, instruction, &answers);
+            machine::Answers { timestamp: self.variation.timestamp, cpu: self.variation.cpu };
+        let emulated = machine::emulate(&mut regs, instruction, &answers);
         if emulated {
             self.tracee.set_registers(&regs)?;
         }
@@ -195,7 +195,7 @@ impl Run<'_> {
 
     /// A system call that the filter does not simply allow.
     pub fn call(&mut self, mut regs: user_regs_struct) -> Result<(), RunError> {
-        let (number, args) = arch::call_of(&regs);
+        let (number, args) = machine::call_of(&regs);
         self.cpuids.replace_pending(self.tracee);
         if self.foreign && names_file(number) {
             return Err(RunError::Behaviour(LOOKS_AT_FILE.into()));
@@ -216,14 +216,14 @@ impl Run<'_> {
             libc::SYS_access | libc::SYS_faccessat | libc::SYS_faccessat2 => {
                 let path = args[usize::from(number != libc::SYS_access)];
                 if self.is_path(path, DEBUG_FILE) {
-                    arch::skip_call(&mut regs, -i64::from(libc::ENOENT));
+                    machine::skip_call(&mut regs, -i64::from(libc::ENOENT));
                     return Ok(self.tracee.set_registers(&regs)?);
                 }
                 if !self.is_path(path, PRELOAD_FILE) {
                     return Ok(());
                 }
                 self.record.preload_hidden = self.subject.files.root().has(Path::new(PRELOAD_FILE));
-                arch::skip_call(&mut regs, -i64::from(libc::ENOENT));
+                machine::skip_call(&mut regs, -i64::from(libc::ENOENT));
             }
             // As if /proc were there in every root.
             libc::SYS_readlink | libc::SYS_readlinkat => {
@@ -238,41 +238,41 @@ impl Run<'_> {
                 let own = own.unwrap_or_default().as_bytes();
                 let own = &own[..own.len().min(len as usize)];
                 self.tracee.write(to, own)?;
-                arch::skip_call(&mut regs, own.len() as i64);
+                machine::skip_call(&mut regs, own.len() as i64);
             }
             // Another one at each start; in a namespace of its own always the same.
             libc::SYS_getpid | libc::SYS_gettid => {
-                arch::skip_call(&mut regs, i64::from(self.variation.thread_id));
+                machine::skip_call(&mut regs, i64::from(self.variation.thread_id));
             }
             // Only asked for: the loader has memory of its own.
             libc::SYS_brk if args[0] == 0 => {
-                arch::skip_call(&mut regs, self.variation.program_break as i64);
+                machine::skip_call(&mut regs, self.variation.program_break as i64);
             }
             // No more of it to be had: what is needed goes into the block.
             libc::SYS_brk if self.subject.c_library.allocates_at_break() => {
-                arch::skip_call(&mut regs, self.variation.program_break as i64);
+                machine::skip_call(&mut regs, self.variation.program_break as i64);
             }
             // Only advice.
-            libc::SYS_madvise => arch::skip_call(&mut regs, 0),
+            libc::SYS_madvise => machine::skip_call(&mut regs, 0),
             _ if sets_thread_pointer(number, &args) => {
                 self.record_call(number, &args[..2]);
                 self.foreign |= self.subject.c_library.runs_resolvers();
                 return Ok(());
             }
             // Shadow stacks and the like are for the output's process to decide.
-            libc::SYS_arch_prctl => arch::skip_call(&mut regs, -i64::from(libc::EINVAL)),
+            libc::SYS_arch_prctl => machine::skip_call(&mut regs, -i64::from(libc::EINVAL)),
             libc::SYS_set_tid_address => {
                 self.record_call(number, &args[..1]);
-                arch::skip_call(&mut regs, i64::from(self.variation.thread_id));
+                machine::skip_call(&mut regs, i64::from(self.variation.thread_id));
             }
             libc::SYS_set_robust_list => {
                 self.record_call(number, &args[..2]);
-                arch::skip_call(&mut regs, 0);
+                machine::skip_call(&mut regs, 0);
             }
             // Not made, so that the area stays as the C library initialises it.
             libc::SYS_rseq => {
                 self.record_call(number, &args[..4]);
-                arch::skip_call(&mut regs, 0);
+                machine::skip_call(&mut regs, 0);
             }
             libc::SYS_prlimit64 | libc::SYS_getrlimit => {
                 let (resource, to) = if number == libc::SYS_getrlimit {
@@ -288,7 +288,7 @@ impl Run<'_> {
                 }
                 let limits = [self.variation.stack_limit.value(), libc::RLIM_INFINITY];
                 self.tracee.write(to, limits.map(u64::to_le_bytes).as_flattened())?;
-                arch::skip_call(&mut regs, 0);
+                machine::skip_call(&mut regs, 0);
             }
             libc::SYS_getrandom => {
                 let len = args[1].min(256);
@@ -296,10 +296,10 @@ impl Run<'_> {
                     self.variation.getrandom.iter().copied().cycle().take(len as usize).collect();
                 self.tracee.write(args[0], &bytes)?;
                 self.record.used_getrandom = true;
-                arch::skip_call(&mut regs, len as i64);
+                machine::skip_call(&mut regs, len as i64);
             }
             // Newer than what the capture wants: as on an older kernel.
-            NEWER.. => arch::skip_call(&mut regs, -i64::from(libc::ENOSYS)),
+            NEWER.. => machine::skip_call(&mut regs, -i64::from(libc::ENOSYS)),
             _ => return Err(refused(number)),
         }
         Ok(self.tracee.set_registers(&regs)?)
@@ -325,7 +325,7 @@ impl Run<'_> {
     /// Whether the call about to be made asks for the file of preloaded libraries, which the loader
     /// does once, after its variables and before the first library.
     pub fn asks_for_preload_file(&self, regs: &user_regs_struct) -> bool {
-        let (number, args) = arch::call_of(regs);
+        let (number, args) = machine::call_of(regs);
         match number {
             libc::SYS_access => self.is_path(args[0], PRELOAD_FILE),
             libc::SYS_faccessat | libc::SYS_faccessat2 => self.is_path(args[1], PRELOAD_FILE),
@@ -369,7 +369,7 @@ impl Run<'_> {
             self.place_file(fd, len).map_err(RunError::Io)?
         };
         args[3] = flags | MAP_FIXED_NOREPLACE;
-        arch::set_arguments(&mut regs, args);
+        machine::set_arguments(&mut regs, args);
         Ok(self.tracee.set_registers(&regs)?)
     }
 

@@ -4,12 +4,13 @@
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use elf::PAGE;
+use process::Tracee;
+use process::procfs::{Mapping, PageState};
+
 use super::block::Object;
 use super::launch::open_proc;
 use super::rearrange::{RearrangeError, read_maps};
-use super::tracee::Tracee;
-use crate::elf::PAGE;
-use crate::procfs::{Mapping, PageState};
 
 /// Page map entries read at once.
 const BATCH: u64 = 1 << 14;

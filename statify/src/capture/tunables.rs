@@ -2,12 +2,12 @@
 //! `__tunables_init`, which has no symbol. It is the one that knows the variable's name, and is called
 //! with the environment's address.
 
+use elf::ElfFile;
+use elf::machine;
 use memchr::memmem;
+use process::Tracee;
 
 use super::Object;
-use super::tracee::Tracee;
-use crate::arch;
-use crate::elf::ElfFile;
 
 /// As it stands in the loader.
 pub const NAME: &[u8] = b"GLIBC_TUNABLES\0";
@@ -35,16 +35,16 @@ impl Search {
     /// If the process has stopped at one of them: takes that away, and tells whether it did.
     pub fn passes(&mut self, tracee: &Tracee) -> nix::Result<bool> {
         let mut regs = tracee.registers()?;
-        let at = arch::instruction(&regs).wrapping_sub(1);
+        let at = machine::instruction(&regs).wrapping_sub(1);
         let Some(index) = self.candidates.iter().position(|candidate| candidate.0 == at) else {
             return Ok(false);
         };
         let (_, word) = self.candidates.swap_remove(index);
-        if arch::first_argument(&regs) == self.envp {
+        if machine::first_argument(&regs) == self.envp {
             self.found = self.found.or(Some(at));
         }
         tracee.poke(at, word)?;
-        arch::go_to(&mut regs, at);
+        machine::go_to(&mut regs, at);
         tracee.set_registers(&regs)?;
         Ok(true)
     }
@@ -68,6 +68,6 @@ fn candidates(loader: &Object) -> Vec<u64> {
         found.map(|at| load.p_vaddr.wrapping_add(at as u64))
     });
     let names: Vec<u64> = names.collect();
-    let functions = arch::functions_that_refer_to(&elf, &names);
+    let functions = machine::functions_that_refer_to(&elf, &names);
     functions.into_iter().take(MOST).map(|function| function.wrapping_add(bias)).collect()
 }

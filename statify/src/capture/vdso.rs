@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::tracee::Tracee;
+use process::Tracee;
 
 /// Names by address.
 #[derive(Clone, Debug, Default)]

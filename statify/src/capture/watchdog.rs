@@ -7,24 +7,13 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use process::kill;
 
 use super::stopwatch::Stopwatch;
 
 /// The clock is not looked at more often than that.
 const STEP: Duration = Duration::from_millis(10);
-
-/// Kills a child: by a handle that cannot mean another process, or where the kernel has none
-/// (before Linux 5.3, or in some sandboxes) by its number, which it keeps until it is reaped.
-pub fn kill(pid: Pid, pidfd: Option<&OwnedFd>) {
-    let _ = match pidfd {
-        Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL)
-            .map_err(|errno| Errno::from_raw(errno.raw_os_error())),
-        None => nix::sys::signal::kill(pid, Signal::SIGKILL),
-    };
-}
 
 /// Kills a process when its time is over, unless it is dropped before.
 pub struct Watchdog {

@@ -6,17 +6,17 @@
 
 use std::collections::BTreeSet;
 
-use starter::params::CpuFeatures;
+use elf::ElfFile;
+use elf::machine::{Cpu, Vendor};
+use params::CpuFeatures;
 
 use super::Place;
 use super::frame::{self, Frame};
 use super::ifunc::{self, Resolver};
 use super::known::Known;
 use super::words::{self, Memory};
-use crate::arch::{Cpu, Vendor};
 use crate::capture::rehearse::{Rehearsal, Resolution};
 use crate::capture::{Capture, Object};
-use crate::elf::ElfFile;
 
 /// What the starter has to know of CPUs.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use starter::params::ABSOLUTE;
+use params::ABSOLUTE;
 
 use super::{Module, Place, Region};
 use crate::capture::{Capture, KernelCall};

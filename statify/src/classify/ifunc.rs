@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 
+use elf::machine::relocation;
+use elf::{ElfFile, Relocation};
+
 use super::Place;
 use super::frame::Frame;
+use super::symbols::Symbols;
 use super::words::Memory;
-use crate::arch::relocation;
 use crate::capture::Capture;
-use crate::elf::{ElfFile, Relocation};
-use crate::symbols::Symbols;
 
 /// The loader, as an object: the second of a capture.
 const LOADER: usize = 1;

@@ -17,27 +17,30 @@ mod rseq;
 mod scrub;
 mod search_path;
 mod secure;
+mod symbols;
 pub mod tunables;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use starter::params::ABSOLUTE;
+use elf::PAGE;
+use elf::c_library::CLibrary;
+use params::ABSOLUTE;
+use program::Refusal;
 
-use crate::c_library::CLibrary;
 use crate::capture::secure::Secure;
 use crate::capture::{Capture, KernelCall, Object};
-use crate::elf::PAGE;
 use crate::error::{Error, Result};
 use cpu::CpuChoices;
 use frame::Frame;
-pub use ifunc::Resolver;
-pub use known::Value;
 use search_path::SearchPath;
-pub use secure::{SecureStart, expands_origin};
 use tunables::{Tunables, Variables};
 use words::Slid;
+
+pub use ifunc::Resolver;
+pub use known::Value;
+pub use secure::{SecureStart, expands_origin};
 
 /// The captures that classification needs.
 pub struct Captures {
@@ -161,7 +164,7 @@ pub struct Image {
     pub fixed: bool,
     /// What depends on the CPU.
     pub cpu: CpuChoices,
-    /// Objects that the loader knows by [`starter::agent::FILE_DEVICE`] and their index plus 1.
+    /// Objects that the loader knows by [`params::agent::FILE_DEVICE`] and their index plus 1.
     pub identified: BTreeSet<usize>,
     /// Objects that are embedded but not loaded.
     pub plugins: Range<usize>,
@@ -194,7 +197,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     if let Some(region) = regions.iter().find(|region| region.prot & both == both) {
         let object = modules[region.module].object.unwrap_or(0);
         let module = first.objects[object].path.clone();
-        return Err(Error::WritableCode(program.to_owned(), module));
+        return Err(Refusal::WritableCode(program.to_owned(), module).into());
     }
     let mut pages =
         words::Memory { capture: &first, frame: &frame }.copy_pages(&second, &frame_of_second);

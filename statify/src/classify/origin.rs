@@ -16,11 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use elf::c_library::CLibrary;
+use elf::{DynamicFacts, ElfFile, PAGE, page_down};
+
 use super::frame::Frame;
 use super::{Place, words};
-use crate::c_library::CLibrary;
 use crate::capture::Capture;
-use crate::elf::{DynamicFacts, ElfFile, PAGE, page_down};
 
 /// What depends on the program's directory.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! What the further captures tell: each varies one thing, and is asked only about that. The
 //! loader's heap shifts in them, so that only modules' own data can be compared.
 
+use elf::PAGE;
+
 use super::frame::Frame;
 use super::known::Value;
 use super::{Fixup, Module};
 use crate::capture::Capture;
 use crate::capture::variation::NEWER_AUXV;
-use crate::elf::PAGE;
 
 /// Words that hold the address of a vDSO function when the vDSO is not hidden.
 pub fn vdso_functions(capture: &Capture, frame: &Frame) -> impl Iterator<Item = Fixup> {

@@ -3,13 +3,13 @@
 //! `__rseq_size` is 0 where the kernel has refused the registration (glibc manual, "Restartable
 //! Sequences"; since 2.35). During a capture it succeeds, at a start it may not.
 
+use elf::ElfFile;
 use goblin::elf::Elf;
 
 use super::Fixup;
 use super::frame::Frame;
 use super::known::Value;
 use crate::capture::{Capture, Object};
-use crate::elf::ElfFile;
 
 const SIZE: &str = "__rseq_size";
 /// Program and loader: a program that uses the variable may have it copied (R_X86_64_COPY).

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use starter::agent::FILE_DEVICE;
+use elf::machine;
+use elf::{PAGE, page_down};
+use params::agent::FILE_DEVICE;
 
 use super::frame::Frame;
 use super::{PageBytes, Place, words};
-use crate::arch;
 use crate::capture::Capture;
-use crate::elf::{PAGE, page_down};
 
 /// The loader remembers device and inode of each file (`struct r_file_id`), to know a file that is
 /// opened again by another path. On another machine they would mean another file: they become a
@@ -63,7 +63,7 @@ pub fn file_ids(
 pub fn apic_ids(capture: &Capture, pages: &mut BTreeMap<Place, PageBytes>) {
     let identity = capture.cpu_identity;
     for (place, _) in find(pages, 4, |_, bytes: &[u8; 8]| *bytes == identity) {
-        words::write(pages, place, &arch::without_apic_id(identity));
+        words::write(pages, place, &machine::without_apic_id(identity));
     }
 }
 

@@ -2,11 +2,12 @@
 //! file of the machine, or a constant without that file. An output must not look where the
 //! machine of the conversion did, but ask the machine it runs on.
 
+use elf::PAGE;
+use elf::c_library::musl;
+
 use super::frame::Frame;
 use super::{Place, words};
-use crate::c_library::musl;
 use crate::capture::Capture;
-use crate::elf::PAGE;
 
 /// The loader, as an object: the second of a capture.
 const LOADER: usize = 1;

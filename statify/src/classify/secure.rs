@@ -1,12 +1,11 @@
 //! What AT_SECURE changes in the loader's data: words that get another value at a start with
 //! privileges that the caller lacks.
 
-use starter::params;
+use elf::ElfFile;
+use elf::c_library::CLibrary;
 
-use crate::c_library::CLibrary;
 use crate::capture::Capture;
 use crate::capture::secure::Secure;
-use crate::elf::ElfFile;
 
 /// What a start under AT_SECURE does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +100,7 @@ fn difference(address: u64, a: u64, b: u64) -> Option<Difference> {
 
 /// A word of a capture's memory.
 fn word(capture: &Capture, address: u64) -> u64 {
-    let page = address & !(crate::elf::PAGE - 1);
+    let page = address & !(elf::PAGE - 1);
     let offset = (address - page) as usize;
     let bytes = capture.pages.get(page).or_else(|| {
         let region = capture.region_at(page)?;

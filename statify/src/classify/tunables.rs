@@ -8,14 +8,14 @@
 
 use std::collections::BTreeSet;
 
+use elf::{ElfFile, PAGE, page_down};
+use format::variables::{BY_LIBRARY, BY_LOADER, BY_OLDER_LOADER, FROZEN};
 use memchr::memmem;
-use starter::params::{FROZEN_TUNABLES, Params};
 
 use super::Place;
 use super::frame::Frame;
 use crate::capture::rehearse::Rehearsal;
 use crate::capture::{Capture, Pages, tunables};
-use crate::elf::{ElfFile, PAGE, page_down};
 
 /// What the starter calls where such a variable is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Variables {
         }
     }
 
-    /// For people: which variables count. `by_cpu`: the record of the CPU can be made at start.
+    /// For people: which variables count ([`format::variables`]). `by_cpu`: the record of the CPU can be made at start.
     pub fn describe(&self, by_cpu: bool) -> &'static str {
         match self {
             Self::ByLibrary => BY_LIBRARY,
@@ -67,21 +67,6 @@ impl Variables {
         }
     }
 }
-
-/// The same as [`Variables::describe`], from an output's parameters.
-pub fn describe(params: &Params) -> &'static str {
-    match params.read_tunables {
-        0 => BY_LIBRARY,
-        FROZEN_TUNABLES => FROZEN,
-        _ if params.can_resolve != 0 => BY_LOADER,
-        _ => BY_OLDER_LOADER,
-    }
-}
-
-const BY_LIBRARY: &str = "left to the C library";
-const BY_LOADER: &str = "GLIBC_TUNABLES and MALLOC_* count, but for glibc.rtld.*, glibc.pthread.rseq and glibc.mem.tagging";
-const BY_OLDER_LOADER: &str = "GLIBC_TUNABLES and MALLOC_* count, but for glibc.rtld.*, glibc.pthread.rseq, glibc.mem.tagging and what concerns the CPU (glibc.cpu.*)";
-const FROZEN: &str = "GLIBC_TUNABLES and MALLOC_* have no effect";
 
 /// Variables, and values that occur nowhere by chance.
 const VARIABLES: [(&str, u64); 2] =

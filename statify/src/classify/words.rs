@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use elf::{PAGE, page_down};
+
 use super::frame::Frame;
 use super::known::{Known, Value};
 use super::{Fixup, PageBytes, Place};
 use crate::capture::Capture;
-use crate::elf::{PAGE, page_down};
 
 /// A capture's memory by place.
 pub struct Memory<'a> {

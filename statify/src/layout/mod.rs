@@ -13,14 +13,14 @@ mod tables;
 
 use std::ops::Range;
 
-use starter::params::ABSOLUTE;
+use elf::{ElfFile, PAGE, page_up};
+use format::Shape;
+use params::ABSOLUTE;
 
 use crate::classify::{Image, Place};
-use crate::elf::{ElfFile, PAGE, page_up};
-use crate::shape::Shape;
+use placement::Addresses;
 
 pub use pieces::Piece;
-use placement::Addresses;
 pub use placement::Load;
 pub use segments::Segment;
 
@@ -120,5 +120,94 @@ impl Plan {
         let module = image.modules.iter().position(|module| module.object == Some(0));
         let start = module.map_or(0, |module| self.modules[module].start & !ABSOLUTE);
         start.wrapping_sub(first.map_or(0, |span| span.start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::classify::{Module, PageBytes, Region};
+
+    /// An image of anonymous memory: regions of so many pages, with gaps of so many pages before, and
+    /// for each page whether it is zero.
+    fn image(shape: &[(u64, Vec<bool>, u32)]) -> Image {
+        let mut at = 0;
+        let (mut regions, mut modules) = (Vec::new(), Vec::new());
+        let mut pages = std::collections::BTreeMap::new();
+        for (gap, contents, prot) in shape {
+            at += gap * PAGE;
+            let range = at..at + contents.len() as u64 * PAGE;
+            for (index, _) in contents.iter().enumerate().filter(|(_, is_data)| **is_data) {
+                let page: PageBytes = Box::new([index as u8 | 1; PAGE as usize]);
+                pages.insert(at + index as u64 * PAGE, page);
+            }
+            modules.push(Module { object: None, group: Some(0), range: range.clone() });
+            let module = modules.len() - 1;
+            regions.push(Region { range: range.clone(), prot: *prot, file: None, module });
+            at = range.end;
+        }
+        Image {
+            c_library: elf::c_library::CLibrary::Glibc,
+            objects: Vec::new(),
+            modules,
+            regions,
+            pages,
+            slides: Vec::new(),
+            unaligned_slides: Vec::new(),
+            fixups: Vec::new(),
+            calls: Vec::new(),
+            thread_stack: (0, 0),
+            secure: crate::classify::SecureStart::AsGlibc,
+            variables: crate::classify::tunables::Variables::ByLibrary,
+            handoff: 0,
+            entry: 0,
+            phdr: 0,
+            phnum: 0,
+            loader: 0,
+            executable_stack: false,
+            bound: true,
+            fixed: false,
+            cpu: Default::default(),
+            identified: Default::default(),
+            plugins: 0..0,
+            agent: None,
+            index: 0..0,
+        }
+    }
+
+    proptest! {
+        /// Every page that is not zero is mapped from the file, at its own place; nothing overlaps.
+        #[test]
+        fn layouts_hold_every_page(
+            shape in proptest::collection::vec(
+                (0u64..3, proptest::collection::vec(any::<bool>(), 1..40), prop_oneof![Just(1u32), Just(3), Just(5), Just(0)]),
+                1..90,
+            ),
+            align in prop_oneof![Just(PAGE), Just(16 * PAGE)],
+            wanted in 0u64..60,
+        ) {
+            let image = image(&shape);
+            let kept = vec![wanted * PAGE..(wanted + 3) * PAGE, (wanted + 7) * PAGE..(wanted + 8) * PAGE];
+            let plan = lay_out(&image, &Shape { align, ..Shape::default() }, kept);
+            prop_assert!(plan.kept.len() == 2 || wanted * PAGE < plan.front_offset + plan.front.len() as u64);
+            for kept in &plan.kept {
+                prop_assert!(plan.end >= kept.end);
+                let free = |s: &Segment| s.offset >= kept.end || s.offset + s.file_len <= kept.start;
+                prop_assert!(plan.segments.iter().filter(|s| s.file_len > 0).all(free));
+            }
+            prop_assert!(plan.loads.len() <= 70);
+            prop_assert!(plan.loads.windows(2).all(|pair| pair[0].address + pair[0].len <= pair[1].address));
+            let readable = |place: &u64| image.regions.iter().any(|r| r.range.contains(place) && r.prot != 0);
+            for place in image.pages.keys().filter(|place| readable(place)) {
+                let holding: Vec<_> = plan.segments.iter().filter(|s| s.file_range().contains(place)).collect();
+                prop_assert_eq!(holding.len(), 1);
+                prop_assert!(holding[0].offset % PAGE == 0);
+            }
+            for pair in plan.segments.windows(2) {
+                prop_assert!(pair[0].range.end <= pair[1].range.start);
+            }
+        }
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use elf::{ElfFile, page_down, page_up};
 use goblin::elf::program_header::PT_GNU_RELRO;
 
 use super::constants::Constants;
 use crate::classify::{Image, Place};
-use crate::elf::{ElfFile, page_down, page_up};
 
 /// PROT_READ.
 pub const READ: u32 = libc::PROT_READ as u32;
@@ -162,7 +162,7 @@ fn split(range: Range<Place>, prot: u32, slots: &Range<Place>) -> Vec<(Range<Pla
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elf::PAGE;
+    use elf::PAGE;
 
     #[test]
     fn slots_become_read_only_where_they_were_writable() {

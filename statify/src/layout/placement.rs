@@ -8,18 +8,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use starter::params::{Group, MOST_GROUPS};
+use elf::{ElfFile, PAGE, page_down, page_up};
+use params::{Group, MOST_GROUPS};
 
 use super::HEADERS;
 use super::pieces::{EXECUTE, READ, WRITE};
 use super::segments::{Segment, must_move};
 use crate::capture::Object;
 use crate::classify::{Image, Module, Place, is_absolute};
-use crate::elf::{ElfFile, PAGE, page_down, page_up};
 
 /// PT_LOADs that fit: the headers may take 4 KiB (load_elf_phdrs in fs/binfmt_elf.c, up to Linux
 /// 5.17), the ELF header among them, and two PT_NOTEs, PT_GNU_STACK and the build-id are wanted too.
-const MOST_LOADS: usize = (HEADERS as usize - 64 - crate::seal::NOTE) / 56 - 3;
+const MOST_LOADS: usize = (HEADERS as usize - 64 - format::build_id::NOTE) / 56 - 3;
 /// The front's two, the pool, and room kept free.
 const OWN_LOADS: usize = 4;
 

@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
+use elf::PAGE;
+
 use super::constants::Constants;
 use super::pieces::{Piece, READ, WRITE};
 use crate::classify::{Image, Place, is_absolute};
-use crate::elf::PAGE;
 
 /// Zero pages in a row that are worth a mapping of their own (about 1.75 us at each start) rather
 /// than space in the file.

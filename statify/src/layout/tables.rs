@@ -1,9 +1,11 @@
-//! The parameter block and its tables, as bytes (the format is in `starter::params`).
+//! The parameter block and its tables, as bytes (the format is in `params`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use starter::params::{self, Table};
+use elf::{ElfFile, PAGE, page_down};
+use format::{Randomness, Seal, Shape};
+use params::Table;
 
 use super::constants::Constants;
 use super::pieces::Piece;
@@ -11,8 +13,6 @@ use super::placement::{Addresses, Placement};
 use super::stream;
 use crate::classify::tunables::Variables;
 use crate::classify::{Fixup, Image, Place, Resolver, Slide, Value};
-use crate::elf::{ElfFile, PAGE, page_down};
-use crate::shape::{Randomness, Seal, Shape};
 
 /// The most bytes of tables that stay mapped (read-only): unmapping takes about 7 us.
 const MOST_KEPT: u64 = 64 << 10;

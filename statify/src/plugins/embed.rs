@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
-use starter::agent::{
-    AGENT_MAGIC, AgentParams, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, POLICY_DENY,
+use elf::machine::{self, Redirection};
+use elf::{ElfFile, PAGE, page_down, page_up};
+use format::HostLibs;
+use params::agent::{
+    AGENT_MAGIC, AGENT_ROOM, AgentParams, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, POLICY_DENY,
     POLICY_OWN_FILE, Part, SITE_LIBRARY, SITE_LOADER,
 };
 
 use super::index::Index;
-use super::{AGENT_ROOM, HostLibs, Plugins, names};
-use crate::arch::{self, Redirection};
+use super::{Plugins, names};
 use crate::capture::CallSite;
 use crate::classify::{Image, Module, PageBytes, Place, Region, is_absolute};
-use crate::elf::{ElfFile, PAGE, page_down, page_up};
 use crate::error::{Error, Result};
 use crate::layout::Plan;
 
@@ -118,7 +119,7 @@ pub fn embed(
     let entry = agent + code.len() as u64;
     code.extend(starter::AGENT);
     for (redirection, moved, kind) in redirected {
-        code.resize(code.len().next_multiple_of(16), arch::BREAKPOINT);
+        code.resize(code.len().next_multiple_of(16), machine::BREAKPOINT);
         let at = agent + code.len() as u64;
         let trampoline = redirection.trampoline(moved, at, entry, kind).ok_or_else(unable)?;
         code.extend(trampoline);
@@ -165,7 +166,7 @@ fn readers(image: &Image) -> Option<Vec<(CallSite, u32)>> {
     let mut sites = Vec::new();
     let (mut map, mut read) = (0, 0);
     for load in elf.loads().filter(|load| load.is_executable()) {
-        let code = arch::Code::new(elf.contents(load)?, load.p_vaddr);
+        let code = machine::Code::new(elf.contents(load)?, load.p_vaddr);
         let maps = code.calls(&[libc::SYS_mmap]);
         let reads = code.calls(&[libc::SYS_pread64, libc::SYS_lseek]);
         (map, read) = (map + maps.len(), read + reads.len());
@@ -204,7 +205,7 @@ fn redirections(
                 else {
                     continue;
                 };
-                let code = code.get_or_insert_with(|| arch::Code::new(bytes, load.p_vaddr));
+                let code = code.get_or_insert_with(|| machine::Code::new(bytes, load.p_vaddr));
                 found.push((code.redirection(load.p_vaddr + at)?, moved, kind));
             }
         }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use elf::ElfFile;
+use elf::machine::Cpu;
 use goblin::elf::header::ET_DYN;
 
 use super::names::{self, Names};
 use super::{HostLibs, Plugin, Plugins, Request};
-use crate::arch::Cpu;
 use crate::capture::variation::{self, Mode};
 use crate::capture::{self, Files, Object, Observation, Preloaded, Subject};
-use crate::elf::ElfFile;
 use crate::error::{Error, Result};
 
 /// The files in which the C library keeps what its converters (iconv_open(3)) are called.

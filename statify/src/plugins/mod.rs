@@ -12,27 +12,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use format::HostLibs;
 
 pub use check::check;
 pub use embed::{embed, locate};
 pub use find::find;
 
 use crate::capture::{CallSite, Ending, Object};
-
-/// Room behind the loader for the agent and its trampolines, in bytes.
-pub const AGENT_ROOM: u64 = 16 << 10;
-
-/// Whether libraries that are not embedded come from the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HostLibs {
-    /// As ever.
-    #[default]
-    Allow,
-    /// dlopen fails.
-    Deny,
-}
 
 /// What is asked of a conversion.
 #[derive(Clone, Debug, Default)]

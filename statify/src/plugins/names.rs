@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use elf::ElfFile;
+
 use crate::capture::Object;
-use crate::elf::ElfFile;
 
 /// Directories of the root that are links into /usr on many machines, and no links on others.
 const LINKED: [&str; 4] = ["/lib", "/lib64", "/lib32", "/libx32"];

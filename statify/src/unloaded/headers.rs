@@ -3,15 +3,15 @@
 //! counts from where the program lies (dl_iterate_phdr(3)). What the headers lead to is where the output
 //! has it.
 
+use elf::ElfFile;
+use format::build_id;
+use format::manifest::Memory;
 use goblin::elf::section_header::{SHF_ALLOC, SHT_NOBITS, SHT_NULL, SectionHeader};
 use object::elf::SectionHeader64;
 use object::endian::{LittleEndian, U32, U64};
 use object::pod::bytes_of;
 
 use super::{Part, Unloaded};
-use crate::elf::ElfFile;
-use crate::manifest::Memory;
-use crate::seal;
 
 /// The section whose note is a file's build-id.
 const BUILD_ID: &[u8] = b".note.gnu.build-id";
@@ -43,7 +43,7 @@ pub fn section_headers(program: &[u8], unloaded: &Unloaded, place: &Embedding<'_
         }
         if elf.section_name(sections, &section) == Some(BUILD_ID) {
             (section.sh_addr, section.sh_offset) = place.build_id;
-            section.sh_size = seal::NOTE as u64;
+            section.sh_size = build_id::NOTE as u64;
             return section;
         }
         let size = if section.sh_type == SHT_NOBITS { 0 } else { section.sh_size };

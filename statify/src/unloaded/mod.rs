@@ -6,23 +6,22 @@
 //! [`unclaimed`] finds what no header accounts for, [`headers`] makes the section headers.
 
 mod headers;
-mod unclaimed;
 
 use std::ops::Range;
 
+use elf::{ElfFile, PAGE, page_down, page_up};
+use format::Shape;
 use goblin::elf::section_header::{
     SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_REL, SHT_RELA, SHT_SYMTAB, SHT_SYMTAB_SHNDX, SectionHeader,
 };
+use program::Unclaimed;
 
 use crate::capture::Object;
 use crate::classify::Image;
-use crate::convert::Options;
-use crate::elf::{ElfFile, PAGE, page_down, page_up};
 use crate::error::Result;
 use crate::layout::Plan;
 
 pub use headers::{Embedding, section_headers};
-pub use unclaimed::{Payload, Unclaimed};
 
 /// Sections that are no further apart are one part, in bytes: what lies between them is padding.
 const PADDING: u64 = 64;
@@ -58,7 +57,7 @@ pub fn unloaded(
     image: &Image,
     plan: &Plan,
     unclaimed: &Unclaimed,
-    options: &Options,
+    shape: &Shape,
 ) -> Result<Unloaded> {
     let Object { bytes, path, .. } = &image.objects[0];
     let within = |range: &Range<u64>| range.end <= bytes.len() as u64;
@@ -72,13 +71,13 @@ pub fn unloaded(
         .map(|range| Part { at: Some(range.start), range })
         .collect();
     unclaimed.check_kept(path, kept)?;
-    let sections = ElfFile::parse(bytes).map(|elf| sections(&elf, options.shape.strip));
+    let sections = ElfFile::parse(bytes).map(|elf| sections(&elf, shape.strip));
     let sections = sections.unwrap_or_default();
     let mut end = plan.end;
     for range in runs(&sections, bytes.len() as u64) {
         // So that blocks, and chunks where it has whole ones, are the same in both files.
-        let has_chunks = range.end - range.start >= options.shape.align;
-        let align = if has_chunks { options.shape.align } else { PAGE };
+        let has_chunks = range.end - range.start >= shape.align;
+        let align = if has_chunks { shape.align } else { PAGE };
         let distance = range.start.wrapping_sub(end) & (align - 1);
         let at = end + distance;
         end = at + (range.end - range.start);
@@ -103,7 +102,7 @@ pub fn pages(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
 }
 
 /// About how many bytes an output has of it: of the sections of the program `elf`, which may be an
-/// [`crate::elf::Excerpt`], and of what no header accounts for.
+/// [`elf::Excerpt`], and of what no header accounts for.
 pub fn size(elf: &ElfFile<'_>, unclaimed: &Unclaimed, strip: bool) -> u64 {
     let sections = sections(elf, strip);
     let runs = runs(&sections, elf.bytes().len() as u64);

@@ -5,11 +5,10 @@ use std::fmt::Write;
 use elfscan::deps::{
     self, Closure, Conflict, ConflictKind, Kind, Module, Outcome, Request, Rule, Slot,
 };
-use statify::names;
 
 /// A name out of a file.
 pub fn printable(bytes: &[u8]) -> String {
-    names::printable(&String::from_utf8_lossy(bytes))
+    printable::printable(&String::from_utf8_lossy(bytes))
 }
 
 /// The rule by which a module was found.

@@ -1,7 +1,6 @@
 //! As comma-separated values (RFC 4180), the fields named as in JSON.
 
 use elfscan::scan::{Privilege, Row};
-use statify::names;
 
 use super::table::relro;
 use crate::Failure;
@@ -39,7 +38,7 @@ pub fn text(rows: &[Row]) -> Result<String, Failure> {
         let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
         let privileges: Vec<&str> = row.privileges.iter().copied().map(Privilege::name).collect();
         let cells = [
-            names::path(&row.path),
+            printable::path(&row.path),
             row.size.to_string(),
             number(facts.class.map(u64::from)),
             facts.machine.map(|machine| machine.to_string()).unwrap_or_default(),
@@ -59,7 +58,7 @@ pub fn text(rows: &[Row]) -> Result<String, Failure> {
             row.verdict.name().to_owned(),
             row.reason.clone().unwrap_or_default(),
         ];
-        writer.write_record(cells.map(|cell| names::cell(&cell)))?;
+        writer.write_record(cells.map(|cell| printable::cell(&cell)))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
 }

@@ -9,16 +9,15 @@ mod table;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use elf::ElfFile;
 use elfscan::deps::{self, Environment, Options};
 use elfscan::scan::{Counts, Totals, scan};
-use statify::Root;
-use statify::elf::ElfFile;
-use statify::subject::Program;
+use program::Program;
+use room::Root;
 
 use crate::{Failure, Verdict};
 use progress::Progress;
 use select::{Column, Only};
-use statify::command_line;
 
 /// Kind, hardening, needs and verdict of files and directories
 #[derive(Debug, clap::Args)]

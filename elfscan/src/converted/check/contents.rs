@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
+use elf::PAGE;
+use elf::holes::LARGEST;
+use format::build_id::{self, CHECKSUM, PAGES_TYPE};
+use format::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, Unloaded, hex, note};
 use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL};
 use rayon::prelude::*;
-use statify::elf::PAGE;
-use statify::holes::LARGEST;
-use statify::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, Unloaded, hex, note};
-use statify::seal::{self, CHECKSUM, PAGES_TYPE};
 
 use super::problem::{Part, Problem, Problems};
 use crate::converted::open::Converted;
@@ -69,17 +69,17 @@ fn check_hashes(converted: &Converted<'_>, problems: &mut Problems) {
         .filter(|file| stored_hash(converted, file).as_deref() != Some(&*file.stored_blake3))
         .collect();
     let own = elf.build_id();
-    let build_id = seal::build_id(bytes, elf, manifest);
+    let build_id = build_id::build_id(bytes, elf, manifest);
     let sealed = build_id.is_some_and(|id| own.as_deref() == Some(&id));
     if sealed && damaged.is_empty() {
         return;
     }
-    let Some(pages) = seal::pages(bytes, elf, manifest) else {
+    let Some(pages) = build_id::pages(bytes, elf, manifest) else {
         problems
             .add(Part::Headers, "headers or manifest are damaged: the build-id cannot be computed");
         return damaged.iter().for_each(|file| problems.push(not_as_written(file)));
     };
-    let found = seal::checksums(bytes, elf, &pages);
+    let found = build_id::checksums(bytes, elf, &pages);
     let expected = elf.note(NOTE_NAME, PAGES_TYPE).unwrap_or_default();
     if expected.len() != found.len() {
         problems.add(Part::Manifest, "there is not one checksum for each page");
@@ -89,7 +89,7 @@ fn check_hashes(converted: &Converted<'_>, problems: &mut Problems) {
     let wrong: Vec<u64> =
         pages.iter().zip(pairs).filter(|(_, (a, b))| a != b).map(|(&page, _)| page).collect();
     // Are they right, and those in the note wrong?
-    let with_these = seal::build_id_with(bytes, elf, manifest, &found);
+    let with_these = build_id::build_id_with(bytes, elf, manifest, &found);
     let pages_are_right = with_these.is_some_and(|id| own.as_deref() == Some(&id));
     let mut told = tell(converted, &wrong, &damaged, pages_are_right, problems);
     for file in damaged {
@@ -120,7 +120,7 @@ fn tell(
     pages_are_right: bool,
     problems: &mut Problems,
 ) -> bool {
-    let front = seal::front(&converted.elf).unwrap_or_default();
+    let front = build_id::front(&converted.elf).unwrap_or_default();
     let code = converted.elf.header().e_entry;
     let code = converted.elf.loads().find(|load| load.p_vaddr == code).map(|load| load.p_offset);
     let mut some = Few::default();
@@ -243,7 +243,7 @@ fn check_padding(
     let len = converted.bytes().len() as u64;
     let Some(mut used) = converted.manifest.stored() else { return };
     let Some(unloaded) = converted.manifest.unloaded_at(len) else { return };
-    used.extend(seal::front(&converted.elf));
+    used.extend(build_id::front(&converted.elf));
     used.push(notes);
     let (table, size) = converted.elf.section_table();
     used.extend((size > 0).then(|| table..table.saturating_add(size)));

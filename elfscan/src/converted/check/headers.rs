@@ -1,10 +1,10 @@
 //! The ELF header and the program headers, as a kernel maps them.
 
+use elf::PAGE;
+use format::build_id;
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_STACK, PT_LOAD, PT_NOTE};
 use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL, SectionHeader};
-use statify::elf::PAGE;
-use statify::seal;
 
 use super::problem::{Part, Problem, Problems};
 use crate::converted::open::Converted;
@@ -40,7 +40,7 @@ pub fn check(converted: &Converted<'_>, problems: &mut Problems) {
         sections.len() == usize::from(header.e_shnum) && sections.iter().all(is_held),
         "the section headers, or what they lead to, are not in the file",
     );
-    let table = (64 + 56 * segments.len() + seal::NOTE) as u64;
+    let table = (64 + 56 * segments.len() + build_id::NOTE) as u64;
     expect(table <= PAGE, "the program headers take more than a page");
     let count = |kind| segments.iter().filter(|segment| segment.p_type == kind).count();
     let known = [PT_LOAD, PT_GNU_STACK, PT_NOTE];

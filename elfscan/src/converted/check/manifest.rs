@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use statify::elf::{PAGE, page_up};
-use statify::manifest::{EmbeddedFile, FileKind, Memory};
-use statify::procfs::prot_name;
+use elf::{PAGE, page_up};
+use format::manifest::{EmbeddedFile, FileKind, Memory};
+use process::procfs::prot_name;
 
 use super::problem::{Part, Problem, Problems};
 use crate::converted::memory;

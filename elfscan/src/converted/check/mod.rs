@@ -12,7 +12,7 @@ mod tables;
 
 use std::ops::Range;
 
-use statify::parameters::Parameters;
+use format::parameters::Parameters;
 
 pub use problem::{Part, Problem};
 

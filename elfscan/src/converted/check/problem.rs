@@ -3,10 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use format::manifest::EmbeddedFile;
+use printable::printable;
 use serde::Serialize;
-use statify::manifest::EmbeddedFile;
-
-use statify::names::{self, printable};
 
 /// What it is that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -90,7 +89,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.module {
-            Some(path) => write!(f, "{}", names::path(path))?,
+            Some(path) => write!(f, "{}", printable::path(path))?,
             None => f.write_str(self.part.name())?,
         }
         if let Some(prot) = &self.prot {

@@ -1,0 +1,388 @@
+//! The starter's parameter block and its tables, read back from an output's bytes, which may be
+//! anything (the format is in [`params`]; a conversion writes it).
+
+use std::ops::Range;
+
+use elf::ElfFile;
+use goblin::elf::program_header::{PF_R, PF_W, PF_X};
+use params::{
+    CALL_RSEQ, Call, Constant, CpuFeatures, Fixup, Group, MAGIC, Map, Params, Resolver, Slide,
+    Table, Variant,
+};
+
+/// Why they cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParametersError {
+    /// The entry point is not the first byte of code that lies right behind read-only pages.
+    #[error("no PT_LOAD holds the starter")]
+    NoStarter,
+    /// No [`Params`] lie in front of the entry point.
+    #[error("the parameters are not the starter's")]
+    NotParameters,
+    /// The named table.
+    #[error("the starter's table of {0} lies outside of its bounds")]
+    Table(&'static str),
+    /// A list of words.
+    #[error("the starter's list of words for {0} does not end")]
+    Stream(&'static str),
+}
+
+/// The parameter block of an output. Every table lies where it should; what the records say may be
+/// anything.
+#[derive(Clone, Debug)]
+pub struct Parameters<'a> {
+    /// The file up to the parameters.
+    front: &'a [u8],
+    /// Headers take so many bytes of it.
+    headers: usize,
+    /// The block itself.
+    pub params: Params,
+    /// File offsets of the starter's code, with the padding behind it.
+    pub code: Range<u64>,
+}
+
+impl<'a> Parameters<'a> {
+    /// Finds and reads it.
+    pub fn read(elf: &ElfFile<'a>) -> Result<Self, ParametersError> {
+        let entry = elf.header().e_entry;
+        let mut loads = elf.loads().skip_while(|load| load.p_offset != 0 || load.p_filesz == 0);
+        let (Some(tables), Some(code)) = (loads.next(), loads.next()) else {
+            return Err(ParametersError::NoStarter);
+        };
+        let end = tables.p_vaddr.checked_add(tables.p_filesz);
+        let adjoin = tables.p_offset == 0
+            && tables.p_filesz == code.p_offset
+            && end == Some(entry)
+            && code.p_vaddr == entry;
+        let as_they_are = (tables.p_flags, code.p_flags & PF_W) == (PF_R, 0);
+        if !adjoin || !as_they_are || code.p_flags & PF_X == 0 || code.p_filesz == 0 {
+            return Err(ParametersError::NoStarter);
+        }
+        let bytes = elf.contents(tables).ok_or(ParametersError::NoStarter)?;
+        let headers = 64 + 56 * elf.segments().len();
+        let at = bytes.len().checked_sub(size_of::<Params>()).filter(|&at| at >= headers);
+        let at = at.ok_or(ParametersError::NotParameters)?;
+        let params = Words::new(&bytes[at..]).params();
+        if params.magic != MAGIC
+            || params.vaddr != entry - size_of::<Params>() as u64
+            || params.front != tables.p_vaddr
+        {
+            return Err(ParametersError::NotParameters);
+        }
+        let code = code.p_offset..code.p_offset.saturating_add(code.p_filesz);
+        let parameters = Self { front: &bytes[..at], headers, params, code };
+        parameters.check().map(|()| parameters)
+    }
+
+    /// The block's tables with their names and the sizes of their records.
+    pub fn tables(&self) -> [(&'static str, Table, usize); 14] {
+        let p = &self.params;
+        let range = size_of::<params::Range>();
+        let constant = size_of::<Constant>();
+        [
+            ("mappings", p.maps, size_of::<Map>()),
+            ("zero pages", p.zeros, range),
+            ("groups of libraries", p.groups, size_of::<Group>()),
+            ("pages to be present", p.populates, range),
+            ("kernel calls", p.calls, size_of::<Call>()),
+            ("constants", p.constants, constant),
+            ("pointers", p.slides, size_of::<Slide>()),
+            ("fix-ups", p.fixups, size_of::<Fixup>()),
+            ("vDSO names", p.vdso_names, 1),
+            ("final permissions", p.protects, range),
+            ("seals", p.seals, range),
+            ("CPUs", p.variants, size_of::<Variant>()),
+            ("resets", p.resets, constant),
+            ("IFUNC resolvers", p.resolvers, size_of::<Resolver>()),
+        ]
+    }
+
+    fn check(&self) -> Result<(), ParametersError> {
+        for (name, table, size) in self.tables() {
+            self.bytes(table, size).ok_or(ParametersError::Table(name))?;
+        }
+        // Lists that overlap could make a small file a long task.
+        let mut room = self.front.len() as u64;
+        let mut take = |count: u64, name| {
+            room = room.checked_sub(count).ok_or(ParametersError::Stream(name))?;
+            Ok(())
+        };
+        for variant in self.variants() {
+            let tables = [(variant.literals, 16), (variant.pointers, 16), (variant.results, 8)];
+            let sound = tables.iter().all(|&(table, size)| self.bytes(table, size).is_some());
+            if !sound || variant.results.count != self.params.resolvers.count {
+                return Err(ParametersError::Table("a CPU's words"));
+            }
+            let count = tables.iter().map(|(table, _)| u64::from(table.count)).sum();
+            take(count, "a CPU")?;
+        }
+        for slide in self.slides() {
+            take(slide.count.into(), "pointers")?;
+            self.words(slide.start, slide.stream, slide.count, "pointers")?;
+        }
+        for resolver in self.resolvers() {
+            take(resolver.count.into(), "IFUNC resolvers")?;
+            self.words(resolver.start, resolver.stream, resolver.count, "IFUNC resolvers")?;
+        }
+        Ok(())
+    }
+
+    /// A table's bytes; behind the headers, before the parameters.
+    fn bytes(&self, table: Table, size: usize) -> Option<&'a [u8]> {
+        let len = size.checked_mul(table.count as usize)?;
+        let start = self.front.len().checked_sub(table.offset as usize)?;
+        (start >= self.headers).then_some(())?;
+        self.front.get(start..start.checked_add(len)?)
+    }
+
+    fn records<T>(
+        &self,
+        table: Table,
+        read: fn(&mut Words<'a>) -> T,
+    ) -> impl Iterator<Item = T> + use<'a, T> {
+        let bytes = self.bytes(table, record_size::<T>()).unwrap_or_default();
+        bytes.chunks_exact(record_size::<T>()).map(move |record| read(&mut Words::new(record)))
+    }
+
+    /// What the starter maps from the output.
+    pub fn maps(&self) -> impl Iterator<Item = Map> + use<'a> {
+        self.records(self.params.maps, |words| Map {
+            to: words.next(),
+            len: words.next(),
+            offset: words.next(),
+            prot: words.next(),
+        })
+    }
+
+    /// A table of ranges: [`Params::zeros`], `populates`, `protects` or `seals`.
+    pub fn ranges(&self, table: Table) -> impl Iterator<Item = params::Range> + use<'a> {
+        self.records(table, |words| params::Range {
+            start: words.next(),
+            len: words.next(),
+            prot: words.next(),
+        })
+    }
+
+    /// Groups of libraries that slide alike.
+    pub fn groups(&self) -> impl Iterator<Item = Group> + use<'a> {
+        self.records(self.params.groups, |words| Group {
+            start: words.next(),
+            len: words.next(),
+            alignment: words.next(),
+        })
+    }
+
+    /// Kernel calls that are made again.
+    pub fn calls(&self) -> impl Iterator<Item = Call> + use<'a> {
+        self.records(self.params.calls, |words| Call {
+            number: words.next(),
+            result: words.next(),
+            args: [words.next(), words.next(), words.next(), words.next()],
+            places: words.next(),
+        })
+    }
+
+    /// A table of constants: [`Params::constants`], `resets`, or one of a variant's.
+    pub fn constants(&self, table: Table) -> impl Iterator<Item = Constant> + use<'a> {
+        self.records(table, |words| Constant { at: words.next(), value: words.next() })
+    }
+
+    /// Groups of pointers.
+    pub fn slides(&self) -> impl Iterator<Item = Slide> + use<'a> {
+        self.records(self.params.slides, |words| {
+            let (target, start, [stream, count]) = (words.next(), words.next(), words.halves());
+            Slide { target, start, stream, count }
+        })
+    }
+
+    /// IFUNC resolvers.
+    pub fn resolvers(&self) -> impl Iterator<Item = Resolver> + use<'a> {
+        self.records(self.params.resolvers, |words| {
+            let (function, start, [stream, count]) = (words.next(), words.next(), words.halves());
+            Resolver { function, start, stream, count }
+        })
+    }
+
+    /// The places of a group's words.
+    pub fn words(
+        &self,
+        start: u64,
+        stream: u32,
+        count: u32,
+        name: &'static str,
+    ) -> Result<Vec<u64>, ParametersError> {
+        let beyond = || ParametersError::Stream(name);
+        let first = self.front.len().checked_sub(stream as usize).filter(|&at| at >= self.headers);
+        let mut stream = self.front.get(first.ok_or_else(beyond)?..).unwrap_or_default();
+        // Every number has one byte at least.
+        if stream.len() < count as usize {
+            return Err(beyond());
+        }
+        let mut place = start;
+        let mut places = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            let (distance, rest) = number(stream).ok_or_else(beyond)?;
+            (place, stream) = (place.wrapping_add(distance.wrapping_mul(8)), rest);
+            places.push(place);
+        }
+        Ok(places)
+    }
+
+    /// Words that get a value known only at start.
+    pub fn fixups(&self) -> impl Iterator<Item = Fixup> + use<'a> {
+        self.records(self.params.fixups, |words| {
+            let (at, [what, extra]) = (words.next(), words.halves());
+            let [kind, width, arg @ ..] = what.to_le_bytes();
+            Fixup { at, kind, width, arg: u16::from_le_bytes(arg), extra }
+        })
+    }
+
+    /// A vDSO function's name, or the end of a path, by where it starts.
+    pub fn name(&self, start: u32) -> Option<&'a [u8]> {
+        let names = self.bytes(self.params.vdso_names, 1)?.get(start as usize..)?;
+        names.iter().position(|&byte| byte == 0).map(|end| &names[..end])
+    }
+
+    /// Prepared CPUs.
+    pub fn variants(&self) -> impl Iterator<Item = Variant> + use<'a> {
+        self.records(self.params.variants, |words| Variant {
+            cpu: words.cpu(),
+            exact: words.next(),
+            literals: words.table(),
+            pointers: words.table(),
+            results: words.table(),
+        })
+    }
+
+    /// What a variant's resolvers answer: places.
+    pub fn results(&self, variant: &Variant) -> impl Iterator<Item = u64> + use<'a> {
+        self.records(variant.results, Words::next)
+    }
+
+    /// Whether a call's result is one that the starter knows.
+    pub fn is_known(call: &Call) -> bool {
+        call.result <= CALL_RSEQ
+    }
+}
+
+const fn record_size<T>() -> usize {
+    size_of::<T>()
+}
+
+/// A ULEB128 number and what is behind it, as the starter reads it.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let end = bytes.iter().take(10).position(|byte| byte & 0x80 == 0)? + 1;
+    let digits = bytes[..end].iter().zip((0..).step_by(7));
+    let number = digits.fold(0u64, |sum, (byte, shift)| sum | u64::from(byte & 0x7f) << shift);
+    Some((number, &bytes[end..]))
+}
+
+/// Little-endian words, one after the other; zeros behind the last.
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Words<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    fn next(&mut self) -> u64 {
+        let (word, rest) = self.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        self.0 = rest;
+        u64::from_le_bytes(*word)
+    }
+
+    fn halves(&mut self) -> [u32; 2] {
+        let word = self.next();
+        [word as u32, (word >> 32) as u32]
+    }
+
+    fn table(&mut self) -> Table {
+        let [offset, count] = self.halves();
+        Table { offset, count }
+    }
+
+    fn cpu(&mut self) -> CpuFeatures {
+        let [signature, basic] = self.halves();
+        let [more_basic, structured] = self.halves();
+        let [second, third] = self.halves();
+        let [xcr0, more] = self.halves();
+        let (basic, structured) = ([basic, more_basic], [structured, second, third]);
+        CpuFeatures { signature, basic, structured, xcr0, more }
+    }
+
+    /// In the order of the structure's fields.
+    fn params(&mut self) -> Params {
+        Params {
+            magic: self.next(),
+            vaddr: self.next(),
+            front: self.next(),
+            unmap: self.next(),
+            handoff: self.next(),
+            entry: self.next(),
+            phdr: self.next(),
+            phnum: self.next(),
+            loader: self.next(),
+            page_size: self.next(),
+            stack_unlimited: self.next(),
+            stack_least: self.next(),
+            secure: self.next(),
+            alignment: self.next(),
+            groups: self.table(),
+            pool: self.next(),
+            pool_offset: self.next(),
+            pool_len: self.next(),
+            extents: [self.next(), self.next(), self.next(), self.next()],
+            choices: self.next(),
+            least_kernel: self.next(),
+            maps: self.table(),
+            zeros: self.table(),
+            populates: self.table(),
+            calls: self.table(),
+            constants: self.table(),
+            slides: self.table(),
+            fixups: self.table(),
+            vdso_names: self.table(),
+            protects: self.table(),
+            seals: self.table(),
+            floor: self.cpu(),
+            variants: self.table(),
+            resets: self.table(),
+            resolvers: self.table(),
+            can_resolve: self.next(),
+            read_tunables: self.next(),
+            take_over_tunables: self.next(),
+            origin_room: self.next(),
+            reserved: self.next(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_in_the_order_of_the_structure() {
+        let mut params = Params::default();
+        let words = size_of::<Params>() / 8;
+        let bytes: Vec<u8> = (0..words as u64).flat_map(u64::to_le_bytes).collect();
+        params.magic = 0;
+        // SAFETY: `Params` consists of integers without padding.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                (&raw mut params).cast::<u8>(),
+                bytes.len(),
+            );
+        }
+        let read = Words::new(&bytes).params();
+        assert_eq!(format!("{read:?}"), format!("{params:?}"));
+    }
+
+    #[test]
+    fn numbers_end_where_the_bytes_do() {
+        assert_eq!(number(&[0x85, 1, 9]), Some((133, &[9][..])));
+        assert_eq!(number(&[0x80, 0x80]), None);
+        assert_eq!(number(&[0x80; 20]), None);
+    }
+}
