@@ -36,7 +36,9 @@ fn lay_out(sources: &Path) {
     }
     let parameters = sources.join("crates/params/src");
     fs::create_dir_all(&parameters).expect("OUT_DIR is writable");
-    for (name, source) in [("starter.rs", params::STARTER), ("agent.rs", params::AGENT)] {
+    for (name, source) in
+        [("starter.rs", statify_params::STARTER), ("agent.rs", statify_params::AGENT)]
+    {
         fs::write(parameters.join(name), source).expect("OUT_DIR is writable");
     }
 }

@@ -2,8 +2,9 @@
 //! verb takes stands in its file in `command/`.
 
 use clap::{CommandFactory, Parser, Subcommand};
+use statify_command_line::GenerateArguments;
 
-use crate::command::{audit, check, deps, extract, generate, host, sbom, scan, show};
+use crate::command::{audit, check, deps, extract, host, sbom, scan, show};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,7 +45,7 @@ pub enum Verb {
     Audit(audit::Arguments),
     Extract(extract::Arguments),
     #[command(hide = true)]
-    Generate(generate::Arguments),
+    Generate(GenerateArguments),
 }
 
 impl Cli {

@@ -29,10 +29,10 @@ pub enum Error {
     NoImports(PathBuf),
     /// As the conversion says it.
     #[error(transparent)]
-    Refused(#[from] program::Refusal),
+    Refused(#[from] statify_program::Refusal),
     /// A directory that cannot stand for the root.
     #[error(transparent)]
-    Room(#[from] room::Error),
+    Room(#[from] statify_room::Error),
 }
 
 /// A result of this crate.

@@ -1,7 +1,7 @@
 //! What is in an ELF file, what it loads, whether it can be converted, and whether a converted file
 //! or a running process is what it says. Nothing that is looked at is executed.
 //!
-//! The verbs of the command are the modules here; [`elf`] reads the files.
+//! The verbs of the command are the modules here; [`statify_elf`] reads the files.
 
 pub mod arch;
 pub mod audit;

@@ -23,12 +23,12 @@ pub type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return command_line::usage(&error),
+        Err(error) => return statify_command_line::usage(&error),
     };
     match run(cli.verb()) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(1),
-        Err(error) => command_line::failed("elfscan", &error.to_string()),
+        Err(error) => statify_command_line::failed("elfscan", &error.to_string()),
     }
 }
 
@@ -42,6 +42,9 @@ fn run(verb: Verb) -> Result<Verdict, Failure> {
         Verb::Check(arguments) => command::check::run(&arguments),
         Verb::Audit(arguments) => command::audit::run(&arguments),
         Verb::Extract(arguments) => command::extract::run(&arguments),
-        Verb::Generate(arguments) => command::generate::run(&arguments),
+        Verb::Generate(arguments) => {
+            arguments.print(cli::command())?;
+            Ok(Verdict::Good)
+        }
     }
 }

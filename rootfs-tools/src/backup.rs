@@ -10,18 +10,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::AtFlags;
+use statify_files::beneath;
+use statify_files::contents;
+use statify_files::metadata::{Contents, Metadata};
+use statify_files::trusted::{self, Place};
 
-use crate::beneath;
-use crate::contents;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::journal::record::Record;
 use crate::ledger;
 use crate::lock::Lock;
-use crate::metadata::{Contents, Metadata};
 use crate::run_id::RunId;
 use crate::tree::{self, Name, Tree};
-use crate::trusted::{self, Place};
 
 /// What a copy that is not complete is called.
 const PARTIAL: &str = "partial";

@@ -23,18 +23,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use elf::ElfFile;
-use elf::machine;
-use format::Shape;
-use format::build_id;
-use format::manifest::{Manifest, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use statify::sharing::Sharing;
+use statify_elf::ElfFile;
+use statify_elf::machine;
+use statify_files::contents;
+use statify_files::path_text;
+use statify_format::Shape;
+use statify_format::build_id;
+use statify_format::manifest::{Manifest, hex};
 
-use crate::contents;
 use crate::error::{Error, Result};
-use crate::path_text;
 use crate::tree::Tree;
 use directory::Directory;
 use object_store::ObjectStore;
@@ -305,7 +305,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn files_of(manifest: &Manifest) -> Vec<(String, String)> {
-    let file = |file: &format::manifest::EmbeddedFile| {
+    let file = |file: &statify_format::manifest::EmbeddedFile| {
         (file.path.to_string_lossy().into_owned(), file.sha256.clone())
     };
     manifest.files.iter().map(file).collect()

@@ -14,11 +14,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use elf::holes;
 use rayon::prelude::*;
 use serde::Serialize;
+use statify_elf::holes;
+use statify_files::contents;
 
-use crate::contents;
 use crate::error::{Error, Result};
 
 /// Sizes of chunks, each four times the one before.

@@ -2,8 +2,9 @@
 //! verb takes stands in its file in `command/`.
 
 use clap::{CommandFactory, Parser, Subcommand};
+use statify_command_line::GenerateArguments;
 
-use crate::command::{check, convert, generate, report, restore};
+use crate::command::{check, convert, report, restore};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +39,7 @@ pub enum Verb {
     Report(report::Arguments),
     Check(check::Arguments),
     #[command(hide = true)]
-    Generate(generate::Arguments),
+    Generate(GenerateArguments),
 }
 
 /// The definition itself.

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use format::Shape;
 use globset::GlobSet;
 use rayon::prelude::*;
+use statify_files::trusted::{self, Way};
+use statify_files::{beneath, metadata};
+use statify_format::Shape;
 
 use crate::backup::Backup;
 use crate::cache::{self, Cache};
@@ -25,9 +27,8 @@ use crate::reflink::{self, Pool, Reflink};
 use crate::replace::{Keep, Replacer};
 use crate::run_id::RunId;
 use crate::tree::{self, Name, Tree};
-use crate::trusted::{self, Way};
 use crate::unit::{self, Done, With};
-use crate::{beneath, copy_tree, ledger, measure, metadata, recover};
+use crate::{copy_tree, ledger, measure, recover};
 
 /// At most so many programs between two flushes of the disk.
 const BATCH: usize = 64;

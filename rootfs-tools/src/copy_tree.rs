@@ -7,15 +7,15 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode};
+use statify_files::beneath;
+use statify_files::contents;
+use statify_files::metadata::{Contents, Metadata};
+use statify_files::trusted::Entry;
 
-use crate::beneath;
-use crate::contents;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
-use crate::metadata::{Contents, Metadata};
 use crate::partial::Partial;
 use crate::tree::{self, FileId, Tree};
-use crate::trusted::Entry;
 
 /// Makes `out` a copy of the tree. What an ended run has left of one is removed before. `begin_journal`
 /// is called when everything is there but the name. Returns the copy, and the lock on it.

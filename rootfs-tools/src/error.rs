@@ -12,7 +12,7 @@ pub enum Error {
     Statify(#[from] statify::Error),
     /// A directory that cannot stand for the root, or that there is no room for.
     #[error(transparent)]
-    Room(#[from] room::Error),
+    Room(#[from] statify_room::Error),
     /// ROOT is this machine's own root.
     #[error("{path}: it is the root of the running system; give --i-know if that is meant", path = .0.display())]
     RunningSystem(PathBuf),
@@ -43,8 +43,8 @@ pub enum Error {
     #[error("{path}: line {line} of the journal is damaged, so what was done is not known for certain; nothing was changed: put back a good copy of this file (whole originals are in the backup directory)", path = .0.display(), line = .1)]
     JournalDamaged(PathBuf, usize),
     /// The journal is of another version.
-    #[error("{path}: the journal has version {found}, this rootfs-tools knows {known}; use the one that wrote it", path = .0.display(), found = .1, known = crate::journal::VERSION)]
-    JournalVersion(PathBuf, u64),
+    #[error("{path}: the journal has version {found}, this rootfs-tools knows {known}; use the one that wrote it", path = .0.display(), found = .1, known = .2)]
+    JournalVersion(PathBuf, u64, u64),
     /// No run has been made.
     #[error("{path}: it has no journal, so rootfs-tools has converted nothing in it", path = .0.display())]
     NoJournal(PathBuf),
@@ -88,10 +88,10 @@ pub enum Error {
     Ext4Image(PathBuf, String),
     /// An archive or image that cannot be converted.
     #[error("{path}: {fault}", path = .0.display(), fault = .1)]
-    Archive(PathBuf, #[source] crate::archive::fault::Fault),
+    Archive(PathBuf, #[source] crate::fault::archive::Fault),
     /// An image layout that cannot be converted.
     #[error("{path}: {fault}", path = .0.display(), fault = .1)]
-    Image(PathBuf, #[source] crate::oci::fault::Fault),
+    Image(PathBuf, #[source] crate::fault::image::Fault),
     /// Neither a directory nor a file.
     #[error("{path}: it is neither a directory nor an archive; give the root file system", path = .0.display())]
     NoArchive(PathBuf),

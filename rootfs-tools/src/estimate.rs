@@ -9,13 +9,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use elf::{ElfFile, Excerpt, PAGE, page_down, page_up};
 use elfscan::deps;
-use printable::printable;
-use program::Refusal;
 use rayon::prelude::*;
 use serde::Serialize;
 use statify::unloaded;
+use statify_elf::{ElfFile, Excerpt, PAGE, page_down, page_up};
+use statify_files::path_text;
+use statify_printable::printable;
+use statify_program::Refusal;
 
 use crate::convert::Options;
 use crate::error::Result;
@@ -23,10 +24,10 @@ use crate::failure::Failure;
 use crate::find::{self, Candidate, Found};
 use crate::journal::record::{Failed, Size};
 use crate::lock::Lock;
+use crate::measure;
 use crate::plan::{self, Unit};
 use crate::report::figures::{Growth, Table};
 use crate::tree::{FileId, Tree, id};
-use crate::{measure, path_text};
 
 /// Headers, starter and its tables, what the loader has allocated, and the manifest's beginning: in
 /// each output, in bytes. Measured, as the next.
@@ -169,7 +170,7 @@ impl<'a> Sizes<'a> {
     }
 
     /// How much the output has of a program that is not loaded.
-    fn unloaded(&self, program: &program::Program) -> io::Result<u64> {
+    fn unloaded(&self, program: &statify_program::Program) -> io::Result<u64> {
         let found = self.tree.root.find(&program.path)?;
         let file = File::open(found.link())?;
         let mut excerpt = Excerpt::new();

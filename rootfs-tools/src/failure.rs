@@ -2,8 +2,8 @@
 
 use std::io;
 
-use program::Refusal;
 use statify::Error as Cause;
+use statify_program::Refusal;
 
 /// It.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use elf::ElfError;
 use globset::GlobSet;
-use program::{Program, Refusal};
+use statify_elf::ElfError;
+use statify_program::{Program, Refusal};
 
 use crate::error::{Error, Result};
 use crate::failure::Failure;
@@ -71,7 +71,7 @@ pub fn find(tree: &Tree, dirs: &[PathBuf], exclude: &GlobSet) -> Result<Found> {
                         found.candidates[index].names.push(name);
                         continue;
                     }
-                    match program::open(&tree.root, &path) {
+                    match statify_program::open(&tree.root, &path) {
                         Ok(program) => {
                             known.insert(tree::id(&stat), found.candidates.len());
                             found.candidates.push(Candidate { names: vec![name], stat, program });

@@ -17,19 +17,17 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use format::manifest::hex;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
+use statify_files::beneath;
+use statify_format::manifest::hex;
 
-use crate::beneath;
 use crate::error::{Error, Result};
-use crate::tree::Tree;
+use crate::tree::{STATE, Tree};
 use record::Record;
 
 /// Of the format. The first one had no numbers of runs, and nothing outside of the tree that vouched for it.
 pub const VERSION: u64 = 2;
-/// The directory in a tree that holds its journal.
-pub const STATE: &str = ".rootfs-tools";
 /// The journal's name in it.
 pub const NAME: &str = "journal";
 /// What the first line begins with.
@@ -147,7 +145,7 @@ pub fn read_in(dir: &File, name: &OsStr, path: &Path) -> Result<Option<Vec<Recor
 }
 
 fn load(path: &Path, file: &File) -> Result<Parsed> {
-    elf::holes::check_holes(file).map_err(Error::file("read", path))?;
+    statify_elf::holes::check_holes(file).map_err(Error::file("read", path))?;
     let mut bytes = Vec::new();
     file.take(MOST + 1).read_to_end(&mut bytes).map_err(Error::file("read", path))?;
     if bytes.len() as u64 > MOST {
@@ -156,7 +154,7 @@ fn load(path: &Path, file: &File) -> Result<Parsed> {
     }
     parse(&bytes).map_err(|damage| match damage {
         Damage::Line(line) => Error::JournalDamaged(path.to_owned(), line),
-        Damage::Version(version) => Error::JournalVersion(path.to_owned(), version),
+        Damage::Version(version) => Error::JournalVersion(path.to_owned(), version, VERSION),
     })
 }
 

@@ -12,13 +12,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::beneath;
+use statify_files::beneath;
+use statify_files::trusted::{self, Place, Way};
+
 use crate::error::{Error, Result};
 use crate::journal::record::{Begin, Record, Replacement};
 use crate::journal::{self, Journal};
 use crate::run_id::RunId;
 use crate::tree::Tree;
-use crate::trusted::{self, Place, Way};
 
 /// The directory in a backup that holds its journal, and copies that are not complete.
 pub const STATE: &str = ".rootfs-tools-backup";

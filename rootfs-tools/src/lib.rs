@@ -6,28 +6,25 @@
 
 pub mod archive;
 pub mod backup;
-pub mod beneath;
 pub mod cache;
 pub mod check;
 pub mod chunks;
-pub mod contents;
 pub mod convert;
 pub mod copy_tree;
 mod error;
 pub mod estimate;
 pub mod ext4_image;
 pub mod failure;
+pub mod fault;
 pub mod find;
 pub mod journal;
 pub mod ledger;
 pub mod lock;
 pub mod measure;
-pub mod metadata;
-pub mod new_file;
 pub mod oci;
 pub mod originals;
+pub mod packed;
 pub mod partial;
-pub mod path_text;
 pub mod patterns;
 pub mod physical;
 pub mod plan;
@@ -40,7 +37,6 @@ pub mod restore;
 pub mod run_id;
 pub mod state;
 pub mod tree;
-pub mod trusted;
 pub mod unit;
 
 pub use error::{Error, Result};

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use statify_files::beneath;
 
-use crate::beneath;
 use crate::error::{Error, Result};
 use crate::tree::Tree;
 

@@ -24,24 +24,27 @@ pub type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return command_line::usage(&error),
+        Err(error) => return statify_command_line::usage(&error),
     };
     match run(&cli.verb) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(1),
         Err(error) => match error.downcast_ref() {
-            Some(usage) => command_line::usage(usage),
-            None => command_line::failed("rootfs-tools", &error.to_string()),
+            Some(usage) => statify_command_line::usage(usage),
+            None => statify_command_line::failed("rootfs-tools", &error.to_string()),
         },
     }
 }
 
 fn run(verb: &Verb) -> Result<Verdict, Failure> {
     match verb {
-        Verb::Convert(arguments) => command::convert::run(arguments),
+        Verb::Convert(arguments) => command::convert::run(arguments, &mut cli::command()),
         Verb::Restore(arguments) => command::restore::run(arguments),
         Verb::Report(arguments) => command::report::run(arguments),
         Verb::Check(arguments) => command::check::run(arguments),
-        Verb::Generate(arguments) => command::generate::run(arguments),
+        Verb::Generate(arguments) => {
+            arguments.print(cli::command())?;
+            Ok(Verdict::Good)
+        }
     }
 }

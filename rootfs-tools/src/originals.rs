@@ -6,13 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use statify_files::{beneath, contents};
 
 use crate::error::{Error, Result};
 use crate::journal::record::{Record, Replacement};
 use crate::ledger::{self, Kept};
 use crate::measure::BLOCK;
 use crate::tree::{self, Tree};
-use crate::{beneath, contents, copy_tree, state};
+use crate::{copy_tree, state};
 
 /// Where the originals of converted programs are.
 #[derive(Clone, Debug, Default)]

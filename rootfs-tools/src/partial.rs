@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, RenameFlags};
 use rustix::io::Errno;
+use statify_files::beneath;
+use statify_files::trusted::{Entry, Place};
 
-use crate::beneath;
 use crate::error::{Error, Result};
-use crate::journal::STATE;
 use crate::lock::Lock;
-use crate::trusted::{Entry, Place};
+use crate::tree::STATE;
 
 /// It.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use fiemap::{Fiemap, FiemapExtentFlags as Flags, FiemapFlags};
 use rayon::prelude::*;
+use statify_files::contents;
 
-use crate::contents;
 use crate::measure::BLOCK;
 
 /// Where shared data lies: device, from, to.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use elf::ElfFile;
 use rayon::prelude::*;
+use statify_elf::ElfFile;
+use statify_files::contents;
 
-use crate::contents;
 use crate::failure::Failure;
 use crate::find::Candidate;
 use crate::journal::record::Failed;

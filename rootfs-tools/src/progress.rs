@@ -53,7 +53,7 @@ impl Progress {
 
     /// Says a line, above the bar.
     pub fn say(&self, line: &str) {
-        let line = printable::printable(line);
+        let line = statify_printable::printable(line);
         match &self.bar {
             Some(bar) => bar.println(line),
             None => {

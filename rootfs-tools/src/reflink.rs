@@ -18,15 +18,15 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use elf::PAGE;
-use room::Root;
 use rustix::fs::{Mode, OFlags};
 use statify::sharing::Sharing;
+use statify_elf::PAGE;
+use statify_files::contents;
+use statify_files::trusted::Place;
+use statify_room::Root;
 
-use crate::contents;
 use crate::error::{Error, Result};
 use crate::tree::Tree;
-use crate::trusted::Place;
 
 /// Whether blocks are shared with libraries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,8 +13,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use statify_files::contents;
+
 use crate::backup::Backup;
-use crate::contents;
 use crate::error::{Error, Result};
 use crate::failure::{Failure, stops_the_run};
 use crate::journal::record::{Converted, Failed, Original, Record, Replacement};

@@ -11,14 +11,14 @@ pub mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use format::manifest::FileKind;
 use serde::Serialize;
+use statify_files::path_text;
+use statify_format::manifest::FileKind;
 
 use crate::error::Result;
 use crate::journal;
 use crate::journal::record::{Failed, Record, Replacement, Size};
 use crate::measure;
-use crate::path_text;
 use crate::tree::Tree;
 use figures::{Growth, Table};
 use measured::{ChunkTable, Measured, Physical, Wanted};

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
+use statify_files::metadata::{Contents, Metadata};
+use statify_files::trusted::{self, Place, Way};
+use statify_files::{beneath, contents};
 
 use crate::backup;
 use crate::convert::set_back_times;
@@ -17,13 +20,11 @@ use crate::journal::record::{Begin, Original, Record, Replacement};
 use crate::journal::{self, Journal};
 use crate::ledger::{self, Kept};
 use crate::lock::Lock;
-use crate::metadata::{Contents, Metadata};
+use crate::recover;
 use crate::replace::give_names;
 use crate::run_id::RunId;
 use crate::state::{self, State};
 use crate::tree::{FileId, Name, Tree};
-use crate::trusted::{self, Place, Way};
-use crate::{beneath, contents, recover};
 
 /// What is asked of it.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ impl RunId {
         // SAFETY: the kernel writes at most so many bytes.
         let len = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), LEN, 0) };
         if len == LEN as isize {
-            return Ok(Self(format::manifest::hex(&bytes)));
+            return Ok(Self(statify_format::manifest::hex(&bytes)));
         }
         Err(std::io::Error::last_os_error())
     }

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use elf::ElfFile;
-use format::manifest::hex;
 use memmap2::Mmap;
+use statify_elf::ElfFile;
+use statify_files::contents;
+use statify_format::manifest::hex;
 
-use crate::contents;
 use crate::journal::record::{Original, Replacement};
 use crate::tree::{FileId, Name, id};
 

@@ -9,18 +9,20 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use room::Root;
-use room::mounts::{self, Mount};
 use rustix::fs::Mode;
+use statify_files::beneath;
+use statify_room::Root;
+use statify_room::mounts::{self, Mount};
 
-use crate::beneath;
 use crate::error::{Error, Result};
-use crate::journal::STATE;
 use crate::run_id::RunId;
 
 /// What the directories, beside the programs, for what does not have its name yet are called; behind it
 /// comes the run that made them. What is called so and is not named by the journal is the tree's own.
 const WORK: &str = ".rootfs-tools-work-";
+
+/// The directory in a tree that holds its journal.
+pub const STATE: &str = ".rootfs-tools";
 
 /// A tree.
 #[derive(Debug)]

@@ -5,18 +5,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format::manifest::{EmbeddedFile, Manifest};
 use statify::Error as Cause;
 use statify::sharing::Sharing;
+use statify_files::contents;
+use statify_files::metadata::{Contents, Metadata as Kept};
+use statify_format::manifest::{EmbeddedFile, Manifest};
 
 use crate::cache::{Cache, Hit};
-use crate::contents;
 use crate::error::Error;
 use crate::failure::{Failure, stops_the_run};
 use crate::find::Candidate;
 use crate::journal::record::{Converted, Embedded, Failed, Original};
 use crate::measure::BLOCK;
-use crate::metadata::{Contents, Metadata as Kept};
 use crate::plan::Unit;
 use crate::reflink::Pool;
 use crate::replace::Ready;

@@ -1,17 +1,17 @@
 //! The starter: what runs first in a converted program.
 //!
 //! It is built as a flat image (see `build.rs`), which `statify` puts into every output behind the
-//! parameter block that [`params`] describes. The image's source is in `image/`: one file per thing
+//! parameter block that [`statify_params`] describes. The image's source is in `image/`: one file per thing
 //! it does, in the order `image/main.rs` shows.
 //!
-//! The agent is a second such image; it is in outputs with plugins only (see [`params::agent`]).
+//! The agent is a second such image; it is in outputs with plugins only (see [`statify_params::agent`]).
 
 /// The code: position-independent, entered at its first byte, directly preceded by
-/// [`params::Params`] in memory.
+/// [`statify_params::Params`] in memory.
 pub const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter.bin"));
 
 /// The agent's code: position-independent, entered at its first byte, directly preceded by
-/// [`params::agent::AgentParams`] in memory.
+/// [`statify_params::agent::AgentParams`] in memory.
 pub const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.bin"));
 
 #[cfg(test)]
@@ -21,7 +21,7 @@ mod path;
 
 #[cfg(test)]
 mod tests {
-    use params::*;
+    use statify_params::*;
 
     use super::path::Path;
 
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(size_of::<Fixup>(), 16);
         assert_eq!(size_of::<Slide>(), 24);
         assert_eq!(size_of::<Call>(), 56);
-        assert_eq!(size_of::<params::agent::AgentParams>(), 48);
-        assert_eq!(size_of::<params::agent::File>(), 72);
+        assert_eq!(size_of::<statify_params::agent::AgentParams>(), 48);
+        assert_eq!(size_of::<statify_params::agent::File>(), 72);
     }
 }

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use elf::{ElfFile, PAGE};
-use format::build_id;
-use format::manifest::Manifest;
-use format::parameters::Parameters;
 use goblin::elf::program_header::{PT_DYNAMIC, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_NOTE};
 use memmap2::Mmap;
+use statify_elf::{ElfFile, PAGE};
+use statify_format::build_id;
+use statify_format::manifest::Manifest;
+use statify_format::parameters::Parameters;
 
 use crate::classify::Image;
 use crate::layout::{Load, Plan};

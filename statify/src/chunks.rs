@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use elf::PAGE;
+use statify_elf::PAGE;
 
 use crate::sharing::{Sharing, Source};
 

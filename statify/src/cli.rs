@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum};
-use command_line::{Generated, ShapeArguments};
-use room::Root;
 use statify::plugins::Request;
+use statify_command_line::{Generated, ShapeArguments};
+use statify_room::Root;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -126,7 +126,7 @@ pub enum HostLibs {
 
 impl Cli {
     /// Where the program is.
-    pub fn root(&self) -> room::Result<Root> {
+    pub fn root(&self) -> statify_room::Result<Root> {
         self.root.as_deref().map_or_else(|| Ok(Root::machine()), Root::open)
     }
 
@@ -162,8 +162,8 @@ impl Cli {
                 // Standard output is for the report.
                 trace_to_stderr: self.json || self.verbose,
                 host_libs: match self.host_libs {
-                    HostLibs::Allow => format::HostLibs::Allow,
-                    HostLibs::Deny => format::HostLibs::Deny,
+                    HostLibs::Allow => statify_format::HostLibs::Allow,
+                    HostLibs::Deny => statify_format::HostLibs::Deny,
                 },
             },
             sharing: None,

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::ops::Range;
 
-use format::manifest::Memory;
-use params::ABSOLUTE;
-use process::procfs;
+use statify_format::manifest::Memory;
+use statify_params::ABSOLUTE;
+use statify_process::procfs;
 
 use crate::classify::{Image, Place, Region};
 use crate::layout::{Plan, Segment};

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use elf::machine::{Cpu, Level};
-use format::{Randomness, Shape};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use program::{Program, Refusal};
-use room::root::Root;
-use room::sandbox::{self, Sandbox};
+use statify_elf::machine::{Cpu, Level};
+use statify_format::{Randomness, Shape};
+use statify_program::{Program, Refusal};
+use statify_room::root::Root;
+use statify_room::sandbox::{self, Sandbox};
 
 use crate::capture::variation::{self, Mode, Variation};
 use crate::capture::{self, Cause, Failure, Files, Reader, Subject, secure};
@@ -111,7 +111,7 @@ fn in_phases(
         progress(phase);
     };
     enter(&mut report, Phase::Examine);
-    let program = program::open(&options.root, program)?;
+    let program = statify_program::open(&options.root, program)?;
     if options.plugins.is_any()
         && (!program.c_library.can_be_served() || options.root.directory().is_some())
     {

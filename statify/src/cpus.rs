@@ -1,8 +1,8 @@
 //! The first capture, and what in it depends on the CPU: as many captures on other CPUs as that
 //! takes.
 
-use elf::machine::{Cpu, Level, Vendor};
-use params::CpuFeatures;
+use statify_elf::machine::{Cpu, Level, Vendor};
+use statify_params::CpuFeatures;
 
 use crate::capture::variation::{self, Mode};
 use crate::capture::{self, Capture, Failure, Subject};

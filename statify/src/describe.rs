@@ -3,12 +3,14 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use elf::ElfFile;
-use format::manifest::{CpuManifest, EmbeddedFile, FileKind, Manifest, Options, Unloaded, hex};
-use format::parallel::in_parallel;
-use format::{HostLibs, Shape};
-use params::ABSOLUTE;
 use sha2::{Digest, Sha256};
+use statify_elf::ElfFile;
+use statify_format::manifest::{
+    CpuManifest, EmbeddedFile, FileKind, Manifest, Options, Unloaded, hex,
+};
+use statify_format::parallel::in_parallel;
+use statify_format::{HostLibs, Shape};
+use statify_params::ABSOLUTE;
 
 use crate::capture::Object;
 use crate::classify::Image;

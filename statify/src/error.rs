@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use program::{Privileges, Refusal};
-use room::Root;
+use statify_program::{Privileges, Refusal};
+use statify_room::Root;
 
 /// The reasons for which [`crate::convert`] fails.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// The root, or the room that code out of it needs.
     #[error(transparent)]
-    Room(#[from] room::Error),
+    Room(#[from] statify_room::Error),
     /// What is wrong in a directory given as root.
     #[error("in {root}: {source}", root = .0.display(), source = .1)]
     InRoot(PathBuf, #[source] Box<Error>),

@@ -6,8 +6,8 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::Parser;
-use format::manifest::FileKind;
 use statify::Report;
+use statify_format::manifest::FileKind;
 
 use cli::Cli;
 use progress::Progress;
@@ -15,29 +15,29 @@ use progress::Progress;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse().and_then(Cli::complete) {
         Ok(cli) => cli,
-        Err(error) => return command_line::usage(&error),
+        Err(error) => return statify_command_line::usage(&error),
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => command_line::failed("statify", &message),
+        Err(message) => statify_command_line::failed("statify", &message),
     }
 }
 
 fn run(cli: &Cli) -> Result<(), String> {
     if let Some(generated) = cli.generate {
         let text = generated.text(cli::command()).map_err(|error| error.to_string())?;
-        return command_line::print_bytes(&text).map_err(|error| error.to_string());
+        return statify_command_line::print_bytes(&text).map_err(|error| error.to_string());
     }
     let (Some(program), Some(output)) = (&cli.program, &cli.output) else {
         return Err("PROG and -o OUT are required".into());
     };
     let interrupted = || {
-        command_line::say("statify", &statify::Error::Interrupted.to_string());
+        statify_command_line::say("statify", &statify::Error::Interrupted.to_string());
         std::process::exit(1);
     };
     statify::interrupt::clean_up_on_signals(interrupted).map_err(|error| error.to_string())?;
     let root = cli.root().map_err(|error| error.to_string())?;
-    let program = program::find(&root, program, std::env::var_os("PATH").as_deref())
+    let program = statify_program::find(&root, program, std::env::var_os("PATH").as_deref())
         .map_err(|error| error.to_string())?;
     // A program that is traced has the terminal for itself.
     let progress = Progress::new(cli.quiet || cli.json || cli.trace);
@@ -47,16 +47,16 @@ fn run(cli: &Cli) -> Result<(), String> {
     let report = report.map_err(|error| error.to_string())?;
     if !cli.quiet {
         for notice in &report.notices {
-            command_line::say("statify", &format!("note: {notice}"));
+            statify_command_line::say("statify", &format!("note: {notice}"));
         }
     }
     if cli.json {
-        command_line::print_json(&report).map_err(|error| error.to_string())?;
+        statify_command_line::print_json(&report).map_err(|error| error.to_string())?;
     } else if cli.verbose {
-        command_line::print(&describe(&report)).map_err(|error| error.to_string())?;
+        statify_command_line::print(&describe(&report)).map_err(|error| error.to_string())?;
     }
     if cli.verify && !cli.quiet && !cli.json {
-        command_line::say("statify", "original and converted agree");
+        statify_command_line::say("statify", "original and converted agree");
     }
     Ok(())
 }
@@ -68,13 +68,18 @@ fn describe(report: &Report) -> String {
     let _ = writeln!(
         text,
         "{} -> {}: {} bytes",
-        printable::path(&report.program),
-        printable::path(&report.output),
+        statify_printable::path(&report.program),
+        statify_printable::path(&report.output),
         report.size
     );
     for file in report.manifest.iter().flat_map(|manifest| &manifest.files) {
         let plugin = if file.kind == FileKind::Plugin { ", plugin" } else { "" };
-        let _ = writeln!(text, "  {} ({} bytes{plugin})", printable::path(&file.path), file.size);
+        let _ = writeln!(
+            text,
+            "  {} ({} bytes{plugin})",
+            statify_printable::path(&file.path),
+            file.size
+        );
     }
     let fixups: Vec<String> = report.fixups.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     let _ = writeln!(text, "  fix-ups: {}", fixups.join(", "));

@@ -12,13 +12,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use elf::ElfFile;
-use program::Privileges;
-use program::Program;
-use program::access_list::{self, AccessList, Writer};
-use room::root::walk::{self, Hop};
-use room::root::{Root, link_to};
 use rustix::fs::{AtFlags, FileType, Stat};
+use statify_elf::ElfFile;
+use statify_program::Privileges;
+use statify_program::Program;
+use statify_program::access_list::{self, AccessList, Writer};
+use statify_room::root::walk::{self, Hop};
+use statify_room::root::{Root, link_to};
 
 use crate::classify::{Image, SecureStart, expands_origin};
 use crate::error::{Error, Result};

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use format::manifest::Manifest;
 use serde::Serialize;
+use statify_format::manifest::Manifest;
 
 use crate::classify::tunables::Variables;
 use crate::classify::{Captures, Image, Value};

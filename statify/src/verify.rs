@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use nix::sys::signal::Signal;
-use room::root::{self, Root};
-use room::sandbox::{self, Furniture, Sandbox};
+use statify_room::root::{self, Root};
+use statify_room::sandbox::{self, Furniture, Sandbox};
 
 /// Runs both with the same arguments and the same name (argv[0]), stdin empty; if the original has
 /// privileges, without them, which the converted program has not got yet. Says how they differ. In

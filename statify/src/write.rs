@@ -6,13 +6,13 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use ::elf::{ElfFile, PAGE};
-use format::build_id;
-use format::manifest::{Manifest, note, note_len};
 use memmap2::Mmap;
 use object::elf;
 use object::endian::{LittleEndian, U16, U32, U64};
 use object::pod::bytes_of;
+use statify_elf::{ElfFile, PAGE};
+use statify_format::build_id;
+use statify_format::manifest::{Manifest, note, note_len};
 
 use crate::chunks::{ChunkWriter, Watch};
 use crate::classify::{Image, Place};

@@ -122,12 +122,12 @@ pub fn add(cases: &mut Cases) {
         let name = "a\x1b[31m\u{9b}\u{202e}\u{2066}\u{200b}\u{2028}\nb";
         let mut command = statify(case, &case.dir.join(name), &[]);
         let sentence = refused(case, &mut command)?;
-        ensure!(sentence.chars().all(printable::is_shown), "{sentence:?}");
+        ensure!(sentence.chars().all(statify_printable::is_shown), "{sentence:?}");
         // The same of an option that is none: clap's words.
         let mut command = case.statify.command([format!("--{name}")]);
         let outcome = statify_tests::case::run(&mut command)?;
         let said = outcome.stderr_text();
-        let is_good = |letter: char| letter == '\n' || printable::is_shown(letter);
+        let is_good = |letter: char| letter == '\n' || statify_printable::is_shown(letter);
         ensure!(!said.is_empty() && said.chars().all(is_good), "{said:?}");
         Ok(())
     });

@@ -116,13 +116,14 @@ impl Map {
         let of_files =
             files.flat_map(|file| file.memory.iter().map(|m| (m, Some(file.path.clone()))));
         let of_none = converted.manifest.memory.iter().map(|memory| (memory, None));
-        let range =
-            |memory: &format::manifest::Memory| memory.stored_at.map(|at| at..at + memory.size);
+        let range = |memory: &statify_format::manifest::Memory| {
+            memory.stored_at.map(|at| at..at + memory.size)
+        };
         let memory: Vec<_> = of_files
             .chain(of_none)
             .filter_map(|(memory, path)| Some((range(memory)?, path)))
             .collect();
-        let front = format::build_id::front(&converted.elf).context("no starter")?.end;
+        let front = statify_format::build_id::front(&converted.elf).context("no starter")?.end;
         let manifest = converted.elf.segments().last().context("no segments")?.p_offset;
         let unloaded = converted.manifest.unloaded_at(bytes.len() as u64);
         let unloaded = unloaded.context("what is not loaded has no place")?;
@@ -223,11 +224,11 @@ fn every_bit(case: &Case) -> Result<()> {
     let bytes = small(case)?;
     ensure!(problems(&bytes) == Some(Vec::new()), "{:?}", problems(&bytes));
     let converted = Converted::read(&bytes)?;
-    let headers = 64 + 56 * converted.elf.segments().len() + format::build_id::NOTE;
-    let parameters = format::parameters::Parameters::read(&converted.elf)?;
+    let headers = 64 + 56 * converted.elf.segments().len() + statify_format::build_id::NOTE;
+    let parameters = statify_format::parameters::Parameters::read(&converted.elf)?;
     let code = parameters.code.start as usize;
     let sizes = parameters.tables().map(|(_, table, _)| table.offset as usize);
-    let tables = code - size_of::<params::Params>() - sizes.into_iter().max().unwrap_or(0);
+    let tables = code - size_of::<statify_params::Params>() - sizes.into_iter().max().unwrap_or(0);
     let places = (0..headers).chain(tables..code.min(tables + PAGE)).chain(code - 272..code);
     let mut bytes = bytes.clone();
     for at in places {
@@ -321,7 +322,7 @@ fn several(case: &Case) -> Result<()> {
     fs::copy(&out, &bad)?;
     let mut bytes = fs::read(&bad)?;
     let (range, path) = Map::of(&bytes)?.memory.into_iter().nth(1).context("no memory")?;
-    let address = elf::ElfFile::parse(&bytes)?
+    let address = statify_elf::ElfFile::parse(&bytes)?
         .loads()
         .find(|load| load.p_offset == range.start)
         .map(|load| load.p_vaddr)
@@ -370,9 +371,9 @@ fn forged_table(case: &Case) -> Result<()> {
     let mut bytes = fs::read(&out)?;
     let (at, id) = {
         let converted = Converted::read(&bytes)?;
-        let parameters = format::parameters::Parameters::read(&converted.elf)?;
+        let parameters = statify_format::parameters::Parameters::read(&converted.elf)?;
         let table = parameters.params.protects;
-        let block = parameters.code.start as usize - size_of::<params::Params>();
+        let block = parameters.code.start as usize - size_of::<statify_params::Params>();
         ensure!(table.count > 0, "there is nothing to change");
         (block - table.offset as usize + 16, converted.elf.build_id())
     };
@@ -380,14 +381,15 @@ fn forged_table(case: &Case) -> Result<()> {
     let (sums, sums_at, new, new_at) = {
         let converted = Converted::read(&bytes)?;
         let (elf, manifest) = (&converted.elf, &converted.manifest);
-        let pages = format::build_id::pages(&bytes, elf, manifest).context("no pages")?;
-        let sums = format::build_id::checksums(&bytes, elf, &pages);
-        let sums_at = format::build_id::checksums_position(&bytes, elf).context("no checksums")?;
+        let pages = statify_format::build_id::pages(&bytes, elf, manifest).context("no pages")?;
+        let sums = statify_format::build_id::checksums(&bytes, elf, &pages);
+        let sums_at =
+            statify_format::build_id::checksums_position(&bytes, elf).context("no checksums")?;
         let mut again = bytes.clone();
         again[sums_at..sums_at + sums.len()].copy_from_slice(&sums);
         let again = Converted::read(&again)?;
-        let new = format::build_id::build_id(again.bytes(), &again.elf, &again.manifest);
-        let new_at = format::build_id::position(again.bytes(), &again.elf);
+        let new = statify_format::build_id::build_id(again.bytes(), &again.elf, &again.manifest);
+        let new_at = statify_format::build_id::position(again.bytes(), &again.elf);
         (sums, sums_at, new.context("no build-id")?, new_at.context("no build-id")?)
     };
     ensure!(id.as_deref() != Some(&new[..]), "the build-id does not depend on the tables");

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use elf::ElfFile;
-use format::parameters::Parameters;
 use nix::libc;
+use statify_elf::ElfFile;
+use statify_format::parameters::Parameters;
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::old_kernel::refuse_calls;
 use statify_tests::toolchain::Toolchain;

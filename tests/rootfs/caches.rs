@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use format::manifest::hex;
 use rootfs_tools::cache::secret::Secret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use statify_format::manifest::hex;
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Running};
 use statify_tests::small_root::SmallRoot;

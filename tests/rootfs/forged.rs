@@ -6,10 +6,10 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use elf::ElfFile;
-use format::manifest::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use statify_elf::ElfFile;
+use statify_format::manifest::hex;
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::End;
 use statify_tests::small_root::SmallRoot;

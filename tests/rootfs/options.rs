@@ -3,9 +3,9 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use elf::ElfFile;
-use format::manifest::Manifest;
-use format::{Randomness, Seal};
+use statify_elf::ElfFile;
+use statify_format::manifest::Manifest;
+use statify_format::{Randomness, Seal};
 use statify_tests::case::{Case, Cases};
 
 use crate::{guest, tool};

@@ -12,7 +12,7 @@ use regex::Regex;
 use tempfile::TempDir;
 
 use crate::generate::Generator;
-use crate::results::{Column, Row};
+use crate::rows::{Column, Row};
 use crate::spawn::Launch;
 use crate::{convert, measure};
 

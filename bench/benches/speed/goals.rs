@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::convert::Conversion;
-use crate::results::{Column, Row};
+use crate::rows::{Column, Row};
 
 /// One goal: a value that has to be at most a limit.
 #[derive(Debug, Serialize)]

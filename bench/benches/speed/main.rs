@@ -9,6 +9,7 @@ mod loadable;
 mod machine;
 mod measure;
 mod results;
+mod rows;
 mod spawn;
 mod table;
 

@@ -4,7 +4,8 @@ use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, Table};
 
 use crate::goals::Goal;
-use crate::results::{Column, Results, Row};
+use crate::results::Results;
+use crate::rows::{Column, Row};
 
 /// How to print.
 #[derive(Clone, Copy)]

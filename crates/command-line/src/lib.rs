@@ -1,45 +1,16 @@
 //! What the commands of this workspace do alike: how they end when their arguments are wrong, where
 //! answers go, and the texts that are made of their definitions.
 
+mod generate;
 mod shape;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap_complete::Shell;
-use printable::{printable, printable_json, printable_lines};
+use statify_printable::{printable, printable_json, printable_lines};
 
+pub use generate::{GenerateArguments, Generated};
 pub use shape::ShapeArguments;
-
-/// A text that is made of a command's definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Generated {
-    /// The man page.
-    Man,
-    /// Completions for bash.
-    Bash,
-    /// Completions for zsh.
-    Zsh,
-    /// Completions for fish.
-    Fish,
-}
-
-impl Generated {
-    /// The text.
-    pub fn text(self, mut command: clap::Command) -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let name = command.get_name().to_owned();
-        let mut complete =
-            |shell: Shell| clap_complete::generate(shell, &mut command, &name, &mut bytes);
-        match self {
-            Self::Bash => complete(Shell::Bash),
-            Self::Zsh => complete(Shell::Zsh),
-            Self::Fish => complete(Shell::Fish),
-            Self::Man => clap_mangen::Man::new(command).render(&mut bytes)?,
-        }
-        Ok(bytes)
-    }
-}
 
 /// Says what is wrong with the arguments, or what was asked for: help and version are no errors.
 /// Returns the exit status.

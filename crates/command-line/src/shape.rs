@@ -1,7 +1,7 @@
 //! The options of a command that shape outputs.
 
 use clap::{Args, ValueEnum};
-use format::{Randomness, Seal, Shape};
+use statify_format::{Randomness, Seal, Shape};
 
 /// What an output is to be like.
 #[derive(Clone, Copy, Debug, Args)]

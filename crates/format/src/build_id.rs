@@ -4,10 +4,10 @@
 
 use std::ops::Range;
 
-use elf::{ElfFile, PAGE};
 use goblin::elf::note::NT_GNU_BUILD_ID;
 use goblin::elf::program_header::PT_LOAD;
 use sha2::{Digest, Sha256};
+use statify_elf::{ElfFile, PAGE};
 
 use crate::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use crate::parallel::in_parallel;

@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use elf::holes::LARGEST;
-use elf::{ElfFile, PAGE};
 use serde::{Deserialize, Serialize};
+use statify_elf::holes::LARGEST;
+use statify_elf::{ElfFile, PAGE};
 
 use crate::{HostLibs, Randomness, Seal};
 

@@ -1,11 +1,11 @@
 //! The starter's parameter block and its tables, read back from an output's bytes, which may be
-//! anything (the format is in [`params`]; a conversion writes it).
+//! anything (the format is in [`statify_params`]; a conversion writes it).
 
 use std::ops::Range;
 
-use elf::ElfFile;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
-use params::{
+use statify_elf::ElfFile;
+use statify_params::{
     CALL_RSEQ, Call, Constant, CpuFeatures, Fixup, Group, MAGIC, Map, Params, Resolver, Slide,
     Table, Variant,
 };
@@ -77,7 +77,7 @@ impl<'a> Parameters<'a> {
     /// The block's tables with their names and the sizes of their records.
     pub fn tables(&self) -> [(&'static str, Table, usize); 14] {
         let p = &self.params;
-        let range = size_of::<params::Range>();
+        let range = size_of::<statify_params::Range>();
         let constant = size_of::<Constant>();
         [
             ("mappings", p.maps, size_of::<Map>()),
@@ -155,8 +155,8 @@ impl<'a> Parameters<'a> {
     }
 
     /// A table of ranges: [`Params::zeros`], `populates`, `protects` or `seals`.
-    pub fn ranges(&self, table: Table) -> impl Iterator<Item = params::Range> + use<'a> {
-        self.records(table, |words| params::Range {
+    pub fn ranges(&self, table: Table) -> impl Iterator<Item = statify_params::Range> + use<'a> {
+        self.records(table, |words| statify_params::Range {
             start: words.next(),
             len: words.next(),
             prot: words.next(),

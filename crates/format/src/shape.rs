@@ -1,8 +1,8 @@
 //! Options that shape an output: with the same program and the same CPU, the same shape gives the same
 //! bytes.
 
-use elf::PAGE;
 use serde::{Deserialize, Serialize};
+use statify_elf::PAGE;
 
 /// What an output is to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

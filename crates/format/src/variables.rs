@@ -1,6 +1,6 @@
 //! Which of the C library's variables (GLIBC_TUNABLES, MALLOC_*) count at the starts of an output, in sentences.
 
-use params::{FROZEN_TUNABLES, Params};
+use statify_params::{FROZEN_TUNABLES, Params};
 
 /// The C library itself reads those that it has, after the hand-off.
 pub const BY_LIBRARY: &str = "left to the C library";

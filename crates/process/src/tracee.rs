@@ -4,7 +4,6 @@ use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
-use elf::machine;
 use libc::user_regs_struct;
 use nix::errno::Errno;
 use nix::sys::ptrace;
@@ -12,6 +11,7 @@ use nix::sys::signal::Signal;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use statify_elf::machine;
 
 use crate::kill;
 

@@ -9,11 +9,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use elf::c_library::CLibrary;
-use elf::{ElfFile, Excerpt, holes};
-use format::manifest;
 use goblin::elf::header::{ET_DYN, ET_EXEC};
-use room::root::{self, Root};
+use statify_elf::c_library::CLibrary;
+use statify_elf::{ElfFile, Excerpt, holes};
+use statify_format::manifest;
+use statify_room::root::{self, Root};
 
 use crate::{Privileges, Refusal, Result, Unclaimed};
 

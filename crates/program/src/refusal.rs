@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use elf::ElfError;
-use room::Root;
+use statify_elf::ElfError;
+use statify_room::Root;
 
 use crate::Privileges;
 

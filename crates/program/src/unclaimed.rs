@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use elf::{ElfFile, page_down};
 use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL};
 use rustix::fs::SeekFrom;
+use statify_elf::{ElfFile, page_down};
 
 use crate::{Refusal, Result};
 

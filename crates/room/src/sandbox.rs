@@ -30,7 +30,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use process::spawn;
+use statify_process::spawn;
 
 pub use channels::channels;
 pub use furniture::{ENVIRONMENT, Furniture};

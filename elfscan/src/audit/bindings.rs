@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use elf::{PAGE, Relocation};
 use goblin::elf::dynamic::{DT_PLTGOT, DT_TLSDESC_PLT};
 use goblin::elf::sym::STT_GNU_IFUNC;
+use statify_elf::{PAGE, Relocation};
 
 use super::arch::x86_64::{self as arch, Meaning};
 use super::links::Links;

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ::process::procfs::Mapping;
-use elf::{ElfFile, page_down};
-use format::manifest::{EmbeddedFile, FileKind, Manifest};
-use format::parameters::Parameters;
 use goblin::elf::dynamic;
 use goblin::elf::program_header::PT_DYNAMIC;
+use statify_elf::{ElfFile, page_down};
+use statify_format::manifest::{EmbeddedFile, FileKind, Manifest};
+use statify_format::parameters::Parameters;
+use statify_process::procfs::Mapping;
 
 use super::image::{Backing, Bytes, Image};
 use super::process::FileId;

@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use elf::PAGE;
 use goblin::elf::dynamic::{self, tag_to_str};
 use goblin::elf::program_header::PT_DYNAMIC;
+use statify_elf::PAGE;
 
 use super::bindings::Context;
 use super::converted::POINTERS;

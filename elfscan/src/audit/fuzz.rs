@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use elf::ElfFile;
-use format::manifest::Manifest;
-use params::ABSOLUTE;
+use statify_elf::ElfFile;
+use statify_format::manifest::Manifest;
+use statify_params::ABSOLUTE;
 
 use super::image::{Backing, Bytes, Image};
 use super::links::Links;

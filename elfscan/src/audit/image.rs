@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use elf::{ElfFile, page_down};
-use format::manifest::Memory;
 use memmap2::Mmap;
+use statify_elf::{ElfFile, page_down};
+use statify_format::manifest::Memory;
 
 use super::process::FileId;
 

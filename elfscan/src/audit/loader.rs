@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 
-use elf::{PAGE, page_down};
+use statify_elf::{PAGE, page_down};
 
 use super::image::Backing;
 use super::module::Module;

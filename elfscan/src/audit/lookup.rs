@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use elf::{DynamicFacts, HIDDEN, Symbol, SymbolTable, Versions};
 use goblin::elf::dynamic;
 use goblin::elf::sym::{
     STB_GLOBAL, STB_GNU_UNIQUE, STB_WEAK, STT_COMMON, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE,
     STT_OBJECT, STT_TLS, STV_HIDDEN, STV_INTERNAL, st_visibility,
 };
+use statify_elf::{DynamicFacts, HIDDEN, Symbol, SymbolTable, Versions};
 
 const SHN_ABS: u16 = 0xfff1;
 

@@ -30,10 +30,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::process::procfs::Mapping;
-use elf::c_library::CLibrary;
 use memmap2::Mmap;
 use process::{FileId, Process};
+use statify_elf::c_library::CLibrary;
+use statify_process::procfs::Mapping;
 
 pub use apart::{APART, Kind, Refused, answer, audit_apart};
 pub use fuzz::read_file;

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use elf::{DynamicFacts, ElfError, ElfFile, Functions, page_down, page_up};
 use goblin::elf::dynamic;
 use goblin::elf::program_header::{PF_W, PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_INTERP};
 use goblin::elf::section_header::SHF_WRITE;
+use statify_elf::{DynamicFacts, ElfError, ElfFile, Functions, page_down, page_up};
 
 use super::arch::x86_64::Meaning;
 use super::image::Image;

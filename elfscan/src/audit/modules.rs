@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ::process::procfs::Mapping;
-use elf::{ElfError, ElfFile, page_down, page_up};
-use format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use goblin::elf::dynamic::DT_DEBUG;
 use goblin::elf::header::EM_X86_64;
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_LOAD};
 use memmap2::Mmap;
+use statify_elf::{ElfError, ElfFile, page_down, page_up};
+use statify_format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
+use statify_process::procfs::Mapping;
 
 use super::MOST_TOLD;
 use super::converted;
@@ -327,8 +327,8 @@ fn image(opened: &Opened<'_>, file: FileId, start: u64, bias: u64) -> Option<Ima
 
 /// Whether its entry is in the starter, which every converted file holds: for files whose note is gone.
 fn is_output(elf: &ElfFile<'_>) -> bool {
-    let magic = params::MAGIC.to_le_bytes();
-    let size = size_of::<params::Params>() as u64;
+    let magic = statify_params::MAGIC.to_le_bytes();
+    let size = size_of::<statify_params::Params>() as u64;
     let at = elf.header().e_entry.checked_sub(size);
     at.and_then(|at| elf.at(at, 8)) == Some(&magic[..])
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use ::process::procfs::Mapping;
-use elf::Symbol;
+use statify_elf::Symbol;
+use statify_process::procfs::Mapping;
 
 use super::lookup::Definitions;
 use super::module::Module;

@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use elf::PAGE;
-use process::procfs::{self, Mapping, PageState};
+use statify_elf::PAGE;
+use statify_process::procfs::{self, Mapping, PageState};
 
 /// In the flags of /proc/PID/stat: a thread of the kernel's (linux/sched.h).
 const PF_KTHREAD: u64 = 0x0020_0000;
@@ -45,7 +45,7 @@ pub enum Refusal {
     Denied(u32, String),
     /// A program for 32 bits or another machine.
     #[error("process {0} ({1}): {2}")]
-    Unsupported(u32, String, elf::ElfError),
+    Unsupported(u32, String, statify_elf::ElfError),
     /// A converted program that does not say what is in it.
     #[error(
         "process {0} ({1}): it is a converted program whose manifest is damaged, so that it cannot be told what its memory should be; `elfscan check` tells what became of the file"

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::ops::Range;
 
-use format::manifest::hex as hexadecimal;
-use printable::printable;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use statify_format::manifest::hex as hexadecimal;
+use statify_printable::printable;
 
 /// An address of the process, and what lies there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

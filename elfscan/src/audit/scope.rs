@@ -8,9 +8,9 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use elf::Symbol;
 use goblin::elf::dynamic::{DF_SYMBOLIC, DT_FLAGS, DT_SYMBOLIC};
 use goblin::elf::sym::{STB_GNU_UNIQUE, STB_LOCAL, STV_DEFAULT, STV_PROTECTED, st_visibility};
+use statify_elf::Symbol;
 
 use super::links::Links;
 use super::lookup::Wanted;

@@ -1,9 +1,9 @@
 //! Sections and the static symbol table, where a file still has them: they name things, and nothing
 //! that is checked depends on them alone.
 
-use elf::{ElfFile, Symbol};
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::section_header::{SHT_NOBITS, SHT_SYMTAB, SectionHeader};
+use statify_elf::{ElfFile, Symbol};
 
 /// The sections with their names; none if the table is damaged.
 pub fn sections<'a>(elf: &ElfFile<'a>) -> impl Iterator<Item = (&'a [u8], SectionHeader)> {

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use ::process::procfs::Mapping;
-use elf::{PAGE, page_down, page_up};
 use goblin::elf::dynamic::DT_PLTGOT;
 use goblin::elf::program_header::{PF_W, PF_X};
+use statify_elf::{PAGE, page_down, page_up};
+use statify_process::procfs::Mapping;
 
 use super::arch::x86_64::Meaning;
 use super::loader::{Variables, Verdict};

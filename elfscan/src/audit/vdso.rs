@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use ::process::procfs::Mapping;
-use elf::ElfFile;
+use statify_elf::ElfFile;
+use statify_process::procfs::Mapping;
 
 use super::process::Process;
 use super::report::{Alarm, AlarmKind};

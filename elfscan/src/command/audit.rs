@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use elfscan::audit::{self, Kind, Options, ProcessReport, Refused as Refusal};
-use printable::printable;
 use rayon::prelude::*;
 use serde::Serialize;
+use statify_printable::printable;
 
 use crate::{Failure, Verdict};
 
@@ -88,11 +88,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         }
     }
     if arguments.json {
-        command_line::print_json(&answer)?;
+        statify_command_line::print_json(&answer)?;
     } else {
-        command_line::print(&text(&answer, arguments.all))?;
+        statify_command_line::print(&text(&answer, arguments.all))?;
         for refused in answer.refused.iter().filter(|_| !arguments.all) {
-            command_line::say("elfscan", &refused.reason);
+            statify_command_line::say("elfscan", &refused.reason);
         }
     }
     Ok(if answer.alarms > 0 || is_incomplete { Verdict::Bad } else { Verdict::Good })

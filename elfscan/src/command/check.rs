@@ -34,11 +34,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         if arguments.json {
             answers.push(as_json(path, found));
         } else {
-            command_line::print(&as_text(path, found))?;
+            statify_command_line::print(&as_text(path, found))?;
         }
     }
     if arguments.json {
-        command_line::print_json(&answers)?;
+        statify_command_line::print_json(&answers)?;
     }
     Ok(if all_good { Verdict::Good } else { Verdict::Bad })
 }
@@ -63,7 +63,7 @@ fn as_json(path: &Path, found: elfscan::Result<Findings>) -> serde_json::Value {
 }
 
 fn as_text(path: &Path, found: elfscan::Result<Findings>) -> String {
-    let name = printable::path(path);
+    let name = statify_printable::path(path);
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = match found {
@@ -76,7 +76,7 @@ fn as_text(path: &Path, found: elfscan::Result<Findings>) -> String {
             }
             if found.problems.is_empty() { writeln!(text, "{name}: intact") } else { Ok(()) }
         }
-        Err(error) => writeln!(text, "{}", printable::printable(&error.to_string())),
+        Err(error) => writeln!(text, "{}", statify_printable::printable(&error.to_string())),
     };
     text
 }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use elfscan::deps::{self, Cpu, Environment, Options};
-use room::Root;
+use statify_room::Root;
 
 use crate::{Failure, Verdict};
 
@@ -60,12 +60,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     });
     let closure = deps::closure(&environment, &arguments.file)?;
     if arguments.json {
-        command_line::print_json(&json::describe(&environment, &closure))?;
+        statify_command_line::print_json(&json::describe(&environment, &closure))?;
     } else if arguments.list {
-        command_line::print(&text::list(&closure))?;
+        statify_command_line::print(&text::list(&closure))?;
     } else {
         let tree = tree::draw(&closure, arguments.versions);
-        command_line::print(&format!("{tree}{}", text::remarks(&closure)))?;
+        statify_command_line::print(&format!("{tree}{}", text::remarks(&closure)))?;
     }
     let is_there = closure.interpreter.library.is_some();
     Ok(if closure.is_complete() && is_there { Verdict::Good } else { Verdict::Bad })

@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use elf::ElfFile;
 use elfscan::converted::module;
 use elfscan::extract::anchor::Anchors;
 use elfscan::extract::{Error, debug_file, file, gdb, is_plausible, originals, tree};
-use format::manifest::{EmbeddedFile, FileKind, Manifest};
 use memmap2::Mmap;
-use room::Root;
 use serde::Serialize;
+use statify_elf::ElfFile;
+use statify_format::manifest::{EmbeddedFile, FileKind, Manifest};
+use statify_room::Root;
 
 use crate::{Failure, Verdict};
 
@@ -94,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             answer.files.push(extract(arguments, &tree, &bytes, embedded, &root)?);
         }
         if arguments.modules.is_empty() {
-            let id = format::manifest::hex(&elf.build_id().unwrap_or_default());
+            let id = statify_format::manifest::hex(&elf.build_id().unwrap_or_default());
             let (first, rest) = id.split_at(id.len().min(2));
             let path = format!("/.build-id/{first}/{rest}.debug");
             let path = tree.write(Path::new(&path), &symbols, 0o644)?;
@@ -239,20 +239,22 @@ fn modules(
 
 fn show(arguments: &Arguments, answer: &Answer) -> Result<(), Failure> {
     if arguments.json {
-        return Ok(command_line::print_json(answer)?);
+        return Ok(statify_command_line::print_json(answer)?);
     }
     let mut text = String::new();
     for file in &answer.files {
         let exact = if file.exact { "  the original" } else { "" };
-        text += &format!("{:>10}  {}{exact}\n", file.size, printable::path(&file.extracted));
+        text +=
+            &format!("{:>10}  {}{exact}\n", file.size, statify_printable::path(&file.extracted));
     }
     if let Some(symbols) = &answer.symbols {
-        text += &format!("symbols: {}\n", printable::path(symbols));
+        text += &format!("symbols: {}\n", statify_printable::path(symbols));
     }
     if let Some(gdb) = &answer.gdb {
         // To be copied into a shell.
-        let [program, commands] = [&arguments.file, gdb].map(|path| printable::shell_word(path));
+        let [program, commands] =
+            [&arguments.file, gdb].map(|path| statify_printable::shell_word(path));
         text += &format!("gdb {program} CORE -x {commands}\n");
     }
-    Ok(command_line::print(&text)?)
+    Ok(statify_command_line::print(&text)?)
 }

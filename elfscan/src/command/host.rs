@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use elfscan::host::{self, Answer, Certainty, Finding, Form, Kind, Name, Verdict};
-use printable::printable;
-use room::Root;
+use statify_printable::printable;
+use statify_room::Root;
 
 use crate::Failure;
 
@@ -47,9 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<crate::Verdict, Failure> {
     let root = arguments.root.as_deref().map_or_else(|| Ok(Root::machine()), Root::open)?;
     let verdict = host::examine(&root, &arguments.file)?;
     if arguments.json {
-        command_line::print_json(&verdict)?;
+        statify_command_line::print_json(&verdict)?;
     } else {
-        command_line::print(&describe(&verdict)?)?;
+        statify_command_line::print(&describe(&verdict)?)?;
     }
     let is_good = match arguments.deny {
         None => true,

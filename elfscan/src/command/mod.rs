@@ -4,7 +4,6 @@ pub mod audit;
 pub mod check;
 pub mod deps;
 pub mod extract;
-pub mod generate;
 pub mod host;
 pub mod sbom;
 pub mod scan;

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use elfscan::converted::open::{self, MappedFile};
 use elfscan::sbom;
-use room::Root;
+use statify_room::Root;
 
 use crate::{Failure, Verdict};
 
@@ -46,6 +46,6 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let file = MappedFile::open(&arguments.file)?;
     let converted = open::read(&file)?;
     let options = sbom::Options { timestamp: arguments.timestamp };
-    command_line::print_json(&sbom::document(&converted, &root, options))?;
+    statify_command_line::print_json(&sbom::document(&converted, &root, options))?;
     Ok(Verdict::Good)
 }

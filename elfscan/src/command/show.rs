@@ -7,11 +7,11 @@ use comfy_table::{CellAlignment, Table};
 use elfscan::converted::open::{self, MappedFile};
 use elfscan::converted::pages::Pages;
 use elfscan::converted::show::{self, Shown};
-use format::manifest::{EmbeddedFile, Memory};
-use format::{Randomness, Seal};
-use printable::printable;
-use room::Root;
 use serde::Serialize;
+use statify_format::manifest::{EmbeddedFile, Memory};
+use statify_format::{Randomness, Seal};
+use statify_printable::printable;
+use statify_room::Root;
 
 use crate::{Failure, Verdict};
 
@@ -49,9 +49,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     })?;
     if arguments.json {
         let file = arguments.file.to_string_lossy().into_owned();
-        command_line::print_json(&Answer { file, shown: &shown })?;
+        statify_command_line::print_json(&Answer { file, shown: &shown })?;
     } else {
-        command_line::print(&as_text(&arguments.file, &shown))?;
+        statify_command_line::print(&as_text(&arguments.file, &shown))?;
     }
     Ok(Verdict::Good)
 }
@@ -88,7 +88,7 @@ fn pairs(pairs: Vec<(&str, String)>) -> String {
 }
 
 fn text(path: &Path) -> String {
-    printable::path(path)
+    statify_printable::path(path)
 }
 
 fn base_name(file: &EmbeddedFile) -> String {

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use elf::{PAGE, page_up};
-use format::parameters::{Parameters, ParametersError};
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
-use params::{FIXUP_ORIGIN, FIXUP_UNALIGNED_SLIDE};
+use statify_elf::{PAGE, page_up};
+use statify_format::parameters::{Parameters, ParametersError};
+use statify_params::{FIXUP_ORIGIN, FIXUP_UNALIGNED_SLIDE};
 
 use super::open::Converted;
 use super::places::Places;
@@ -225,7 +225,7 @@ impl Memory {
     fn in_order(
         &mut self,
         parameters: &Parameters<'_>,
-        table: params::Table,
+        table: statify_params::Table,
         places: &Places,
         mut each: impl FnMut(&mut Self, Range<u64>, u32),
     ) {

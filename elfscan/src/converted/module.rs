@@ -1,14 +1,14 @@
 //! An embedded file as a file again: its pages, as far as the output stores them, where the file had
-//! them. What a loader reads is there, so that [`elf::ElfFile::parse_any`] and what follows from it
+//! them. What a loader reads is there, so that [`statify_elf::ElfFile::parse_any`] and what follows from it
 //! (dynamic section, symbols, versions, relocations, notes) work on it.
 
 use std::ops::Range;
 
-use elf::{DynamicFacts, ElfFile, page_down, page_up};
-use format::manifest::{EmbeddedFile, FileKind, Memory};
 use goblin::elf::dynamic;
 use goblin::elf::header::ET_EXEC;
 use goblin::elf::program_header::{PF_W, PT_DYNAMIC};
+use statify_elf::{DynamicFacts, ElfFile, page_down, page_up};
+use statify_format::manifest::{EmbeddedFile, FileKind, Memory};
 
 /// The most that an image may have beyond what the output stores, in bytes: parts of the file that
 /// are not loaded and lie before parts that are.

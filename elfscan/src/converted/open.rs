@@ -6,12 +6,12 @@ use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use elf::holes;
-use elf::{ElfError, ElfFile};
-use format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use memmap2::Mmap;
-use params::{MAGIC, Params};
 use rustix::fs::SeekFrom;
+use statify_elf::holes;
+use statify_elf::{ElfError, ElfFile};
+use statify_format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
+use statify_params::{MAGIC, Params};
 
 use crate::{Error, Result};
 

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use elf::holes;
-use format::manifest::{EmbeddedFile, hex};
-use room::Root;
 use sha2::{Digest, Sha256};
+use statify_elf::holes;
+use statify_format::manifest::{EmbeddedFile, hex};
+use statify_room::Root;
 
 use super::open::MappedFile;
 

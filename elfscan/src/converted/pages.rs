@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use elf::{PAGE, page_down};
-use format::manifest::{EmbeddedFile, Memory};
-use format::parameters::{Parameters, ParametersError};
 use serde::Serialize;
+use statify_elf::{PAGE, page_down};
+use statify_format::manifest::{EmbeddedFile, Memory};
+use statify_format::parameters::{Parameters, ParametersError};
 
 use super::memory;
 use super::places::Places;

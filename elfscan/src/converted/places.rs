@@ -1,10 +1,10 @@
-//! Addresses of a converted file: *places* of the starter's tables ([`params`]) and
+//! Addresses of a converted file: *places* of the starter's tables ([`statify_params`]) and
 //! addresses of the manifest, on one scale; and which embedded file lies at one.
 
 use std::ops::Range;
 
-use format::manifest::{EmbeddedFile, Manifest, Memory};
-use params::ABSOLUTE;
+use statify_format::manifest::{EmbeddedFile, Manifest, Memory};
+use statify_params::ABSOLUTE;
 
 use super::open::Converted;
 

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use elf::PAGE;
-use format::build_id;
-use format::manifest::{EmbeddedFile, Manifest, Memory, hex};
-use format::parameters::{Parameters, ParametersError};
-use format::variables;
-use params::Fixup;
-use room::Root;
 use serde::Serialize;
+use statify_elf::PAGE;
+use statify_format::build_id;
+use statify_format::manifest::{EmbeddedFile, Manifest, Memory, hex};
+use statify_format::parameters::{Parameters, ParametersError};
+use statify_format::variables;
+use statify_params::Fixup;
+use statify_room::Root;
 
 use super::open::Converted;
 use super::originals::Original;
@@ -191,7 +191,7 @@ pub fn describe(
     let loads = converted.elf.loads().map(|load| Load {
         address: load.p_vaddr,
         size: load.p_memsz,
-        prot: process::procfs::prot_name(super::memory::prot_of(load.p_flags)),
+        prot: statify_process::procfs::prot_name(super::memory::prot_of(load.p_flags)),
         offset: load.p_offset,
         stored: load.p_filesz,
     });
@@ -227,7 +227,7 @@ fn starter(
     }
     let mut fixups: BTreeMap<String, u64> = BTreeMap::new();
     for fixup in parameters.fixups() {
-        if fixup.kind == params::FIXUP_UNALIGNED_SLIDE {
+        if fixup.kind == statify_params::FIXUP_UNALIGNED_SLIDE {
             let target = u64::from(fixup.extra) * PAGE;
             *pointers.entry(places.file_at(target)).or_default() += 1;
         }
@@ -254,7 +254,7 @@ fn starter(
         constants: params.constants.count.into(),
         resolvers: params.resolvers.count.into(),
         resolver_slots: parameters.resolvers().map(|resolver| u64::from(resolver.count)).sum(),
-        has_floor: params.floor != params::CpuFeatures::default(),
+        has_floor: params.floor != statify_params::CpuFeatures::default(),
         cpus: cpus.collect(),
         chosen_at_start: params.can_resolve != 0,
         calls: parameters.calls().map(|call| call_name(call.number)).collect(),
@@ -265,8 +265,8 @@ fn starter(
         seals: params.seals.count.into(),
         populates: params.populates.count.into(),
         secure: match params.secure {
-            params::SECURE_BY_LIBRARY => "left to the C library",
-            params::SECURE_AS_GLIBC => "as glibc's loader",
+            statify_params::SECURE_BY_LIBRARY => "left to the C library",
+            statify_params::SECURE_AS_GLIBC => "as glibc's loader",
             _ => "refused",
         },
         variables: variables::describe(params),
@@ -280,26 +280,26 @@ fn starter(
 /// What a fix-up writes; for the vDSO with the function, for auxv with the entry.
 fn name_of(parameters: &Parameters<'_>, fixup: &Fixup) -> String {
     let name = match fixup.kind {
-        params::FIXUP_STACK => "stack",
-        params::FIXUP_ENVP => "envp",
-        params::FIXUP_AUXV => "auxv",
-        params::FIXUP_ARGC => "argc",
-        params::FIXUP_AUX_VALUE => return format!("auxv {}", auxv_name(fixup.arg)),
-        params::FIXUP_CANARY => "canary",
-        params::FIXUP_POINTER_GUARD => "pointer guard",
-        params::FIXUP_THREAD_ID => "thread id",
-        params::FIXUP_BREAK => "break",
-        params::FIXUP_STACK_LIMIT => "stack limit",
-        params::FIXUP_VDSO => {
+        statify_params::FIXUP_STACK => "stack",
+        statify_params::FIXUP_ENVP => "envp",
+        statify_params::FIXUP_AUXV => "auxv",
+        statify_params::FIXUP_ARGC => "argc",
+        statify_params::FIXUP_AUX_VALUE => return format!("auxv {}", auxv_name(fixup.arg)),
+        statify_params::FIXUP_CANARY => "canary",
+        statify_params::FIXUP_POINTER_GUARD => "pointer guard",
+        statify_params::FIXUP_THREAD_ID => "thread id",
+        statify_params::FIXUP_BREAK => "break",
+        statify_params::FIXUP_STACK_LIMIT => "stack limit",
+        statify_params::FIXUP_VDSO => {
             let name = parameters.name(fixup.arg.into()).unwrap_or_default();
             return format!("vdso {}", String::from_utf8_lossy(name));
         }
-        params::FIXUP_RANDOM => "random",
-        params::FIXUP_UNALIGNED_SLIDE => "unaligned pointer",
-        params::FIXUP_TIMESTAMP => "timestamp",
-        params::FIXUP_SECURE => "secure",
-        params::FIXUP_ORIGIN => "path by $ORIGIN",
-        params::FIXUP_RSEQ_SIZE => "rseq size",
+        statify_params::FIXUP_RANDOM => "random",
+        statify_params::FIXUP_UNALIGNED_SLIDE => "unaligned pointer",
+        statify_params::FIXUP_TIMESTAMP => "timestamp",
+        statify_params::FIXUP_SECURE => "secure",
+        statify_params::FIXUP_ORIGIN => "path by $ORIGIN",
+        statify_params::FIXUP_RSEQ_SIZE => "rseq size",
         kind => return format!("unknown {kind}"),
     };
     name.into()
@@ -354,7 +354,7 @@ fn sizes(converted: &Converted<'_>, parameters: &Parameters<'_>, allocated: u64)
     let streams = parameters.slides().map(|slide| u64::from(slide.stream));
     let code = &parameters.code;
     let first = offsets.into_iter().chain(streams).max().unwrap_or(0);
-    let tables = first + size_of::<params::Params>() as u64;
+    let tables = first + size_of::<statify_params::Params>() as u64;
     let notes =
         |end: u64| seal_notes(converted).map_or(0, |notes| notes.end.min(end) - notes.start);
     let unloaded = manifest.unloaded.iter().fold(0u64, |sum, part| sum.saturating_add(part.size));

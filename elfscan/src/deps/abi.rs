@@ -2,8 +2,8 @@
 //! shlib-versions and sysdeps/**/dl-cache.h; musl's manual). One table for all architectures,
 //! because nothing here is more than a number or a name.
 
-use elf::ElfFile;
 use goblin::elf::header;
+use statify_elf::ElfFile;
 
 const EM_LOONGARCH: u16 = 258;
 /// e_flags: the version of the ppc64 ABI.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::closure::Closure;
 use super::library::Name;
+use super::loaded::Closure;
 
 /// Modules that are likely to get in each other's way.
 #[derive(Clone, Debug, PartialEq, Eq)]

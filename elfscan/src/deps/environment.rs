@@ -10,13 +10,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use elf::ElfError;
-use elf::c_library::{CLibrary, musl};
-use elf::holes;
 use memmap2::Mmap;
-use program::Privileges;
-use program::Refusal;
-use room::Root;
+use statify_elf::ElfError;
+use statify_elf::c_library::{CLibrary, musl};
+use statify_elf::holes;
+use statify_program::Privileges;
+use statify_program::Refusal;
+use statify_room::Root;
 
 use super::abi::Abi;
 use super::cache::{CACHE_FILE, Cache, LONGEST_CACHE};
@@ -49,7 +49,7 @@ impl Options {
     /// The same root as a conversion sees it: on the least CPU, without privileges (no_new_privs)
     /// and LD_LIBRARY_PATH, by the loader that the program names.
     pub fn of_conversion(root: Root) -> Self {
-        let cpu = Cpu::Named(elf::machine::Level::V1.name().into());
+        let cpu = Cpu::Named(statify_elf::machine::Level::V1.name().into());
         Self { root, cpu, library_path: None, loader: None, secure: Some(false) }
     }
 }

@@ -2,8 +2,8 @@
 //! `glibc-hwcaps/x86-64-v3` and the like (from glibc 2.33 on), and before 2.37 every combination of
 //! `tls`, platform and capabilities (elf/dl-hwcaps.c, sysdeps/x86/cpu-features.c).
 
-use elf::machine::{Cpu as X86, Level};
-use params::CPU_INTEL;
+use statify_elf::machine::{Cpu as X86, Level};
+use statify_params::CPU_INTEL;
 
 use super::abi::Abi;
 use super::cache::Capabilities;

@@ -1,12 +1,12 @@
 //! What a loader reads of a file that it is about to load, kept so that it is read once however
 //! many programs need it.
 
-use elf::{DynamicFacts, ElfError, ElfFile};
-use format::manifest;
 use goblin::elf::dynamic::{DF_1_PIE, DF_TEXTREL, DT_FLAGS, DT_FLAGS_1, DT_NEEDED, DT_TEXTREL};
 use goblin::elf::header::{EI_OSABI, ELFOSABI_GNU, ELFOSABI_NONE};
 use goblin::elf::header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL, EV_CURRENT};
 use goblin::elf::program_header::{PF_W, PF_X, PT_DYNAMIC, ProgramHeader};
+use statify_elf::{DynamicFacts, ElfError, ElfFile};
+use statify_format::manifest;
 
 use super::abi::Abi;
 

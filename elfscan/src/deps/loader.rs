@@ -11,8 +11,8 @@
 
 use std::path::{Path, PathBuf};
 
-use elf::ElfFile;
-use elf::c_library::{CLibrary, musl};
+use statify_elf::ElfFile;
+use statify_elf::c_library::{CLibrary, musl};
 
 use super::abi::Abi;
 

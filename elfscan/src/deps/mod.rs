@@ -18,25 +18,29 @@ mod closure;
 mod conflicts;
 mod environment;
 mod expand;
+mod found;
 mod hwcaps;
 mod library;
+mod loaded;
 mod loader;
 mod musl;
+mod object;
 mod refusal;
 mod search;
 mod versions;
 
 pub use abi::{Abi, CacheFlags};
 pub use cache::{CACHE_FILE, Cache, Cached, Capabilities, LONGEST_CACHE, Line};
-pub use closure::{By, Closure, Module, Outcome, Request, Slot, closure, closure_of};
+pub use closure::{closure, closure_of};
 pub use conflicts::{Conflict, ConflictKind, conflicts};
 pub use environment::{Environment, Interpreter, Options, Probe, Subject, parse_preload};
 pub use expand::{Tokens, expand};
+pub use found::Rule;
 pub use hwcaps::{Choice, Cpu, choices};
 pub use library::{Flaw, Kind, Library, Name, WantedVersion};
+pub use loaded::{By, Closure, Module, Outcome, Request, Slot};
 pub use loader::Loader;
 pub use refusal::refusal;
-pub use search::Rule;
 pub use versions::{Missing, Tie, missing, ties};
 
 /// Everything here that takes bytes, for fuzzing: as a cache of either byte order, a loader, a

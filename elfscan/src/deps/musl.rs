@@ -2,9 +2,10 @@
 //! dynamic linking): what is inherited along the chain of those that need one another is RPATH and
 //! RUNPATH alike, there is no cache, and the first file that can be opened is taken.
 
-use super::closure::Object;
 use super::environment::{Environment, Interpreter, Probe, directory_of};
-use super::search::{Attempts, Found, NotFound, Rule};
+use super::found::{Found, NotFound, Rule};
+use super::object::Object;
+use super::search::Attempts;
 
 /// Names that stand for the C library itself, which is the loader: up to the first dot after `lib`.
 const RESERVED: [&[u8]; 7] = [b"c", b"pthread", b"rt", b"m", b"dl", b"util", b"xnet"];

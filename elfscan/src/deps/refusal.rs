@@ -5,11 +5,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use elf::c_library::CLibrary;
-use program::Refusal;
+use statify_elf::c_library::CLibrary;
+use statify_program::Refusal;
 
-use super::closure::{Closure, Outcome, Request};
 use super::environment::{Environment, Probe};
+use super::loaded::{Closure, Outcome, Request};
 use super::versions;
 
 /// The error that a conversion of the closure's file would end with; `None` if nothing that can be

@@ -5,95 +5,11 @@ use std::cell::Cell;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::closure::Object;
 use super::environment::{Environment, Interpreter, Probe};
 use super::expand::{Tokens, expand};
-use super::library::{Flaw, Library, Name};
-
-/// The rule by which a library was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// Its name is a path.
-    Path,
-    /// A directory of the DT_RPATH of this module, which need not be the one that needs it.
-    Rpath {
-        /// Index of the module.
-        of: usize,
-        /// The directory, its tokens replaced.
-        directory: Name,
-        /// As it stands in the file, if that is something else (`$ORIGIN`).
-        written: Option<Name>,
-    },
-    /// A directory of the DT_RUNPATH of the module that needs it. (With musl: of one in the chain
-    /// of those that needed one another.)
-    Runpath {
-        /// Index of the module.
-        of: usize,
-        /// The directory, its tokens replaced.
-        directory: Name,
-        /// As it stands in the file, if that is something else (`$ORIGIN`).
-        written: Option<Name>,
-    },
-    /// A directory of LD_LIBRARY_PATH.
-    LibraryPath {
-        /// The directory.
-        directory: Name,
-    },
-    /// `/etc/ld.so.cache`.
-    Cache,
-    /// A directory of musl's configuration, `/etc/ld-musl-ARCH.path`.
-    Configured {
-        /// The directory.
-        directory: Name,
-    },
-    /// One of the directories that are built into the loader.
-    Default {
-        /// The directory.
-        directory: Name,
-    },
-    /// It is the loader itself.
-    Loader,
-    /// It is what was asked about.
-    Subject,
-}
-
-/// A library that was found.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// Its path, as the loader puts it together.
-    pub path: Vec<u8>,
-    /// What it is.
-    pub library: Arc<Library>,
-    /// Why it was found.
-    pub rule: Rule,
-    /// The subdirectory by the CPU's abilities in which it was found, without a slash at its end.
-    pub subdirectory: Option<Name>,
-}
-
-/// Why none was.
-#[derive(Clone, Debug)]
-pub enum NotFound {
-    /// There is none.
-    Missing {
-        /// Files of the name that are for another machine.
-        others: Vec<Vec<u8>>,
-    },
-    /// There is one, but the loader gives up on it.
-    Refused {
-        /// Its path, or the name that was asked for: whichever the loader's message names.
-        path: Vec<u8>,
-        /// Why, in the loader's words; `None` if it dies without any.
-        why: Option<String>,
-    },
-}
-
-/// A directory in which is searched: it ends in a slash, or is empty for the current one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Directory {
-    pub path: Vec<u8>,
-    /// As it was written, if tokens were replaced.
-    pub written: Option<Name>,
-}
+use super::found::{Directory, Found, NotFound, Rule};
+use super::library::{Flaw, Library};
+use super::object::Object;
 
 /// How many paths may still be tried for one program, so that files made for it cannot keep one
 /// busy for long: real ones need some hundreds.
@@ -150,6 +66,18 @@ impl<'a> Search<'a> {
             search.library_path = search.directories(list, b":;", main);
         }
         search
+    }
+
+    /// The directories of DT_RPATH.
+    pub fn rpath<'b>(&self, object: &'b Object) -> &'b [Directory] {
+        let list = object.library.rpath.as_deref().unwrap_or_default();
+        object.rpath.get_or_init(|| self.directories(list, b":", object))
+    }
+
+    /// The directories of DT_RUNPATH.
+    pub fn runpath<'b>(&self, object: &'b Object) -> &'b [Directory] {
+        let list = object.library.runpath.as_deref().unwrap_or_default();
+        object.runpath.get_or_init(|| self.directories(list, b":", object))
     }
 
     /// The directories of a list, with the tokens of the file that it stands in replaced.
@@ -229,7 +157,7 @@ impl<'a> Search<'a> {
                 chain.push(0);
             }
             for of in chain {
-                let list = objects[of].rpath(self);
+                let list = self.rpath(&objects[of]);
                 let rule = |directory: &Directory| Rule::Rpath {
                     of,
                     directory: directory.path.as_slice().into(),
@@ -250,7 +178,7 @@ impl<'a> Search<'a> {
             directory: directory.path.as_slice().into(),
             written: directory.written.clone(),
         };
-        if let Some(found) = self.in_directories(requester.runpath(self), name, rule, others)? {
+        if let Some(found) = self.in_directories(self.runpath(requester), name, rule, others)? {
             return Ok(Some(found));
         }
         if let Some(found) = self.in_cache(requester, name, others)? {

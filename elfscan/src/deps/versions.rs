@@ -1,10 +1,10 @@
 //! Which symbol versions tie a file to what it needs, and which of them are not there (glibc's
 //! elf/dl-version.c; musl does not look at them).
 
-use elf::c_library::CLibrary;
+use statify_elf::c_library::CLibrary;
 
-use super::closure::Closure;
 use super::library::{Name, WantedVersion};
+use super::loaded::{Closure, Request};
 
 /// The versions that a module wants of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,13 @@ pub struct Missing<'a> {
     pub of: usize,
     /// The version.
     pub name: &'a Name,
+}
+
+impl Closure {
+    /// Whether everything is there, in the versions that are needed.
+    pub fn is_complete(&self) -> bool {
+        self.failures().next().is_none() && missing(self).next().is_none()
+    }
 }
 
 /// All ties of a closure.
@@ -74,7 +81,7 @@ fn is_missing(closure: &Closure, of: usize, wanted: &WantedVersion) -> bool {
 
 /// The module that goes by the name: as a rule the one that was loaded for this file.
 fn provider(closure: &Closure, by: usize, wanted: &WantedVersion) -> Option<usize> {
-    let named = |request: &&super::Request| request.name == wanted.library;
+    let named = |request: &&Request| request.name == wanted.library;
     let own = closure.requests_of(by).iter().find(named).and_then(|own| own.outcome.module());
     own.or_else(|| closure.requests.iter().filter(named).find_map(|any| any.outcome.module()))
 }

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use elf::ElfFile;
-use format::manifest::{Manifest, Memory};
-use format::parameters::Parameters;
-use params::{ABSOLUTE, Group};
+use statify_elf::ElfFile;
+use statify_format::manifest::{Manifest, Memory};
+use statify_format::parameters::Parameters;
+use statify_params::{ABSOLUTE, Group};
 
 /// A word that points into a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,6 @@
 //! their addresses in it, with its build-id and its program headers. gdb, perf and elfutils take it as
 //! what `objcopy --only-keep-debug` makes.
 
-use elf::ElfFile;
-use format::build_id;
-use format::manifest::{EmbeddedFile, FileKind, Manifest};
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
 use goblin::elf::section_header::{
     SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS, SHT_STRTAB,
@@ -14,6 +11,9 @@ use memmap2::Mmap;
 use object::elf::Sym64;
 use object::endian::{LittleEndian, U16, U32, U64};
 use object::pod::bytes_of;
+use statify_elf::ElfFile;
+use statify_format::build_id;
+use statify_format::manifest::{EmbeddedFile, FileKind, Manifest};
 
 use super::symbols::{self, Named};
 use super::table::{self, Section, SectionTable, plain};
@@ -111,7 +111,7 @@ fn note(front: &[u8], output: &[u8], elf: &ElfFile<'_>) -> Option<Section> {
 
 /// The memory of a module. perf takes functions only from sections that are called text.
 fn of_memory(file: &EmbeddedFile, name: &str) -> Vec<Section> {
-    let section = |memory: &format::manifest::Memory| {
+    let section = |memory: &statify_format::manifest::Memory| {
         let (kind, flags) = match memory.prot.as_bytes() {
             [.., b'x'] => (".text", SHF_ALLOC | SHF_EXECINSTR),
             [_, b'w', ..] => (".data", SHF_ALLOC | SHF_WRITE),

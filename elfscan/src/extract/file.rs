@@ -1,7 +1,7 @@
 //! An embedded module as a file that tools read.
 
-use elf::ElfFile;
-use format::manifest::EmbeddedFile;
+use statify_elf::ElfFile;
+use statify_format::manifest::EmbeddedFile;
 
 use super::{restore, sections, table};
 use crate::converted::module;

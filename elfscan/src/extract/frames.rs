@@ -2,8 +2,8 @@
 //! (DWARF 4, 6.4.1) made from it, in which addresses are absolute, so that those of many modules can stand
 //! in one.
 
-use elf::ElfFile;
 use goblin::elf::program_header::PT_GNU_EH_FRAME;
+use statify_elf::ElfFile;
 
 /// An .eh_frame section.
 #[derive(Clone, Copy, Debug)]

@@ -22,8 +22,8 @@ pub mod tree;
 
 pub use error::Error;
 
-use elf::ElfFile;
-use format::manifest::{EmbeddedFile, Manifest};
+use statify_elf::ElfFile;
+use statify_format::manifest::{EmbeddedFile, Manifest};
 
 /// The last component of a file's path.
 pub fn file_name(file: &EmbeddedFile) -> String {

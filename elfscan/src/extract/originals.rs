@@ -4,12 +4,12 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use elf::ElfFile;
-use elf::holes;
-use format::manifest::{EmbeddedFile, hex};
 use memmap2::Mmap;
-use room::Root;
 use sha2::{Digest, Sha256};
+use statify_elf::ElfFile;
+use statify_elf::holes;
+use statify_format::manifest::{EmbeddedFile, hex};
+use statify_room::Root;
 
 /// Where debuggers look for debug files (GDB manual, "Debugging Information in Separate Files").
 const DEBUG: &str = "/usr/lib/debug/.build-id";

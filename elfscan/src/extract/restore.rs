@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use elf::{DynamicFacts, ElfFile, Relocation};
 use goblin::elf::dynamic;
+use statify_elf::{DynamicFacts, ElfFile, Relocation};
 
 use crate::arch::x86_64::{self as arch, FileValue};
 use crate::converted::module::{Addresses, Module};

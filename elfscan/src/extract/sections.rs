@@ -6,7 +6,6 @@ mod gaps;
 mod indices;
 mod tags;
 
-use elf::{DynamicFacts, ElfFile, Symbol};
 use goblin::elf::program_header::{
     PF_W, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_INTERP, PT_LOAD, PT_NOTE, PT_TLS, ProgramHeader,
 };
@@ -14,6 +13,7 @@ use goblin::elf::section_header::{
     SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_WRITE, SHT_DYNAMIC, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS,
 };
 use goblin::elf::sym::STT_TLS;
+use statify_elf::{DynamicFacts, ElfFile, Symbol};
 
 use super::frames;
 use super::table::{Section, SectionTable};

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use ::elf::{ElfFile, Symbol};
 use goblin::elf::sym::{STB_GLOBAL, STB_LOCAL, STT_FUNC, STT_GNU_IFUNC, STT_OBJECT};
 use memmap2::Mmap;
 use object::read::elf::{ElfFile64, FileHeader, Sym};
 use object::{LittleEndian, elf};
+use statify_elf::{ElfFile, Symbol};
 
 use super::frames;
 use crate::converted::module::Addresses;

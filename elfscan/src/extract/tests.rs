@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use elf::{ElfFile, PAGE, page_up};
-use format::manifest::Manifest;
 use proptest::prelude::*;
+use statify_elf::{ElfFile, PAGE, page_up};
+use statify_format::manifest::Manifest;
 
 use super::{everything, file};
 
@@ -50,10 +50,11 @@ static CONVERTED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes[32..40].copy_from_slice(&64u64.to_le_bytes());
     bytes[56..58].copy_from_slice(&3u16.to_le_bytes());
     let id = 64 + 3 * 56;
-    bytes[id..id + format::build_id::NOTE].copy_from_slice(&format::build_id::empty_note());
+    bytes[id..id + statify_format::build_id::NOTE]
+        .copy_from_slice(&statify_format::build_id::empty_note());
     let headers = [
         (1u32, 0, 0, notes as u64),
-        (4, id as u64, id as u64, format::build_id::NOTE as u64),
+        (4, id as u64, id as u64, statify_format::build_id::NOTE as u64),
         (4, notes as u64, 0, len - notes as u64),
     ];
     for (index, (kind, offset, address, size)) in headers.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use elf::{DynamicFacts, ElfFile};
+use statify_elf::{DynamicFacts, ElfFile};
 
 use super::arch::Uses;
 use super::entry_points::Argument;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use room::Root;
+use statify_room::Root;
 
 use super::module::{self, Module};
 use crate::Result;

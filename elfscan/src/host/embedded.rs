@@ -1,7 +1,7 @@
 //! The modules of a converted file, as they lie in its memory.
 
-use elf::{ElfError, ElfFile};
-use format::manifest::{FileKind, Manifest};
+use statify_elf::{ElfError, ElfFile};
+use statify_format::manifest::{FileKind, Manifest};
 
 use super::module::{Bytes, Module};
 use crate::converted::module::image;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use elf::DynamicFacts;
 use goblin::elf::header::EM_X86_64;
 use goblin::elf::reloc::{R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT};
+use statify_elf::DynamicFacts;
 
 /// An undefined dynamic symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]

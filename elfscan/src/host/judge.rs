@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use elf::{DynamicFacts, ElfFile};
-use format::HostLibs;
+use statify_elf::{DynamicFacts, ElfFile};
+use statify_format::HostLibs;
 
 use super::calls::{self, Asked};
 use super::entry_points::{self, Argument, EntryPoint, Library};

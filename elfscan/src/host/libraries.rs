@@ -1,7 +1,7 @@
 //! Libraries that are known by their names: whose own calls are whose business.
 
-use elf::c_library::musl;
-use elf::{DynamicFacts, ElfFile};
+use statify_elf::c_library::musl;
+use statify_elf::{DynamicFacts, ElfFile};
 
 use super::verdict::Category;
 

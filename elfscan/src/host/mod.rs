@@ -24,13 +24,13 @@ mod verdict;
 
 use std::path::Path;
 
-use elf::ElfFile;
-use elf::c_library::musl;
-use format::manifest::{FileKind, Manifest};
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1};
 use goblin::elf::header::{ET_DYN, ET_EXEC};
-use program::Refusal;
-use room::Root;
+use statify_elf::ElfFile;
+use statify_elf::c_library::musl;
+use statify_format::manifest::{FileKind, Manifest};
+use statify_program::Refusal;
+use statify_room::Root;
 
 use self::closure::Loaded;
 use self::module::{Bytes, Module};
@@ -128,7 +128,7 @@ fn of_converted(path: &Path, modules: Vec<Module>, manifest: &Manifest) -> Verdi
 fn verdict(
     path: &Path,
     form: Form,
-    host_libs: Option<format::HostLibs>,
+    host_libs: Option<statify_format::HostLibs>,
     findings: Vec<Finding>,
     modules: &[Module],
 ) -> Verdict {

@@ -5,12 +5,12 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use elf::ElfFile;
-use elf::holes;
 use goblin::elf::program_header::ProgramHeader;
 use memmap2::Mmap;
-use program::Refusal;
-use room::Root;
+use statify_elf::ElfFile;
+use statify_elf::holes;
+use statify_program::Refusal;
+use statify_room::Root;
 
 /// A program, a library or a loader.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use elf::{DynamicFacts, ElfFile};
 use goblin::elf::dynamic::{DT_STRSZ, DT_STRTAB};
+use statify_elf::{DynamicFacts, ElfFile};
 
 use super::module;
 

@@ -1,7 +1,7 @@
 //! What is said of a file, in the words of `--json`.
 
-use format::HostLibs;
 use serde::Serialize;
+use statify_format::HostLibs;
 
 /// The answer to: what may still come from the host at run time?
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]

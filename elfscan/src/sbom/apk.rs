@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::packages::{Database, Package};
+use super::package::{Database, Package};
 
 /// Where it is; the second in newer distributions.
 pub const INSTALLED: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];

@@ -1,9 +1,9 @@
 //! From a converted file and the package databases to the document.
 
-use format::manifest::{EmbeddedFile, FileKind, hex};
-use room::Root;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
+use statify_format::manifest::{EmbeddedFile, FileKind, hex};
+use statify_room::Root;
 
 use super::cyclonedx::{
     Bom, Component, Dependency, Evidence as Found, Hash, Identity, LicenseChoice, Metadata, Method,
@@ -168,7 +168,7 @@ fn tool(name: &str, version: &str) -> Component {
 
 /// What is in the file besides the embedded ones.
 fn starter(converted: &Converted<'_>) -> Component {
-    let parameters = format::parameters::Parameters::read(&converted.elf).ok();
+    let parameters = statify_format::parameters::Parameters::read(&converted.elf).ok();
     let code = parameters.and_then(|parameters| converted.part(parameters.code));
     Component {
         kind: "library",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::packages::{Database, Package};
+use super::package::{Database, Package};
 
 /// Where it is.
 pub const STATUS: &str = "/var/lib/dpkg/status";

@@ -9,6 +9,7 @@ pub mod dpkg;
 mod fuzz;
 mod needed;
 pub mod os_release;
+mod package;
 pub mod packages;
 pub mod purl;
 

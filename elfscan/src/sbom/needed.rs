@@ -1,7 +1,7 @@
 //! Which embedded file needs which: by the names that their dynamic sections hold.
 
-use elf::{ElfFile, page_up};
-use format::manifest::{EmbeddedFile, FileKind};
+use statify_elf::{ElfFile, page_up};
+use statify_format::manifest::{EmbeddedFile, FileKind};
 
 use crate::converted::open::Converted;
 

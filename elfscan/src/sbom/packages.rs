@@ -7,47 +7,22 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use format::manifest::{EmbeddedFile, FileKind, hex};
 use md5::Md5;
 use rayon::prelude::*;
-use room::Root;
 use serde::Serialize;
 use sha1::Sha1;
 use sha2::Digest;
+use statify_format::manifest::{EmbeddedFile, FileKind, hex};
+use statify_room::Root;
 
 use super::os_release::OsRelease;
+use super::package::Package;
 use super::{apk, dpkg};
 use crate::converted::open::Converted;
 use crate::converted::originals::{self, Original};
 
 /// No file of a database is longer, in bytes.
 const LONGEST: usize = 256 << 20;
-
-/// What a package is known from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// Debian's.
-    Dpkg,
-    /// Alpine's.
-    Apk,
-}
-
-/// An installed package.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Package {
-    /// Where it stands.
-    pub database: Database,
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Its architecture, as the distribution calls it.
-    pub architecture: String,
-    /// The source package, where it has another name.
-    pub source: Option<String>,
-    /// Its licence, where the database says it.
-    pub licence: Option<String>,
-}
 
 /// How certain it is that an embedded file is the package's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

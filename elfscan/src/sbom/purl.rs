@@ -1,7 +1,7 @@
 //! Package URLs (purl-spec): `pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12`.
 
 use super::os_release::OsRelease;
-use super::packages::{Database, Package};
+use super::package::{Database, Package};
 
 /// That of a package of a distribution.
 pub fn of(package: &Package, release: &OsRelease) -> String {

@@ -1,8 +1,8 @@
 //! What an ELF file says of itself.
 
-use elf::{ElfFile, Excerpt};
 use goblin::elf::dynamic::DT_NEEDED;
 use serde::Serialize;
+use statify_elf::{ElfFile, Excerpt};
 
 use super::{GlibcVersion, Hardening, Kind, Machine};
 
@@ -26,7 +26,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads them from a file's bytes, those of its [`elf::Excerpt`] at least. What is
+    /// Reads them from a file's bytes, those of its [`statify_elf::Excerpt`] at least. What is
     /// damaged has no facts but that.
     pub fn read(bytes: &[u8]) -> Self {
         let Ok(elf) = ElfFile::parse_any(bytes) else {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use elf::{NeededVersion, Versions};
 use serde::{Serialize, Serializer};
+use statify_elf::{NeededVersion, Versions};
 
 /// A glibc version, compared number by number: 2.9 is older than 2.17.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

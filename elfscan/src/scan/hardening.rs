@@ -1,10 +1,10 @@
 //! What makes it harder to attack a file's program. Where a question makes no sense or cannot be
 //! answered from the file, the answer is none.
 
-use elf::{DynamicFacts, ElfFile};
 use goblin::elf::dynamic::{DF_1_NOW, DF_BIND_NOW, DT_BIND_NOW, DT_FLAGS, DT_FLAGS_1};
 use goblin::elf::program_header::{PF_X, PT_GNU_RELRO, PT_GNU_STACK};
 use serde::Serialize;
+use statify_elf::{DynamicFacts, ElfFile};
 
 use super::Kind;
 

@@ -1,11 +1,11 @@
 //! What an ELF file is for.
 
-use elf::{DynamicFacts, ElfFile};
-use format::manifest;
 use goblin::elf::dynamic::{DF_1_PIE, DT_FLAGS_1, DT_SONAME};
 use goblin::elf::header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP};
 use serde::Serialize;
+use statify_elf::{DynamicFacts, ElfFile};
+use statify_format::manifest;
 
 /// What an ELF file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

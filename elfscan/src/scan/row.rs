@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use program::Privileges;
 use serde::{Serialize, Serializer};
+use statify_program::Privileges;
 
 use super::{Facts, Kind, Verdict};
 

@@ -1,10 +1,10 @@
 //! Whether statify can convert a file: its own examination says so, and why not in its own words.
 
-use elf::ElfFile;
-use program::Refusal;
-use program::{Examiner, Opened, Program};
-use room::Root;
 use serde::Serialize;
+use statify_elf::ElfFile;
+use statify_program::Refusal;
+use statify_program::{Examiner, Opened, Program};
+use statify_room::Root;
 
 use super::Kind;
 
@@ -40,8 +40,9 @@ impl Verdict {
 
 /// What is to be said against a program because of the libraries that it would load: one that is
 /// missing ([`Refusal::LibraryMissing`]), one with writable code ([`Refusal::WritableCode`]). Of the program's
-/// bytes those of its [`elf::Excerpt`] are there: no relocations, no symbols that it defines.
-pub type LibrariesCheck<'a> = &'a (dyn Fn(&Program, &ElfFile<'_>) -> program::Result<()> + Sync);
+/// bytes those of its [`statify_elf::Excerpt`] are there: no relocations, no symbols that it defines.
+pub type LibrariesCheck<'a> =
+    &'a (dyn Fn(&Program, &ElfFile<'_>) -> statify_program::Result<()> + Sync);
 
 /// Who decides.
 pub struct Judge<'a> {
@@ -68,7 +69,7 @@ impl<'a> Judge<'a> {
         (verdict, Some(error.in_root(self.root).to_string()))
     }
 
-    fn check(&self, opened: &Opened<'_>) -> program::Result<()> {
+    fn check(&self, opened: &Opened<'_>) -> statify_program::Result<()> {
         let program = self.examiner.examine(opened)?;
         program.check_privileges(false)?;
         let Some(check) = self.libraries else { return Ok(()) };

@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use elf::Excerpt;
-use program::Privileges;
-use program::Refusal;
-use program::{Opened, check_kind};
 use rayon::Scope;
-use room::Root;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use statify_elf::Excerpt;
+use statify_program::Privileges;
+use statify_program::Refusal;
+use statify_program::{Opened, check_kind};
+use statify_room::Root;
 
 use super::verdict::Judge;
 use super::{Facts, Kind, LibrariesCheck, Privilege, Problem, Row};

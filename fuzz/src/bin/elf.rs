@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    elf::look_at_everything(bytes);
+    statify_elf::look_at_everything(bytes);
 });

@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use elf::ElfFile;
-use format::manifest::Manifest;
+use statify_elf::ElfFile;
+use statify_format::manifest::Manifest;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(elf) = ElfFile::parse(bytes) {

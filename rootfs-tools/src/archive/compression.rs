@@ -4,11 +4,11 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use elf::holes;
 use flate2::bufread::MultiGzDecoder;
+use statify_elf::holes;
 
-use super::fault::{Fault, Result};
 use super::gzip::Gzip;
+use crate::fault::archive::{Fault, Result};
 
 /// How an archive is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Headers of a tar archive's members, and the PAX records that extend them.
 
+use statify_files::metadata;
 use tar::Header;
 
 use super::pax::Records;
-use crate::metadata;
 
 /// All of an archive is in blocks of so many bytes.
 pub const BLOCK: usize = 512;

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::path::Path;
 
 use super::compression;
-use super::fault::Fault;
 use super::member;
 use super::members::Members;
 use crate::error::{Error, Result};
+use crate::fault::archive::Fault;
 
 /// An archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

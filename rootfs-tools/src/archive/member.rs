@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use statify_files::path_text;
 use tar::Header;
 
 use super::header::{NAME, extension, is_of_contents, set_name, without_contents};
 use super::pax::Records;
 use super::sparse::Map;
-use crate::path_text;
 
 /// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

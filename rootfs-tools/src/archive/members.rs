@@ -6,11 +6,11 @@ use std::io::{self, Read, Write};
 
 use tar::Header;
 
-use super::fault::{Fault, Result};
 use super::header::BLOCK;
 use super::member::{Kind, Member};
 use super::pax::Records;
 use super::sparse::{self, Map};
+use crate::fault::archive::{Fault, Result};
 
 /// More than the attributes of a file may be on any file system of this kernel.
 const MOST_EXTENSION: u64 = 4 << 20;

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use super::fault::{Fault, Result};
+use statify_files::contents;
+
 use super::header::BLOCK;
 use super::members::{Members, Rest};
-use crate::contents;
+use crate::fault::archive::{Fault, Result};
 
 /// What tar fills its archives up to (20 blocks) unless it is told otherwise.
 const RECORD: u64 = 20 * BLOCK as u64;

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::beneath;
+use statify_files::beneath;
+use statify_files::trusted::{self, Way};
+
 use crate::error::{Error, Result};
 use crate::lock::Lock;
 use crate::partial::Partial;
-use crate::trusted::{self, Way};
 
 /// What is to be removed if the process is ended, and whether the output has its name.
 static CURRENT: Mutex<Option<(Partial, bool)>> = Mutex::new(None);

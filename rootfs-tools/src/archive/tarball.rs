@@ -6,13 +6,14 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 
 use super::compression::{self, Writer};
-use super::fault::Fault;
 use super::members::Members;
+use super::repack;
 use super::room::Room;
 use super::unpack::Unpacker;
-use super::{convert_tree, open_in, programs, repack};
+use super::unpacked::{convert_tree, open_in, programs};
 use crate::convert::{Event, Options, Outcome};
 use crate::error::{Error, Result};
+use crate::fault::archive::Fault;
 use crate::tree::Tree;
 
 /// Makes the converted archive in `room`.

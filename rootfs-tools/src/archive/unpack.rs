@@ -18,10 +18,10 @@ use std::sync::Arc;
 use base64::Engine;
 use rustix::fs::{CWD, FileType, Gid, Mode, Uid, XattrFlags};
 
-use super::fault::{Fault, Result};
 use super::member::{Kind, Member};
 use super::sparse;
-use crate::journal::STATE;
+use crate::fault::archive::{Fault, Result};
+use crate::tree::STATE;
 use crate::tree::{self, Directory, FileId, Tree};
 
 /// What makes a program privileged besides its mode.

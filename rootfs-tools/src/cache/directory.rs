@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use statify_files::beneath;
+use statify_files::trusted::{self, Place};
+
 use super::storage::{Storage, is_name};
-use crate::beneath;
 use crate::error::{Error, Result};
-use crate::trusted::{self, Place};
 
 /// A directory into which nobody else can put anything.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Storage for Directory {
 fn read(dir: &File, name: &str, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = beneath::file(dir, Path::new(name))?;
-    elf::holes::check_holes(&file)?;
+    statify_elf::holes::check_holes(&file)?;
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -7,14 +7,13 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use elf::PAGE;
-use elf::holes::LARGEST;
-use format::manifest::{FileKind, Manifest};
 use serde::{Deserialize, Serialize};
 use statify::chunks::{CHUNK, ChunkWriter, Watch};
 use statify::sharing::{Sharing, Source};
-
-use crate::contents;
+use statify_elf::PAGE;
+use statify_elf::holes::LARGEST;
+use statify_files::contents;
+use statify_format::manifest::{FileKind, Manifest};
 
 /// Read at once, in bytes: stays in a CPU's cache.
 const PIECE: u64 = 256 << 10;

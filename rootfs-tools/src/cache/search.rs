@@ -10,13 +10,13 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use elf::holes;
 use elfscan::deps::{self, Choice, Environment, Interpreter, Library, Tokens};
-use format::manifest::{Manifest, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use statify_elf::holes;
+use statify_files::path_text;
+use statify_format::manifest::{Manifest, hex};
 
-use crate::path_text;
 use crate::tree::Tree;
 
 /// A search and what came of it.

@@ -7,9 +7,10 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::beneath;
+use statify_files::beneath;
+use statify_files::trusted::{self, Way};
+
 use crate::error::{Error, Result};
-use crate::trusted::{self, Way};
 
 /// A key file has as many bytes at least, as would be guessed otherwise;
 const LEAST: usize = 32;

@@ -7,6 +7,8 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
+use statify_files::path_text;
+
 use super::compare::{self, Verdict, exact_difference, same};
 use super::integrity;
 use super::outcome::{End, Outcome};
@@ -14,7 +16,6 @@ use super::report::{Answer, Checked, Judgement};
 use super::run::{self, Limits};
 use super::subjects::Subject;
 use crate::error::Result;
-use crate::path_text;
 use crate::state;
 use crate::tree::Tree;
 

@@ -5,12 +5,13 @@ use std::path::Path;
 use elfscan::converted::check;
 use elfscan::converted::open::{Converted, MappedFile};
 use elfscan::converted::originals::Original;
-use format::manifest::{FileKind, Manifest, hex};
-use room::Root;
+use statify_files::path_text;
+use statify_format::manifest::{FileKind, Manifest, hex};
+use statify_room::Root;
 
 use super::subjects::Subject;
 use crate::journal::record::Replacement;
-use crate::{path_text, state};
+use crate::state;
 
 /// What was found.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! Whether the converted programs of a tree are as they were written, and do what their originals do.
 //!
 //! [`check`] reads as its phases. Nothing in the tree changes; what runs, runs in a room in which the
-//! tree is all there is, and read-only ([`room::sandbox`]).
+//! tree is all there is, and read-only ([`statify_room::sandbox`]).
 
 pub mod compare;
 pub mod examine;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use globset::GlobSet;
 use rayon::prelude::*;
-use room::sandbox;
+use statify_room::sandbox;
 
 use crate::error::{Error, Result};
 use crate::lock::Lock;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use statify_files::path_text;
 
 use super::outcome::End;
-use crate::path_text;
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]

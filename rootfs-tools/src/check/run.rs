@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use room::Root;
-use room::sandbox::{self, Course, ENVIRONMENT, Furniture, Sandbox};
+use statify_room::Root;
+use statify_room::sandbox::{self, Course, ENVIRONMENT, Furniture, Sandbox};
 
 use super::outcome::{End, Outcome, capture};
 
@@ -35,7 +35,7 @@ pub fn run(
     argument: &str,
     limits: Limits,
     channels: &[CString],
-) -> room::Result<Outcome> {
+) -> statify_room::Result<Outcome> {
     let since = Instant::now();
     loop {
         match attempt(root, path, image, argument, limits, channels) {

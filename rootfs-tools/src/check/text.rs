@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use printable::printable;
+use statify_files::path_text;
+use statify_printable::printable;
 
 use super::report::{Answer, Checked, Judgement, Report};
-use crate::path_text;
 use crate::report::text::grid;
 
 /// All of it, in lines.

@@ -78,9 +78,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     })?;
     drop(progress);
     if arguments.json {
-        command_line::print_json(&report)?;
+        statify_command_line::print_json(&report)?;
     } else {
-        command_line::print(&text::text(&report))?;
+        statify_command_line::print(&text::text(&report))?;
     }
     Ok(if report.is_well() { Verdict::Good } else { Verdict::Bad })
 }

@@ -7,17 +7,19 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
-use command_line::ShapeArguments;
-use rootfs_tools::archive::{self, kind, room};
+use rootfs_tools::archive::{kind, room};
 use rootfs_tools::cache::place::Place;
 use rootfs_tools::convert::{self, Event, Options, Target};
 use rootfs_tools::oci::platform::Platform;
+use rootfs_tools::packed;
 use rootfs_tools::reflink::Reflink;
 use rootfs_tools::report::figures::thousands;
-use rootfs_tools::{cache, estimate, find, new_file, path_text, patterns};
+use rootfs_tools::{cache, estimate, find, patterns};
+use statify_command_line::ShapeArguments;
+use statify_files::{new_file, path_text};
 
 use crate::progress::Progress;
-use crate::{Failure, Verdict, cli};
+use crate::{Failure, Verdict};
 
 /// Make every program of a root file system self-contained
 #[derive(Debug, clap::Args)]
@@ -111,10 +113,10 @@ enum When {
 }
 
 impl Arguments {
-    fn options(&self) -> Result<Options, Failure> {
+    fn options(&self, command: &mut clap::Command) -> Result<Options, Failure> {
         if let (Some(place @ Place::Bucket { .. }), None) = (&self.cache, &self.cache_key) {
             let error = rootfs_tools::Error::NoCacheKey(place.to_string());
-            return Err(cli::command().error(ErrorKind::MissingRequiredArgument, error).into());
+            return Err(command.error(ErrorKind::MissingRequiredArgument, error).into());
         }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {
@@ -160,10 +162,13 @@ impl Log {
     fn line(&mut self, text: &str) {
         if let Some((path, file, since)) = &mut self.0 {
             let seconds = since.elapsed().as_secs_f64();
-            let text = printable::printable(text);
+            let text = statify_printable::printable(text);
             if let Err(error) = writeln!(file, "{seconds:9.3} {text}") {
-                let path = printable::path(path);
-                command_line::say("rootfs-tools", &format!("{path}: no more is logged: {error}"));
+                let path = statify_printable::path(path);
+                statify_command_line::say(
+                    "rootfs-tools",
+                    &format!("{path}: no more is logged: {error}"),
+                );
                 self.0 = None;
             }
         }
@@ -171,9 +176,9 @@ impl Log {
 }
 
 /// Converts.
-pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Failure> {
     if arguments.dry_run {
-        return dry_run(arguments);
+        return dry_run(arguments, command);
     }
     let interrupted = || {
         let what = match room::abandon() {
@@ -183,11 +188,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                  command goes on"
             }
         };
-        command_line::say("rootfs-tools", &format!("interrupted; {what}"));
+        statify_command_line::say("rootfs-tools", &format!("interrupted; {what}"));
         std::process::exit(1);
     };
     statify::interrupt::clean_up_on_signals(interrupted)?;
-    let options = arguments.options()?;
+    let options = arguments.options(command)?;
     let mut log = Log::open(arguments.log.as_ref())?;
     let mut progress = Progress::new(arguments.quiet);
     let mut tell = |event: Event<'_>| match event {
@@ -218,7 +223,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let (outcome, unpacked) = match kind::of(&options.root)? {
         None => (convert::convert(&options, &mut tell)?, None),
         Some(kind) => {
-            let converted = archive::convert(kind, &options, &arguments.platform, &mut tell)?;
+            let converted = packed::convert(kind, &options, &arguments.platform, &mut tell)?;
             (converted.outcome.clone(), Some(converted))
         }
     };
@@ -230,7 +235,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let text = summary(&outcome);
     log.line(&text);
     if !arguments.quiet {
-        command_line::print(&format!("{text}\n"))?;
+        statify_command_line::print(&format!("{text}\n"))?;
     }
     if let Some(dir) = &arguments.report {
         let tree = unpacked.as_ref().map_or_else(|| outcome.tree.clone(), |all| all.tree());
@@ -240,14 +245,14 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     Ok(if all { Verdict::Good } else { Verdict::Bad })
 }
 
-fn dry_run(arguments: &Arguments) -> Result<Verdict, Failure> {
+fn dry_run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Failure> {
     if kind::of(&arguments.root)?.is_some() {
         return Err(rootfs_tools::Error::ArchiveDryRun(arguments.root.clone()).into());
     }
-    let estimate = estimate::estimate(&arguments.options()?)?;
+    let estimate = estimate::estimate(&arguments.options(command)?)?;
     match arguments.json {
-        true => command_line::print_json(&estimate)?,
-        false => command_line::print(&estimate::text(&estimate))?,
+        true => statify_command_line::print_json(&estimate)?,
+        false => statify_command_line::print(&estimate::text(&estimate))?,
     }
     let all = estimate.failures.is_empty() || arguments.keep_going;
     Ok(if all { Verdict::Good } else { Verdict::Bad })
@@ -262,7 +267,7 @@ fn summary(outcome: &convert::Outcome) -> String {
     };
     format!(
         "{}: {} programs converted, {} could not be; other files: {left}{shared}",
-        printable::path(&outcome.tree),
+        statify_printable::path(&outcome.tree),
         outcome.converted,
         outcome.failed.len()
     )

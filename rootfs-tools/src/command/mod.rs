@@ -2,6 +2,5 @@
 
 pub mod check;
 pub mod convert;
-pub mod generate;
 pub mod report;
 pub mod restore;

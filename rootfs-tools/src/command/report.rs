@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use rootfs_tools::Error;
 use rootfs_tools::archive::kind;
 use rootfs_tools::report::csv::Table;
 use rootfs_tools::report::measured::Wanted;
 use rootfs_tools::report::{self, Report, csv, html, text};
-use rootfs_tools::trusted::{self, Way};
-use rootfs_tools::{Error, new_file};
 use statify::interrupt;
+use statify_files::new_file;
+use statify_files::trusted::{self, Way};
 use tempfile::TempDir;
 
 use crate::{Failure, Verdict};
@@ -81,11 +82,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         new_file::write(path, page.as_bytes()).map_err(Error::file("written", path))?;
     }
     if arguments.json {
-        command_line::print_json(&report)?;
+        statify_command_line::print_json(&report)?;
     } else if let Some(table) = arguments.csv {
-        command_line::print(&csv::csv(&report, table))?;
+        statify_command_line::print(&csv::csv(&report, table))?;
     } else {
-        command_line::print(&text::text(&report))?;
+        statify_command_line::print(&text::text(&report))?;
     }
     Ok(Verdict::Good)
 }
@@ -119,7 +120,7 @@ pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
         written.map_err(Error::file("written", &dir.join(name)))
     };
     write("report.txt", text::text(&report).as_bytes())?;
-    write("report.json", command_line::json(&report)?.as_bytes())?;
+    write("report.json", statify_command_line::json(&report)?.as_bytes())?;
     write("report.html", html::html(&report).as_bytes())?;
     for (table, name) in Table::ALL {
         let name = match table {

@@ -34,9 +34,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     };
     let outcome = restore::restore(&options)?;
     for problem in &outcome.problems {
-        command_line::say("rootfs-tools", problem);
+        statify_command_line::say("rootfs-tools", problem);
     }
-    command_line::print(&format!("{} programs restored\n", outcome.restored))?;
+    statify_command_line::print(&format!("{} programs restored\n", outcome.restored))?;
     if outcome.problems.is_empty() {
         return Ok(Verdict::Good);
     }

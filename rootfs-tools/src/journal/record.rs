@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use format::manifest::FileKind;
 use serde::{Deserialize, Serialize};
+use statify_files::{beneath, path_text};
+use statify_format::manifest::FileKind;
 
 use crate::run_id::RunId;
-use crate::{beneath, path_text};
 
 /// Numbers of replacements are smaller, so that there is always a next one.
 const MOST_ID: u64 = 1 << 62;

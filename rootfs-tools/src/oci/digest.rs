@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use format::manifest::hex;
 use sha2::{Digest as _, Sha256, Sha512};
+use statify_format::manifest::hex;
 
 /// One, of an algorithm that is known here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +66,7 @@ impl Digest {
 
     /// Whether these contents have it.
     pub fn is_of(&self, file: &mut File) -> io::Result<bool> {
-        elf::holes::check_holes(file)?;
+        statify_elf::holes::check_holes(file)?;
         let mut hash = Hashed::new(io::sink(), self);
         io::copy(file, &mut hash)?;
         Ok(hash.digest() == *self)

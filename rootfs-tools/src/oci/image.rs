@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 
 use super::digest::Digest;
-use super::fault::{Fault, Result};
 use super::layout::{Layout, describe, digest_of};
 use super::platform::Platform;
 use crate::archive::compression::Compression;
+use crate::fault::image::{Fault, Result};
 
 /// Indexes in indexes in indexes.
 const DEEPEST: usize = 8;

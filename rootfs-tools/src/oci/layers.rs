@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
 use super::digest::{Digest, Hashed};
-use super::fault::{Fault, Result};
 use super::whiteouts::{self, Whiteout};
 use crate::archive::compression::{self, Compression};
-use crate::archive::fault::Fault as ArchiveFault;
 use crate::archive::member::{Kind, Member};
 use crate::archive::members::Members;
 use crate::archive::unpack::Unpacker;
+use crate::fault::archive::Fault as ArchiveFault;
+use crate::fault::image::{Fault, Result};
 use crate::tree::Tree;
 
 /// The headers of files and directories that have been unpacked, each at a place of its own.

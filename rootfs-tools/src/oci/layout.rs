@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use statify_files::beneath;
+use statify_files::contents;
 
 use super::digest::{Digest, Hashed};
-use super::fault::{Fault, Result};
 use crate::archive::kind::MARK;
-use crate::beneath;
-use crate::contents;
+use crate::fault::image::{Fault, Result};
 
 /// The list of images.
 pub const INDEX: &str = "index.json";

@@ -2,7 +2,6 @@
 //! converted, and these come as one more layer. All that was there stays, byte for byte.
 
 pub mod digest;
-pub mod fault;
 pub mod image;
 pub mod layers;
 pub mod layout;
@@ -16,11 +15,11 @@ use std::fs::OpenOptions;
 use crate::archive::compression::Compression;
 use crate::archive::room::Room;
 use crate::archive::unpack::Unpacker;
-use crate::archive::{convert_tree, open_in, programs};
+use crate::archive::unpacked::{convert_tree, open_in, programs};
 use crate::convert::{Event, Options, Outcome};
 use crate::error::{Error, Result};
+use crate::fault::image::Fault;
 use crate::tree::Tree;
-use fault::Fault;
 use layers::Headers;
 use layout::{INDEX, Layout};
 use platform::Platform;

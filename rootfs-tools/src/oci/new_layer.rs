@@ -7,15 +7,16 @@ use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use statify_files::contents;
 use tar::{EntryType, Header};
 
 use super::digest::{Digest, Hashed};
 use super::layers::Headers;
 use crate::archive::compression::{Compression, Writer};
-use crate::archive::fault::{Fault, Result};
 use crate::archive::header::{self, BLOCK};
-use crate::archive::{Program, repack};
-use crate::contents;
+use crate::archive::repack;
+use crate::archive::unpacked::Program;
+use crate::fault::archive::{Fault, Result};
 
 /// A layer that was written.
 #[derive(Debug)]

@@ -10,11 +10,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::digest::Digest;
-use super::fault::{Fault, Result as ImageResult};
 use super::layout::{Changes, Layout};
 use super::platform::Platform;
 use crate::archive::compression::{self, Writer};
-use crate::archive::fault::Fault as ArchiveFault;
 use crate::archive::member::{Kind, Member};
 use crate::archive::members::Members;
 use crate::archive::repack::{self, Addition};
@@ -22,6 +20,8 @@ use crate::archive::room::Room;
 use crate::archive::unpack::{Unpacker, components};
 use crate::convert::{Event, Options, Outcome};
 use crate::error::{Error, Result};
+use crate::fault::archive::Fault as ArchiveFault;
+use crate::fault::image::{Fault, Result as ImageResult};
 use crate::tree::Tree;
 
 /// What `docker load` reads.

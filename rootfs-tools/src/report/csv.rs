@@ -2,7 +2,7 @@
 //! the same columns in all its lines.
 
 use csv::Writer;
-use printable::cell;
+use statify_printable::cell;
 
 use super::Report;
 use super::figures::Growth;

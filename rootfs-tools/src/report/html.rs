@@ -7,10 +7,10 @@ mod charts;
 mod sections;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use printable::{printable_json, printable_lines};
+use statify_files::path_text;
+use statify_printable::{printable_json, printable_lines};
 
 use super::Report;
-use crate::path_text;
 use cells::{dd, factor_text};
 
 /// The page.
@@ -119,7 +119,7 @@ mod tests {
         let page = html(&report);
         assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (1, 1));
         assert!(!page.contains("<img") && page.contains("&lt;img src=x"));
-        assert!(page.chars().all(|letter| letter == '\n' || printable::is_shown(letter)));
+        assert!(page.chars().all(|letter| letter == '\n' || statify_printable::is_shown(letter)));
         // And nothing of it is changed.
         let json = page.split("id=\"report\">").nth(1).unwrap().split("</script").next().unwrap();
         let read: serde_json::Value = serde_json::from_str(json).unwrap();

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use elf::{ElfFile, Excerpt};
-use format::manifest;
 use serde::Serialize;
+use statify_elf::{ElfFile, Excerpt};
+use statify_files::path_text;
+use statify_format::manifest;
 
 use super::Program;
 use super::figures::times;
 use crate::error::{Error, Result};
-use crate::path_text;
 
 /// What distributions put behind the names of static variants.
 const SUFFIXES: [&str; 2] = ["-static", ".static"];
@@ -150,7 +150,7 @@ pub fn find(dirs: &[PathBuf]) -> Result<Vec<Static>> {
 }
 
 fn size_if_static(path: &Path) -> Option<u64> {
-    let file = crate::contents::open(path).ok()?;
+    let file = statify_files::contents::open(path).ok()?;
     let len = file.metadata().ok()?.len();
     is_static(&file, len).unwrap_or(false).then_some(len)
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table as Grid, presets};
-use printable::printable;
+use statify_printable::printable;
 
 use super::Report;
 use super::figures::{Growth, Named, Table, thousands};
@@ -16,7 +16,7 @@ const LIBRARIES: usize = 20;
 /// All of it, in lines.
 pub fn text(report: &Report) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}\n", crate::path_text::to_text(&report.root));
+    let _ = writeln!(text, "{}\n", statify_files::path_text::to_text(&report.root));
     let _ = writeln!(text, "Programs (bytes)\n{}\n", table_1(&report.table));
     let _ = writeln!(text, "Whole image\n{}\n", image(report));
     if report.directories.len() > 1 {
@@ -230,7 +230,7 @@ fn failures(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use printable::is_shown;
+    use statify_printable::is_shown;
 
     use super::super::measured::Measured;
     use super::super::{Failure, Library};

@@ -8,13 +8,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use elf::holes;
-use elf::machine::{self, CpuidSites};
-use elf::{ElfFile, page_up};
 use memmap2::Mmap;
 use nix::unistd::Pid;
-use room::root::Root;
 use sha2::{Digest, Sha256};
+use statify_elf::holes;
+use statify_elf::machine::{self, CpuidSites};
+use statify_elf::{ElfFile, page_up};
+use statify_room::root::Root;
 
 use super::stopwatch::Stopwatch;
 

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use elf::machine::{CPUID, UNDEFINED};
-use elf::{ElfFile, PAGE};
-use process::Tracee;
+use statify_elf::machine::{CPUID, UNDEFINED};
+use statify_elf::{ElfFile, PAGE};
+use statify_process::Tracee;
 
 use super::block::{Files, Object};
 

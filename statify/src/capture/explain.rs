@@ -2,14 +2,14 @@
 
 use std::io;
 
-use elf::ElfFile;
-use elf::c_library::MissingLibrary;
 use nix::sys::signal::Signal;
-use program::Refusal;
+use statify_elf::ElfFile;
+use statify_elf::c_library::MissingLibrary;
+use statify_program::Refusal;
 
 use super::block::Object;
 use super::rearrange::RearrangeError;
-use super::run::RunError;
+use super::run_error::RunError;
 use super::{Cause, Failure, Stage, Subject};
 use crate::error::Error;
 

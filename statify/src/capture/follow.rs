@@ -13,8 +13,8 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use process::spawn;
-use program::Refusal;
+use statify_process::spawn;
+use statify_program::Refusal;
 
 use super::block::Files;
 use super::explain;

@@ -1,12 +1,12 @@
 //! The instruction at which a loader is done: where a capture is taken and an output continues.
 
-use elf::c_library::CLibrary;
-use process::{Stop, Tracee};
+use statify_elf::c_library::CLibrary;
+use statify_process::{Stop, Tracee};
 
 use super::auxv::AT_ENTRY;
 use super::block::{Files, Object};
 use super::rearrange::Arranged;
-use super::run::RunError;
+use super::run_error::RunError;
 
 /// glibc's entry code is a handful of instructions up to its call.
 const MOST_STEPS: usize = 32;

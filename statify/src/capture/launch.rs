@@ -12,10 +12,10 @@ use nix::sys::ptrace;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use process::spawn;
-use process::{Stop, Tracee};
-use room::sandbox::Entrance;
 use seccompiler::BpfProgram;
+use statify_process::spawn;
+use statify_process::{Stop, Tracee};
+use statify_room::sandbox::Entrance;
 
 use super::variation::Variation;
 use super::{Subject, filter};

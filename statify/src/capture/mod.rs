@@ -20,6 +20,7 @@ mod reader;
 mod rearrange;
 pub mod rehearse;
 mod run;
+mod run_error;
 pub mod secure;
 mod snapshot;
 mod stopwatch;
@@ -34,14 +35,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use elf::ElfFile;
-use elf::c_library::{CLibrary, musl};
-use elf::machine;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use process::procfs::Mapping;
-use program::Refusal;
-use room::sandbox::{self, Sandbox};
+use statify_elf::ElfFile;
+use statify_elf::c_library::{CLibrary, musl};
+use statify_elf::machine;
+use statify_process::procfs::Mapping;
+use statify_program::Refusal;
+use statify_room::sandbox::{self, Sandbox};
 
 pub use auxv::InitialStack;
 pub use block::{Files, Object};
@@ -57,7 +58,8 @@ use crate::error::{Error, Result};
 use launch::{LaunchError, Launched};
 use rearrange::{Arranged, RearrangeError};
 use rehearse::Rehearsal;
-use run::{Record, RunError};
+use run::Record;
+use run_error::RunError;
 use variation::Variation;
 use watchdog::Watchdog;
 
@@ -150,7 +152,7 @@ impl Capture {
         let (object, offset) = region.file?;
         let start = (offset + (address - region.range.start)) as usize;
         let bytes = &self.objects[object].bytes;
-        bytes.get(start..bytes.len().min(start + elf::PAGE as usize))
+        bytes.get(start..bytes.len().min(start + statify_elf::PAGE as usize))
     }
 }
 

@@ -6,17 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use elf::machine;
 use libc::user_regs_struct;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
+use statify_elf::machine;
 
 use super::block::{Files, Object};
 use super::rearrange::read_maps;
 
 /// Longer paths the kernel refuses.
 const LONGEST_PATH: usize = 4096;
-const PAGE: usize = elf::PAGE as usize;
+const PAGE: usize = statify_elf::PAGE as usize;
 
 /// `st_dev` and `st_ino`.
 pub type FileId = (u64, u64);

@@ -2,14 +2,15 @@
 //! preloaded, and what it opens, maps and asks is seen. Nothing of the libraries runs but IFUNC
 //! resolvers, under the same filter as in a capture.
 
-use elf::machine;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use statify_elf::machine;
 
 use super::launch::Launched;
 use super::observe::{Observation, Observer};
-use super::run::{self, RunError};
+use super::run;
+use super::run_error::RunError;
 use super::variation::Variation;
 use super::{Subject, explain, filter, handoff, start};
 use crate::error::{Error, Result};

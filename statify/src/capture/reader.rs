@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use process::Tracee;
-use room::root::Root;
+use statify_process::Tracee;
+use statify_room::root::Root;
 
 /// A user and a group that owns nothing. What a group may read that the user is in is not known of another
 /// root, so it does not count.

@@ -4,13 +4,13 @@
 use std::ops::Range;
 use std::path::Path;
 
-use elf::ElfFile;
-use elf::machine::{self, Cpu};
 use goblin::elf::header::ET_DYN;
 use nix::errno::Errno;
-use params::agent::AGENT_ROOM;
-use process::Tracee;
-use process::procfs;
+use statify_elf::ElfFile;
+use statify_elf::machine::{self, Cpu};
+use statify_params::agent::AGENT_ROOM;
+use statify_process::Tracee;
+use statify_process::procfs;
 
 use super::auxv::{
     AT_BASE, AT_ENTRY, AT_EXECFN, AT_IGNORE, AT_PHDR, AT_RANDOM, AT_SECURE, AT_SYSINFO_EHDR,

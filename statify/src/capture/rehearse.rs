@@ -1,12 +1,13 @@
 //! What the starter does on a CPU that it knows nothing of, done in a captured process at its
 //! hand-off: the loader's record of the CPU is made again, and every IFUNC chosen again.
 
-use elf::machine::{self, Cpu};
 use libc::{PROT_READ, PROT_WRITE, user_regs_struct};
-use process::Tracee;
+use statify_elf::machine::{self, Cpu};
+use statify_process::Tracee;
 
 use super::rearrange::Arranged;
-use super::run::{Record, Run, RunError};
+use super::run::{Record, Run};
+use super::run_error::RunError;
 use super::snapshot::{self, Pages};
 use super::variation::Variation;
 use super::{Capture, Stage, Subject, memory};

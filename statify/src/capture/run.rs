@@ -5,17 +5,17 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use elf::ElfFile;
-use elf::machine;
 use libc::user_regs_struct;
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use process::{Stop, Tracee};
+use statify_elf::ElfFile;
+use statify_elf::machine;
+use statify_process::{Stop, Tracee};
 
 use super::block::{Block, Object, Role};
 use super::cpuid::Cpuids;
 use super::observe::read_string;
 use super::rearrange::Arranged;
+use super::run_error::RunError;
 use super::variation::Variation;
 use super::{Subject, filter, handoff};
 
@@ -52,29 +52,6 @@ pub struct Record {
     pub preload_hidden: bool,
     /// getrandom(2) was called.
     pub used_getrandom: bool,
-}
-
-/// Why the hand-off was not reached.
-#[derive(Debug)]
-pub enum RunError {
-    /// ptrace failed.
-    System(Errno),
-    /// A file that the process mapped cannot be read.
-    Io(std::io::Error),
-    /// The loader exited, having said why.
-    Exited(i32),
-    /// It was killed.
-    Killed(Signal),
-    /// It did what no loader does.
-    Behaviour(String),
-    /// It does not begin as its C library's loader does.
-    Loader,
-}
-
-impl From<Errno> for RunError {
-    fn from(error: Errno) -> Self {
-        Self::System(error)
-    }
 }
 
 /// Runs the process to the hand-off and leaves it there. Returns the hand-off's address; `record`

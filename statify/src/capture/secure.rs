@@ -5,11 +5,12 @@
 use std::ops::Range;
 
 use nix::sys::signal::Signal;
-use process::Stop;
+use statify_process::Stop;
 
 use super::launch::Launched;
 use super::rearrange::{self, read_maps};
-use super::run::{Record, Run, RunError};
+use super::run::{Record, Run};
+use super::run_error::RunError;
 use super::tunables::Search;
 use super::variation::{self, Mode, Variation};
 use super::{Failure, Stage, Subject, explain, handoff, pin, start};
@@ -139,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::capture::{Capture, Files, capture as capture_all};
-    use elf::c_library::CLibrary;
+    use statify_elf::c_library::CLibrary;
 
     /// The oracle for stopping early: of a whole run to the hand-off, AT_SECURE changes these words
     /// and no others.
@@ -147,7 +148,7 @@ mod tests {
     fn nothing_else_depends_on_it_up_to_the_hand_off() {
         let program = std::env::current_exe().unwrap();
         let bytes = std::fs::read(&program).unwrap();
-        let elf = elf::ElfFile::parse(&bytes).unwrap();
+        let elf = statify_elf::ElfFile::parse(&bytes).unwrap();
         let interpreter = elf.interpreter().unwrap().unwrap();
         let interpreter = String::from_utf8(interpreter.to_vec()).unwrap().into();
         let timeout = Duration::from_secs(60);
@@ -163,7 +164,7 @@ mod tests {
             sandbox: None,
             reader: None,
         };
-        let cpu = elf::machine::Cpu::Of(elf::machine::Level::V1);
+        let cpu = statify_elf::machine::Cpu::Of(statify_elf::machine::Level::V1);
         let mode = Mode { fixed: false, apart: false, bind_now: true, cpu, agent: false };
         let early = capture(&subject, mode, 0).map_err(|failure| failure.error).unwrap().unwrap();
         let whole = [false, true].map(|secure| {
@@ -177,7 +178,7 @@ mod tests {
             .map(|capture| capture.stack.sp - (1 << 16)..capture.stack.sp + (1 << 16));
         let mut late = BTreeSet::new();
         for address in whole.iter().flat_map(|capture| capture.pages.addresses()) {
-            for offset in (0..elf::PAGE).step_by(8) {
+            for offset in (0..statify_elf::PAGE).step_by(8) {
                 let [a, b] = whole.each_ref().map(|capture| word(capture, address + offset));
                 if a != b && !(stacks[0].contains(&a) && stacks[1].contains(&b)) {
                     late.insert(address + offset);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     fn word(capture: &Capture, address: u64) -> u64 {
-        let page = address & !(elf::PAGE - 1);
+        let page = address & !(statify_elf::PAGE - 1);
         let from = (address - page) as usize;
         let bytes = capture.pages.get(page).map(|page| page[from..from + 8].to_vec());
         u64::from_le_bytes(bytes.unwrap_or_default().try_into().unwrap_or_default())

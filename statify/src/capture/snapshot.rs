@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use elf::PAGE;
-use process::Tracee;
-use process::procfs::{Mapping, PageState};
+use statify_elf::PAGE;
+use statify_process::Tracee;
+use statify_process::procfs::{Mapping, PageState};
 
 use super::block::Object;
 use super::launch::open_proc;

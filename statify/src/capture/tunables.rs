@@ -2,10 +2,10 @@
 //! `__tunables_init`, which has no symbol. It is the one that knows the variable's name, and is called
 //! with the environment's address.
 
-use elf::ElfFile;
-use elf::machine;
 use memchr::memmem;
-use process::Tracee;
+use statify_elf::ElfFile;
+use statify_elf::machine;
+use statify_process::Tracee;
 
 use super::Object;
 

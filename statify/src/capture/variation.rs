@@ -1,7 +1,7 @@
 //! What is varied between captures, on purpose, so that the words that depend on it show
 //! themselves. All is constant: two conversions see the same values.
 
-use elf::machine::Cpu;
+use statify_elf::machine::Cpu;
 
 use super::auxv::{AT_CLKTCK, AT_HWCAP2, AT_MINSIGSTKSZ};
 use super::block::Distances;

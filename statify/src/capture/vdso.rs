@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use process::Tracee;
+use statify_process::Tracee;
 
 /// Names by address.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
-use process::kill;
+use statify_process::kill;
 
 use super::stopwatch::Stopwatch;
 

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use elf::ElfFile;
-use elf::machine::{Cpu, Vendor};
-use params::CpuFeatures;
+use statify_elf::ElfFile;
+use statify_elf::machine::{Cpu, Vendor};
+use statify_params::CpuFeatures;
 
 use super::Place;
 use super::frame::{self, Frame};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use params::ABSOLUTE;
+use statify_params::ABSOLUTE;
 
 use super::{Module, Place, Region};
 use crate::capture::{Capture, KernelCall};

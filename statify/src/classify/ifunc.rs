@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use elf::machine::relocation;
-use elf::{ElfFile, Relocation};
+use statify_elf::machine::relocation;
+use statify_elf::{ElfFile, Relocation};
 
 use super::Place;
 use super::frame::Frame;

@@ -24,10 +24,10 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use elf::PAGE;
-use elf::c_library::CLibrary;
-use params::ABSOLUTE;
-use program::Refusal;
+use statify_elf::PAGE;
+use statify_elf::c_library::CLibrary;
+use statify_params::ABSOLUTE;
+use statify_program::Refusal;
 
 use crate::capture::secure::Secure;
 use crate::capture::{Capture, KernelCall, Object};
@@ -164,7 +164,7 @@ pub struct Image {
     pub fixed: bool,
     /// What depends on the CPU.
     pub cpu: CpuChoices,
-    /// Objects that the loader knows by [`params::agent::FILE_DEVICE`] and their index plus 1.
+    /// Objects that the loader knows by [`statify_params::agent::FILE_DEVICE`] and their index plus 1.
     pub identified: BTreeSet<usize>,
     /// Objects that are embedded but not loaded.
     pub plugins: Range<usize>,

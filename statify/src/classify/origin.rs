@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use elf::c_library::CLibrary;
-use elf::{DynamicFacts, ElfFile, PAGE, page_down};
+use statify_elf::c_library::CLibrary;
+use statify_elf::{DynamicFacts, ElfFile, PAGE, page_down};
 
 use super::frame::Frame;
 use super::{Place, words};

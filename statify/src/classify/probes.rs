@@ -1,7 +1,7 @@
 //! What the further captures tell: each varies one thing, and is asked only about that. The
 //! loader's heap shifts in them, so that only modules' own data can be compared.
 
-use elf::PAGE;
+use statify_elf::PAGE;
 
 use super::frame::Frame;
 use super::known::Value;

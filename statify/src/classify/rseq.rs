@@ -3,8 +3,8 @@
 //! `__rseq_size` is 0 where the kernel has refused the registration (glibc manual, "Restartable
 //! Sequences"; since 2.35). During a capture it succeeds, at a start it may not.
 
-use elf::ElfFile;
 use goblin::elf::Elf;
+use statify_elf::ElfFile;
 
 use super::Fixup;
 use super::frame::Frame;

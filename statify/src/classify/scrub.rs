@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elf::machine;
-use elf::{PAGE, page_down};
-use params::agent::FILE_DEVICE;
+use statify_elf::machine;
+use statify_elf::{PAGE, page_down};
+use statify_params::agent::FILE_DEVICE;
 
 use super::frame::Frame;
 use super::{PageBytes, Place, words};

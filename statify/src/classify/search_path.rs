@@ -2,8 +2,8 @@
 //! file of the machine, or a constant without that file. An output must not look where the
 //! machine of the conversion did, but ask the machine it runs on.
 
-use elf::PAGE;
-use elf::c_library::musl;
+use statify_elf::PAGE;
+use statify_elf::c_library::musl;
 
 use super::frame::Frame;
 use super::{Place, words};

@@ -1,8 +1,8 @@
 //! What AT_SECURE changes in the loader's data: words that get another value at a start with
 //! privileges that the caller lacks.
 
-use elf::ElfFile;
-use elf::c_library::CLibrary;
+use statify_elf::ElfFile;
+use statify_elf::c_library::CLibrary;
 
 use crate::capture::Capture;
 use crate::capture::secure::Secure;
@@ -23,9 +23,9 @@ impl SecureStart {
     /// One of the starter's `SECURE_*`.
     pub fn code(self) -> u64 {
         match self {
-            Self::AsGlibc => params::SECURE_AS_GLIBC,
-            Self::ByLibrary => params::SECURE_BY_LIBRARY,
-            Self::Refused => params::SECURE_REFUSED,
+            Self::AsGlibc => statify_params::SECURE_AS_GLIBC,
+            Self::ByLibrary => statify_params::SECURE_BY_LIBRARY,
+            Self::Refused => statify_params::SECURE_REFUSED,
         }
     }
 }
@@ -100,7 +100,7 @@ fn difference(address: u64, a: u64, b: u64) -> Option<Difference> {
 
 /// A word of a capture's memory.
 fn word(capture: &Capture, address: u64) -> u64 {
-    let page = address & !(elf::PAGE - 1);
+    let page = address & !(statify_elf::PAGE - 1);
     let offset = (address - page) as usize;
     let bytes = capture.pages.get(page).or_else(|| {
         let region = capture.region_at(page)?;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use elf::{DynamicFacts, HIDDEN, Relocation, SymbolTable, Versions};
 use goblin::elf::sym::STT_GNU_IFUNC;
+use statify_elf::{DynamicFacts, HIDDEN, Relocation, SymbolTable, Versions};
 
 /// A symbol as a relocation refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl<'a> Symbols<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use elf::ElfFile;
+    use statify_elf::ElfFile;
 
     #[test]
     fn ifuncs_are_found_by_name_and_version() {

@@ -8,9 +8,9 @@
 
 use std::collections::BTreeSet;
 
-use elf::{ElfFile, PAGE, page_down};
-use format::variables::{BY_LIBRARY, BY_LOADER, BY_OLDER_LOADER, FROZEN};
 use memchr::memmem;
+use statify_elf::{ElfFile, PAGE, page_down};
+use statify_format::variables::{BY_LIBRARY, BY_LOADER, BY_OLDER_LOADER, FROZEN};
 
 use super::Place;
 use super::frame::Frame;
@@ -57,7 +57,7 @@ impl Variables {
         }
     }
 
-    /// For people: which variables count ([`format::variables`]). `by_cpu`: the record of the CPU can be made at start.
+    /// For people: which variables count ([`statify_format::variables`]). `by_cpu`: the record of the CPU can be made at start.
     pub fn describe(&self, by_cpu: bool) -> &'static str {
         match self {
             Self::ByLibrary => BY_LIBRARY,

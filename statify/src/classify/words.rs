@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use elf::{PAGE, page_down};
+use statify_elf::{PAGE, page_down};
 
 use super::frame::Frame;
 use super::known::{Known, Value};

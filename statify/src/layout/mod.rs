@@ -13,9 +13,9 @@ mod tables;
 
 use std::ops::Range;
 
-use elf::{ElfFile, PAGE, page_up};
-use format::Shape;
-use params::ABSOLUTE;
+use statify_elf::{ElfFile, PAGE, page_up};
+use statify_format::Shape;
+use statify_params::ABSOLUTE;
 
 use crate::classify::{Image, Place};
 use placement::Addresses;
@@ -149,7 +149,7 @@ mod tests {
             at = range.end;
         }
         Image {
-            c_library: elf::c_library::CLibrary::Glibc,
+            c_library: statify_elf::c_library::CLibrary::Glibc,
             objects: Vec::new(),
             modules,
             regions,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use elf::{ElfFile, page_down, page_up};
 use goblin::elf::program_header::PT_GNU_RELRO;
+use statify_elf::{ElfFile, page_down, page_up};
 
 use super::constants::Constants;
 use crate::classify::{Image, Place};
@@ -162,7 +162,7 @@ fn split(range: Range<Place>, prot: u32, slots: &Range<Place>) -> Vec<(Range<Pla
 #[cfg(test)]
 mod tests {
     use super::*;
-    use elf::PAGE;
+    use statify_elf::PAGE;
 
     #[test]
     fn slots_become_read_only_where_they_were_writable() {

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use elf::{ElfFile, PAGE, page_down, page_up};
-use params::{Group, MOST_GROUPS};
+use statify_elf::{ElfFile, PAGE, page_down, page_up};
+use statify_params::{Group, MOST_GROUPS};
 
 use super::HEADERS;
 use super::pieces::{EXECUTE, READ, WRITE};
@@ -19,7 +19,7 @@ use crate::classify::{Image, Module, Place, is_absolute};
 
 /// PT_LOADs that fit: the headers may take 4 KiB (load_elf_phdrs in fs/binfmt_elf.c, up to Linux
 /// 5.17), the ELF header among them, and two PT_NOTEs, PT_GNU_STACK and the build-id are wanted too.
-const MOST_LOADS: usize = (HEADERS as usize - 64 - format::build_id::NOTE) / 56 - 3;
+const MOST_LOADS: usize = (HEADERS as usize - 64 - statify_format::build_id::NOTE) / 56 - 3;
 /// The front's two, the pool, and room kept free.
 const OWN_LOADS: usize = 4;
 

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use elf::PAGE;
+use statify_elf::PAGE;
 
 use super::constants::Constants;
 use super::pieces::{Piece, READ, WRITE};

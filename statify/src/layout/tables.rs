@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use elf::{ElfFile, PAGE, page_down};
-use format::{Randomness, Seal, Shape};
-use params::Table;
+use statify_elf::{ElfFile, PAGE, page_down};
+use statify_format::{Randomness, Seal, Shape};
+use statify_params::Table;
 
 use super::constants::Constants;
 use super::pieces::Piece;
@@ -106,7 +106,7 @@ impl<'a> Builder<'a> {
                 .map(|(to, prot, offset)| [to.start, to.end - to.start, *offset, u64::from(*prot)]),
         );
         self.table(placement.zeros.iter().map(|(zeros, prot)| range(zeros, *prot)));
-        let group = |group: params::Group| [group.start, group.len, group.alignment];
+        let group = |group: statify_params::Group| [group.start, group.len, group.alignment];
         self.table(addresses.groups(image).into_iter().map(group));
         self.table(populates(patched, addresses).map(|(start, len)| [addresses.at(start), len, 0]));
         self.table(image.calls.iter().map(|(call, is_place)| {
@@ -117,10 +117,10 @@ impl<'a> Builder<'a> {
                 places |= 1 << i;
             }
             let result = match call.number {
-                libc::SYS_arch_prctl => params::CALL_REQUIRED,
-                libc::SYS_set_tid_address => params::CALL_THREAD_ID,
-                libc::SYS_rseq => params::CALL_RSEQ,
-                _ => params::CALL_OPTIONAL,
+                libc::SYS_arch_prctl => statify_params::CALL_REQUIRED,
+                libc::SYS_set_tid_address => statify_params::CALL_THREAD_ID,
+                libc::SYS_rseq => statify_params::CALL_RSEQ,
+                _ => statify_params::CALL_OPTIONAL,
             };
             [call.number as u64, result, args[0], args[1], args[2], args[3], places]
         }));
@@ -135,7 +135,13 @@ impl<'a> Builder<'a> {
         let names = vdso_names(&image.fixups);
         let unaligned = image.unaligned_slides.iter().map(|slide| {
             let module = addresses.at(image.modules[slide.target].range.start) / PAGE;
-            fixup_record(self.at(slide.at), params::FIXUP_UNALIGNED_SLIDE, 8, 0, module as u32)
+            fixup_record(
+                self.at(slide.at),
+                statify_params::FIXUP_UNALIGNED_SLIDE,
+                8,
+                0,
+                module as u32,
+            )
         });
         let paths = rests(&image.fixups);
         let others = image.fixups.iter().map(|fixup| self.fixup(fixup, &names, &paths));
@@ -155,7 +161,7 @@ impl<'a> Builder<'a> {
         }));
         let variants_index = self.starts.len();
         self.table(choices.variants.iter().map(|variant| {
-            let mut record = [0; size_of::<params::Variant>() / 8];
+            let mut record = [0; size_of::<statify_params::Variant>() / 8];
             record[..4].copy_from_slice(&cpu_words(&variant.cpu));
             record[4] = u64::from(variant.exact);
             record
@@ -182,7 +188,7 @@ impl<'a> Builder<'a> {
         let names_len = self.bytes.len() - names_start;
         self.starts.push((names_start, names_len));
         self.bytes.resize(self.bytes.len().next_multiple_of(16), 0);
-        if !(self.bytes.len() + size_of::<params::Params>()).is_multiple_of(16) {
+        if !(self.bytes.len() + size_of::<statify_params::Params>()).is_multiple_of(16) {
             self.bytes.resize(self.bytes.len() + 8, 0);
         }
 
@@ -200,9 +206,10 @@ impl<'a> Builder<'a> {
             let table = Table { offset: (end - start) as u32, count: count as u32 };
             u64::from(table.offset) | u64::from(table.count) << 32
         };
-        let (variants, size) = (self.starts[variants_index].0, size_of::<params::Variant>());
+        let (variants, size) =
+            (self.starts[variants_index].0, size_of::<statify_params::Variant>());
         for (index, tables) in nested.chunks_exact(3).enumerate() {
-            let at = variants + index * size + size_of::<params::CpuFeatures>() + 8;
+            let at = variants + index * size + size_of::<statify_params::CpuFeatures>() + 8;
             let words: Vec<u8> =
                 tables.iter().flat_map(|nested| table(nested).to_le_bytes()).collect();
             self.bytes[at..at + words.len()].copy_from_slice(&words);
@@ -224,14 +231,14 @@ impl<'a> Builder<'a> {
             variants,
             vdso_names,
         ] = tables[..].try_into().expect("there are fourteen tables");
-        let vaddr = code.wrapping_sub(size_of::<params::Params>() as u64);
+        let vaddr = code.wrapping_sub(size_of::<statify_params::Params>() as u64);
         let (pool, pool_file) = self.input.pool.clone();
         let extents = extents(image).map(|place| addresses.at(place));
         let choices_made = chosen(image, self.input.shape);
         // In the order of the fields of `Params`.
         let floor = cpu_words(&choices.floor);
         let fields = [
-            params::MAGIC,
+            statify_params::MAGIC,
             vaddr,
             addresses.front,
             unmap,
@@ -276,13 +283,13 @@ impl<'a> Builder<'a> {
             match &image.variables {
                 Variables::ByLibrary => 0,
                 Variables::ByLoader(tunables) => addresses.at(tunables.read),
-                Variables::Frozen => params::FROZEN_TUNABLES,
+                Variables::Frozen => statify_params::FROZEN_TUNABLES,
             },
             image.variables.tunables().and_then(|t| t.take_over).map_or(0, |at| addresses.at(at)),
             origin_room(&image.fixups),
             0,
         ];
-        const { assert!(size_of::<params::Params>() == 46 * 8) };
+        const { assert!(size_of::<statify_params::Params>() == 46 * 8) };
         self.words(&fields);
         self.bytes
     }
@@ -294,25 +301,27 @@ impl<'a> Builder<'a> {
         rests: &BTreeMap<&[u8], u32>,
     ) -> [u64; 2] {
         let (kind, arg, extra) = match &fixup.value {
-            Value::Stack(above) => (params::FIXUP_STACK, 0, *above as u32),
-            Value::Envp => (params::FIXUP_ENVP, 0, 0),
-            Value::Auxv => (params::FIXUP_AUXV, 0, 0),
-            Value::Argc => (params::FIXUP_ARGC, 0, 0),
-            Value::Aux(kind) => (params::FIXUP_AUX_VALUE, *kind, 0),
-            Value::Canary => (params::FIXUP_CANARY, 0, 0),
-            Value::PointerGuard => (params::FIXUP_POINTER_GUARD, 0, 0),
-            Value::ThreadId => (params::FIXUP_THREAD_ID, 0, 0),
-            Value::Break => (params::FIXUP_BREAK, 0, 0),
-            Value::StackLimit => (params::FIXUP_STACK_LIMIT, 0, 0),
-            Value::RseqSize => (params::FIXUP_RSEQ_SIZE, 0, 0),
-            Value::Random => (params::FIXUP_RANDOM, 0, 0),
-            Value::Timestamp => (params::FIXUP_TIMESTAMP, 0, 0),
-            Value::Secure(difference) => (params::FIXUP_SECURE, 0, *difference as u32),
+            Value::Stack(above) => (statify_params::FIXUP_STACK, 0, *above as u32),
+            Value::Envp => (statify_params::FIXUP_ENVP, 0, 0),
+            Value::Auxv => (statify_params::FIXUP_AUXV, 0, 0),
+            Value::Argc => (statify_params::FIXUP_ARGC, 0, 0),
+            Value::Aux(kind) => (statify_params::FIXUP_AUX_VALUE, *kind, 0),
+            Value::Canary => (statify_params::FIXUP_CANARY, 0, 0),
+            Value::PointerGuard => (statify_params::FIXUP_POINTER_GUARD, 0, 0),
+            Value::ThreadId => (statify_params::FIXUP_THREAD_ID, 0, 0),
+            Value::Break => (statify_params::FIXUP_BREAK, 0, 0),
+            Value::StackLimit => (statify_params::FIXUP_STACK_LIMIT, 0, 0),
+            Value::RseqSize => (statify_params::FIXUP_RSEQ_SIZE, 0, 0),
+            Value::Random => (statify_params::FIXUP_RANDOM, 0, 0),
+            Value::Timestamp => (statify_params::FIXUP_TIMESTAMP, 0, 0),
+            Value::Secure(difference) => (statify_params::FIXUP_SECURE, 0, *difference as u32),
             Value::Origin(rest) => {
-                (params::FIXUP_ORIGIN, 0, rests.get(&**rest).copied().unwrap_or(0))
+                (statify_params::FIXUP_ORIGIN, 0, rests.get(&**rest).copied().unwrap_or(0))
             }
             Value::CpuNumber => unreachable_kind(),
-            Value::Vdso(name) => (params::FIXUP_VDSO, names.get(&**name).copied().unwrap_or(0), 0),
+            Value::Vdso(name) => {
+                (statify_params::FIXUP_VDSO, names.get(&**name).copied().unwrap_or(0), 0)
+            }
         };
         fixup_record(self.at(fixup.at), kind, fixup.width, arg, extra)
     }
@@ -368,7 +377,7 @@ fn origin_room(fixups: &[Fixup]) -> u64 {
     rests.sum()
 }
 
-/// The newest of the kernels that the image's files demand, as [`params::Params::least_kernel`] has
+/// The newest of the kernels that the image's files demand, as [`statify_params::Params::least_kernel`] has
 /// it; none where every kernel that an output runs on is as new.
 fn least_kernel(image: &Image) -> u64 {
     let of = |object: &crate::capture::Object| ElfFile::parse(&object.bytes).ok()?.least_kernel();
@@ -384,13 +393,13 @@ fn least_kernel(image: &Image) -> u64 {
 /// A sum of the `RANDOM_*` and `SEAL_*`.
 fn chosen(image: &Image, shape: &Shape) -> u64 {
     let random = match shape.randomness {
-        Randomness::Full if !image.fixed => params::RANDOM_FULL,
+        Randomness::Full if !image.fixed => statify_params::RANDOM_FULL,
         _ => 0,
     };
     random
         | match shape.seal {
-            Seal::Unfiltered => params::SEAL_UNFILTERED,
-            Seal::Always => params::SEAL_ALWAYS,
+            Seal::Unfiltered => statify_params::SEAL_UNFILTERED,
+            Seal::Always => statify_params::SEAL_ALWAYS,
             Seal::Never => 0,
         }
 }
@@ -476,8 +485,8 @@ fn group(
     groups
 }
 
-/// As [`params::CpuFeatures`] lies in memory.
-fn cpu_words(cpu: &params::CpuFeatures) -> [u64; 4] {
+/// As [`statify_params::CpuFeatures`] lies in memory.
+fn cpu_words(cpu: &statify_params::CpuFeatures) -> [u64; 4] {
     let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
     [
         pair(cpu.signature, cpu.basic[0]),

@@ -1,7 +1,7 @@
 //! What was written, read back as the agent reads it: from its parameters to the index, from there
 //! to every embedded file.
 
-use params::agent::{AGENT_MAGIC, AgentParams, FILE_MODULE, File};
+use statify_params::agent::{AGENT_MAGIC, AgentParams, FILE_MODULE, File};
 
 use crate::classify::{Image, Place};
 use crate::layout::Plan;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
-use elf::machine::{self, Redirection};
-use elf::{ElfFile, PAGE, page_down, page_up};
-use format::HostLibs;
-use params::agent::{
+use statify_elf::machine::{self, Redirection};
+use statify_elf::{ElfFile, PAGE, page_down, page_up};
+use statify_format::HostLibs;
+use statify_params::agent::{
     AGENT_MAGIC, AGENT_ROOM, AgentParams, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, POLICY_DENY,
     POLICY_OWN_FILE, Part, SITE_LIBRARY, SITE_LOADER,
 };

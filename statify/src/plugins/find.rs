@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use elf::ElfFile;
-use elf::machine::Cpu;
 use goblin::elf::header::ET_DYN;
+use statify_elf::ElfFile;
+use statify_elf::machine::Cpu;
 
 use super::names::{self, Names};
 use super::{HostLibs, Plugin, Plugins, Request};

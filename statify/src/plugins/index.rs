@@ -1,8 +1,8 @@
-//! The agent's index, as bytes (the format is in `params::agent`).
+//! The agent's index, as bytes (the format is in `statify_params::agent`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use params::agent::{Directory, File, NAME_IN_SYSTEM, NAME_PATH, Name};
+use statify_params::agent::{Directory, File, NAME_IN_SYSTEM, NAME_PATH, Name};
 
 /// What the index is made of.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use params::agent::{FILE_PLUGIN, Part};
+    use statify_params::agent::{FILE_PLUGIN, Part};
 
     #[test]
     fn records_lie_where_the_agent_looks_for_them() {

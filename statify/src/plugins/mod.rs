@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use format::HostLibs;
+use statify_format::HostLibs;
 
 pub use check::check;
 pub use embed::{embed, locate};

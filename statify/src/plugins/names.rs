@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use elf::ElfFile;
+use statify_elf::ElfFile;
 
 use crate::capture::Object;
 

@@ -3,13 +3,13 @@
 //! counts from where the program lies (dl_iterate_phdr(3)). What the headers lead to is where the output
 //! has it.
 
-use elf::ElfFile;
-use format::build_id;
-use format::manifest::Memory;
 use goblin::elf::section_header::{SHF_ALLOC, SHT_NOBITS, SHT_NULL, SectionHeader};
 use object::elf::SectionHeader64;
 use object::endian::{LittleEndian, U32, U64};
 use object::pod::bytes_of;
+use statify_elf::ElfFile;
+use statify_format::build_id;
+use statify_format::manifest::Memory;
 
 use super::{Part, Unloaded};
 

@@ -9,12 +9,12 @@ mod headers;
 
 use std::ops::Range;
 
-use elf::{ElfFile, PAGE, page_down, page_up};
-use format::Shape;
 use goblin::elf::section_header::{
     SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_REL, SHT_RELA, SHT_SYMTAB, SHT_SYMTAB_SHNDX, SectionHeader,
 };
-use program::Unclaimed;
+use statify_elf::{ElfFile, PAGE, page_down, page_up};
+use statify_format::Shape;
+use statify_program::Unclaimed;
 
 use crate::capture::Object;
 use crate::classify::Image;
@@ -102,7 +102,7 @@ pub fn pages(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
 }
 
 /// About how many bytes an output has of it: of the sections of the program `elf`, which may be an
-/// [`elf::Excerpt`], and of what no header accounts for.
+/// [`statify_elf::Excerpt`], and of what no header accounts for.
 pub fn size(elf: &ElfFile<'_>, unclaimed: &Unclaimed, strip: bool) -> u64 {
     let sections = sections(elf, strip);
     let runs = runs(&sections, elf.bytes().len() as u64);

@@ -4,10 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use elf::{DynamicFacts, ElfFile};
 use goblin::elf::dynamic;
 use goblin::elf::program_header::PF_X;
 use goblin::elf::reloc::R_X86_64_JUMP_SLOT;
+use statify_elf::{DynamicFacts, ElfFile};
 
 /// Of a PLT entry, in bytes.
 const ENTRY: usize = 16;

@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use elf::c_library::CLibrary;
 use elfscan::deps::{
     self, By, Closure, ConflictKind, Environment, Kind, Module, Options, Outcome, Request, Rule,
 };
 use serde::Serialize;
+use statify_elf::c_library::CLibrary;
 
 /// The whole answer.
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use elfscan::deps::{
 
 /// A name out of a file.
 pub fn printable(bytes: &[u8]) -> String {
-    printable::printable(&String::from_utf8_lossy(bytes))
+    statify_printable::printable(&String::from_utf8_lossy(bytes))
 }
 
 /// The rule by which a module was found.

@@ -38,7 +38,7 @@ pub fn text(rows: &[Row]) -> Result<String, Failure> {
         let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
         let privileges: Vec<&str> = row.privileges.iter().copied().map(Privilege::name).collect();
         let cells = [
-            printable::path(&row.path),
+            statify_printable::path(&row.path),
             row.size.to_string(),
             number(facts.class.map(u64::from)),
             facts.machine.map(|machine| machine.to_string()).unwrap_or_default(),
@@ -58,7 +58,7 @@ pub fn text(rows: &[Row]) -> Result<String, Failure> {
             row.verdict.name().to_owned(),
             row.reason.clone().unwrap_or_default(),
         ];
-        writer.write_record(cells.map(|cell| printable::cell(&cell)))?;
+        writer.write_record(cells.map(|cell| statify_printable::cell(&cell)))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
 }

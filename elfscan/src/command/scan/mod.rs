@@ -9,11 +9,11 @@ mod table;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use elf::ElfFile;
 use elfscan::deps::{self, Environment, Options};
 use elfscan::scan::{Counts, Totals, scan};
-use program::Program;
-use room::Root;
+use statify_elf::ElfFile;
+use statify_program::Program;
+use statify_room::Root;
 
 use crate::{Failure, Verdict};
 use progress::Progress;
@@ -66,15 +66,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     select::sort(&mut found.rows, arguments.sort, arguments.reverse);
     let totals = Totals::of(&found.rows);
     if arguments.json {
-        command_line::print_json(&json::document(&found, &totals, &counts))?;
+        statify_command_line::print_json(&json::document(&found, &totals, &counts))?;
     } else if arguments.csv {
-        command_line::print(&csv::text(&found.rows)?)?;
+        statify_command_line::print(&csv::text(&found.rows)?)?;
     } else {
-        command_line::print(&table::text(&found.rows, &totals, &counts))?;
+        statify_command_line::print(&table::text(&found.rows, &totals, &counts))?;
     }
     if !arguments.json {
         for problem in &found.problems {
-            command_line::say("elfscan", &problem.reason);
+            statify_command_line::say("elfscan", &problem.reason);
         }
     }
     Ok(if found.problems.is_empty() { Verdict::Good } else { Verdict::Bad })

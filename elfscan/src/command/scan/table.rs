@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use elfscan::scan::{Counts, Privilege, Relro, Row, Totals, Verdict};
 use indicatif::{HumanBytes, HumanCount};
-use printable::printable;
+use statify_printable::printable;
 
 const COLUMNS: [&str; 9] =
     ["path", "kind", "machine", "interpreter", "libs", "size", "hardening", "glibc", "verdict"];
@@ -50,7 +50,7 @@ fn cells(row: &Row) -> [String; 9] {
     };
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     [
-        printable::path(&row.path),
+        statify_printable::path(&row.path),
         row.kind().name().into(),
         or_none(facts.machine.map(|machine| machine.to_string())),
         or_none(facts.interpreter.as_deref().map(printable)),

@@ -1,13 +1,13 @@
 //! What serves plugins: the agent's parameters, its index, and the files that it names, read as the
-//! agent reads them ([`params::agent`]).
+//! agent reads them ([`statify_params::agent`]).
 
-use format::HostLibs;
-use format::manifest::{FileKind, hex};
-use params::agent::{
+use sha2::{Digest, Sha256};
+use statify_format::HostLibs;
+use statify_format::manifest::{FileKind, hex};
+use statify_params::agent::{
     AGENT_MAGIC, AgentParams, Directory, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, NAME_IN_SYSTEM,
     NAME_PATH, Name, POLICY_DENY, POLICY_OWN_FILE,
 };
-use sha2::{Digest, Sha256};
 
 use super::problem::{Part, Problem, Problems};
 use crate::converted::memory::Memory;

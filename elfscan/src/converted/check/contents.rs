@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use elf::PAGE;
-use elf::holes::LARGEST;
-use format::build_id::{self, CHECKSUM, PAGES_TYPE};
-use format::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, Unloaded, hex, note};
 use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL};
 use rayon::prelude::*;
+use statify_elf::PAGE;
+use statify_elf::holes::LARGEST;
+use statify_format::build_id::{self, CHECKSUM, PAGES_TYPE};
+use statify_format::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, Unloaded, hex, note};
 
 use super::problem::{Part, Problem, Problems};
 use crate::converted::open::Converted;

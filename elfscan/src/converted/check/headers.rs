@@ -1,10 +1,10 @@
 //! The ELF header and the program headers, as a kernel maps them.
 
-use elf::PAGE;
-use format::build_id;
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_STACK, PT_LOAD, PT_NOTE};
 use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL, SectionHeader};
+use statify_elf::PAGE;
+use statify_format::build_id;
 
 use super::problem::{Part, Problem, Problems};
 use crate::converted::open::Converted;

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use elf::{PAGE, page_up};
-use format::manifest::{EmbeddedFile, FileKind, Memory};
-use process::procfs::prot_name;
+use statify_elf::{PAGE, page_up};
+use statify_format::manifest::{EmbeddedFile, FileKind, Memory};
+use statify_process::procfs::prot_name;
 
 use super::problem::{Part, Problem, Problems};
 use crate::converted::memory;

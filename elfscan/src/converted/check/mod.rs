@@ -12,7 +12,7 @@ mod tables;
 
 use std::ops::Range;
 
-use format::parameters::Parameters;
+use statify_format::parameters::Parameters;
 
 pub use problem::{Part, Problem};
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use format::manifest::EmbeddedFile;
-use printable::printable;
 use serde::Serialize;
+use statify_format::manifest::EmbeddedFile;
+use statify_printable::printable;
 
 /// What it is that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -89,7 +89,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.module {
-            Some(path) => write!(f, "{}", printable::path(path))?,
+            Some(path) => write!(f, "{}", statify_printable::path(path))?,
             None => f.write_str(self.part.name())?,
         }
         if let Some(prot) = &self.prot {

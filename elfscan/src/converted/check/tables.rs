@@ -1,8 +1,8 @@
 //! The starter: its tables held against the memory that they are for, and its code.
 
-use elf::PAGE;
-use format::parameters::Parameters;
-use params::{
+use statify_elf::PAGE;
+use statify_format::parameters::Parameters;
+use statify_params::{
     ABSOLUTE, FIXUP_ORIGIN, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, FROZEN_TUNABLES, Group,
     MOST_GROUPS, RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED, SECURE_REFUSED,
 };
@@ -47,7 +47,7 @@ pub fn check(
         .all(|alignment| alignment.is_power_of_two() && alignment >= PAGE);
     problems.expect(aligned, Part::Tables, "an alignment is no power of two, or less than a page");
     check_libraries(converted, parameters, memory, problems);
-    let code = params.vaddr.wrapping_add(size_of::<params::Params>() as u64);
+    let code = params.vaddr.wrapping_add(size_of::<statify_params::Params>() as u64);
     let unmapped = params.unmap == 0 || params.unmap == code.wrapping_sub(params.front);
     problems.expect(
         unmapped,
@@ -160,7 +160,7 @@ fn check_libraries(
         (load.p_offset, load.p_filesz) == (params.pool_offset, PAGE)
             && load.p_offset.checked_add(PAGE) == Some(parameters.code.end)
     });
-    let holds = |map: params::Map| {
+    let holds = |map: statify_params::Map| {
         pool.start <= map.offset && map.offset.saturating_add(map.len) <= pool.end
     };
     problems.expect(
@@ -186,7 +186,7 @@ pub fn check_code(
     if version != env!("CARGO_PKG_VERSION") {
         notices.push(format!(
             "it was written by statify {}, not {}: the starter's code is known by the build-id only",
-            printable::printable(version),
+            statify_printable::printable(version),
             env!("CARGO_PKG_VERSION")
         ));
         return;

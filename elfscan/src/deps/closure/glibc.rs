@@ -4,8 +4,9 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::expand;
+use super::super::found::Rule;
 use super::super::library::{Kind, Name};
-use super::super::search::{self, Rule};
+use super::super::search;
 use super::{Known, Outcome, Slot, State};
 
 /// An element of the list that glibc processes while it grows at its end and, for auxiliary

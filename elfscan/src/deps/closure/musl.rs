@@ -2,9 +2,9 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use super::super::found::Found;
 use super::super::library::{Kind, Name};
 use super::super::musl;
-use super::super::search::Found;
 use super::{By, Known, Outcome, Slot, State};
 
 impl State<'_> {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use elf::{DynamicFacts, ElfFile, Symbol};
 use goblin::elf::program_header::{PF_W, PF_X};
 use goblin::elf::section_header::SHT_PROGBITS;
 use goblin::elf::sym::STT_TLS;
+use statify_elf::{DynamicFacts, ElfFile, Symbol};
 
 use super::super::table::Section;
 use super::section;

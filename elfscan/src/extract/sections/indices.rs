@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use elf::Symbol;
 use goblin::elf::section_header::SHT_NOBITS;
 use goblin::elf::sym::STT_TLS;
+use statify_elf::Symbol;
 
 use super::super::table::{Section, SectionTable};
 use super::{SHN_LORESERVE, is_thread_local};

@@ -1,12 +1,12 @@
 //! Sections that the dynamic section leads to (gABI, "Dynamic Section").
 
-use elf::{DynamicFacts, ElfFile};
 use goblin::elf::dynamic;
 use goblin::elf::section_header::{
     SHF_INFO_LINK, SHT_DYNSYM, SHT_FINI_ARRAY, SHT_GNU_HASH, SHT_GNU_VERDEF, SHT_GNU_VERNEED,
     SHT_GNU_VERSYM, SHT_HASH, SHT_INIT_ARRAY, SHT_PREINIT_ARRAY, SHT_PROGBITS, SHT_RELA,
     SHT_STRTAB,
 };
+use statify_elf::{DynamicFacts, ElfFile};
 
 use super::super::table::Section;
 use super::section;

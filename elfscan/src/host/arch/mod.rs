@@ -2,8 +2,8 @@
 
 mod x86_64;
 
-use elf::ElfFile;
 use goblin::elf::header::EM_X86_64;
+use statify_elf::ElfFile;
 
 /// How a module uses one of its imports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

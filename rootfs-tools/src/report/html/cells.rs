@@ -53,7 +53,7 @@ pub fn row_name(what: &str, name: &str) -> Markup {
         th scope="row" {
             @if !what.is_empty() { span.what { (what) } }
             @if !what.is_empty() && !name.is_empty() { " " }
-            @if !name.is_empty() { bdi { (printable::printable(name)) } }
+            @if !name.is_empty() { bdi { (statify_printable::printable(name)) } }
         }
     }
 }

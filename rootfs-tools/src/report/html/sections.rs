@@ -210,7 +210,7 @@ pub fn libraries(report: &Report) -> Markup {
     let most = &report.libraries[..report.libraries.len().min(LIBRARIES)];
     let file = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     let mut names: Vec<_> =
-        most.iter().map(|library| printable::printable(&file(&library.path))).collect();
+        most.iter().map(|library| statify_printable::printable(&file(&library.path))).collect();
     let bar = |percent: f64| Some((percent, format!("{percent:.1} %")));
     let mut bars: Vec<_> = most.iter().map(|library| bar(library.percent)).collect();
     let others = &report.libraries[most.len()..];
@@ -264,7 +264,7 @@ pub fn chunks(report: &Report) -> Markup {
         }
         @if let Some(sentence) = &report.originals_missing {
             p.note {
-                "Nothing is known of the original files: " bdi { (printable::printable(sentence)) }
+                "Nothing is known of the original files: " bdi { (statify_printable::printable(sentence)) }
             }
         }
     }
@@ -417,7 +417,7 @@ pub fn failures(report: &Report) -> Markup {
             tr {
                 (row_name("", &failure.names.join(" ")))
                 td { (failure.reason) }
-                td { bdi { (printable::printable(&failure.message)) } }
+                td { bdi { (statify_printable::printable(&failure.message)) } }
             }
         }
     };

@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 
-use params::CpuFeatures;
+use statify_params::CpuFeatures;
 
 /// eax, ebx, ecx, edx.
 pub type Registers = [u32; 4];
@@ -158,14 +158,14 @@ impl Cpu {
             Self::Of(level) | Self::Unlike(level) => (level, 0, features(level)),
             Self::Prepared(vendor, level) => {
                 let make = match vendor {
-                    Vendor::Intel => params::CPU_INTEL,
-                    Vendor::Amd | Vendor::NewAmd => params::CPU_AMD,
+                    Vendor::Intel => statify_params::CPU_INTEL,
+                    Vendor::Amd | Vendor::NewAmd => statify_params::CPU_AMD,
                 };
                 (level, make, prepared_features(vendor, level))
             }
             Self::This => return features_here(),
         };
-        let lzcnt = if features.extended_ecx & LZCNT != 0 { params::CPU_LZCNT } else { 0 };
+        let lzcnt = if features.extended_ecx & LZCNT != 0 { statify_params::CPU_LZCNT } else { 0 };
         CpuFeatures {
             signature: 0,
             basic: [features.basic_ecx, 0],
@@ -185,7 +185,7 @@ fn features_here() -> CpuFeatures {
     let [signature, _, basic_ecx, basic_edx] = this(1, 0);
     let has_more = basic_ecx & OSXSAVE != 0;
     let structured = if has_more { this(7, 0) } else { [0; 4] };
-    let vendor = params::vendor(signature, has_more, || this(0, 0)[1]);
+    let vendor = statify_params::vendor(signature, has_more, || this(0, 0)[1]);
     let lzcnt = this(0x8000_0001, 0)[2] & LZCNT != 0;
     CpuFeatures {
         signature,
@@ -193,7 +193,7 @@ fn features_here() -> CpuFeatures {
         structured: [structured[1], structured[2], structured[3]],
         // SAFETY: the instruction exists where OSXSAVE is set.
         xcr0: if has_more { unsafe { xcr0() } } else { 0 },
-        more: vendor | if lzcnt { params::CPU_LZCNT } else { 0 },
+        more: vendor | if lzcnt { statify_params::CPU_LZCNT } else { 0 },
     }
 }
 

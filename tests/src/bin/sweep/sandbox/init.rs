@@ -14,8 +14,8 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, setsid};
-use room::sandbox::ENVIRONMENT;
 use rootfs_tools::check::outcome::End;
+use statify_room::sandbox::ENVIRONMENT;
 
 use super::activity::Activity;
 use super::{Order, limits, root};

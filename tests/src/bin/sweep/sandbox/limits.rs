@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use room::sandbox::Limits;
+use statify_room::sandbox::Limits;
 
 /// Sets it for this process and those that come out of it, without new privileges for any. Address space is
 /// not limited: some only reserve it (node, java).

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use printable::is_shown;
 use serde::{Deserialize, Deserializer, Serializer};
+use statify_printable::is_shown;
 
 /// The text that stands for a path.
 pub fn to_text(path: &Path) -> String {

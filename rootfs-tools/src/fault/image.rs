@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::archive::fault::Fault as ArchiveFault;
+use super::archive::Fault as ArchiveFault;
 
 /// It.
 #[derive(Debug, thiserror::Error)]

@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use elf::holes;
-use format::manifest::hex;
 use sha2::{Digest, Sha256};
+use statify_elf::holes;
+use statify_format::manifest::hex;
 
 /// Opens a regular file to read, without leaving a trace in its time of access where that is allowed,
 /// and not through a link.
