@@ -29,7 +29,7 @@ pub fn lacking<S: AsRef<str>>(needs: &[S]) -> Result<Option<String>> {
     Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
 }
 
-/// Commands that every machine has on which README.md says that the tests run: a shell, coreutils, util-linux,
+/// Commands that every machine has on which CONTRIBUTING.md says that the tests run: a shell, coreutils, util-linux,
 /// findutils, tar, gzip, a C compiler with its binutils, and what comes with glibc. (Not all of them: those that tests name.)
 pub const EVERYWHERE: &[&str] = &[
     "addr2line",

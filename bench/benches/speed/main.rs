@@ -55,7 +55,7 @@ struct Arguments {
     #[arg(long)]
     originals: bool,
 
-    /// Print Markdown, as it stands in the README
+    /// Print Markdown, as it stands in docs/src/measured/speed.md
     #[arg(long)]
     markdown: bool,
 

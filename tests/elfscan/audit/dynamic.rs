@@ -168,7 +168,7 @@ fn ensure_alarm_for_dt_fini(case: &Case, program: &Path) -> Result<()> {
 }
 
 /// Words of the loader's RELRO, all over it, with a pointer to code of the program's: what is not
-/// found is what the README says.
+/// found is what docs/src/guide/elfscan-audit.md says.
 fn loader(case: &Case) -> Result<()> {
     let program = case.build("tampered", "tampered", &["-Wl,-z,relro,-z,now"])?;
     let waiting = Waiting::start(&mut case.command(&program))?;

@@ -63,7 +63,7 @@ enum Stage {
     Images,
     /// Both guests run
     Boot,
-    /// The tables for the README
+    /// The tables for docs/src/measured/guest.md
     Table,
 }
 

@@ -1,4 +1,4 @@
-//! What stands in the README: the paper's tables with this guest's figures beside them.
+//! What stands in docs/src/measured/guest.md: the paper's tables with this guest's figures beside them.
 
 use std::fmt::Write;
 
