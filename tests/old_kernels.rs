@@ -1,45 +1,32 @@
 //! Every variant of every fixture where all that is newer than Linux 3.2 is refused: there a
 //! converted program does what its original does there, whatever that is.
 
-use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use libtest_mimic::Arguments;
+use anyhow::{Context, Result, ensure};
 use statify_tests::builder;
+use statify_tests::case::Cases;
 use statify_tests::compare::{against_directives, against_each_other};
 use statify_tests::convert::Statify;
 use statify_tests::old_kernel::{Refusal, only_old_calls};
 use statify_tests::process::Outcome;
-use statify_tests::report::{Done, Suite};
-use statify_tests::scratch::Scratch;
+use statify_tests::report::{Done, Tier};
 use statify_tests::suite::{self, Variant};
 
 const REFUSALS: [Refusal; 2] = [Refusal::Unknown, Refusal::NotPermitted];
 
-fn main() -> Result<ExitCode> {
-    let arguments = Arguments::from_args();
+/// Adds them.
+pub fn add(cases: &mut Cases) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fixtures");
-    let scratch = Arc::new(Scratch::new()?);
-    let statify = Statify::for_run(arguments.list, scratch.path())?;
-    let mut suite = Suite::default();
+    cases.tier(Tier::Slow);
     // Those that cannot be read fail among the fixtures themselves.
     for variant in suite::variants(&sources)?.into_iter().flatten() {
-        if variant.fixture.refuses.is_some() {
-            continue;
+        if variant.fixture.refuses.is_none() {
+            let name = variant.name.clone();
+            cases.add(&name, move |case| check(&variant, &case.statify, &case.dir));
         }
-        let (scratch, statify) = (scratch.clone(), statify.clone());
-        suite.add(format!("old-kernel/{}", variant.name), move || {
-            let statify = statify.ok_or_else(|| anyhow!("only listing"))?;
-            let dir = scratch.dir(&variant.name)?;
-            let done = check(&variant, &statify, &dir);
-            fs::remove_dir_all(dir)?;
-            done
-        });
     }
-    Ok(suite.run(&arguments))
+    Ok(())
 }
 
 fn check(variant: &Variant, statify: &Statify, dir: &Path) -> Result<Done> {

@@ -9,7 +9,7 @@ use goblin::elf::Elf;
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Limits};
 
-use crate::attempt::{Listing, finish, start, statify};
+use crate::bad_input::attempt::{Listing, finish, start, statify};
 
 /// What a byte is changed by, each bit at least once: signs, low bits, everything.
 const FLIPS: [u8; 3] = [0x80, 0x01, 0xff];

@@ -10,7 +10,7 @@ use nix::unistd::mkfifo;
 use statify_tests::case::{Case, Cases};
 use statify_tests::sandbox;
 
-use crate::attempt::{matches, refused, refused_for, statify};
+use crate::bad_input::attempt::{matches, refused, refused_for, statify};
 
 pub fn add(cases: &mut Cases) {
     cases.check("input/missing", |case| {

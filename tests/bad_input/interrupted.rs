@@ -11,8 +11,8 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Limits, Outcome};
 use statify_tests::processes;
 
-use crate::attempt::{Listing, finish, matches, sentence, start, statify};
-use crate::loaders::resolver;
+use crate::bad_input::attempt::{Listing, finish, matches, sentence, start, statify};
+use crate::bad_input::loaders::resolver;
 
 pub fn add(cases: &mut Cases) {
     // A terminal sends it to the whole process group.

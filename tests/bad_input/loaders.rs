@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::Limits;
 
-use crate::attempt::{Listing, finish, matches, refused, sentence, start, statify};
+use crate::bad_input::attempt::{Listing, finish, matches, refused, sentence, start, statify};
 
 pub fn add(cases: &mut Cases) {
     cases.check("loader/spin", |case| ends_by_the_time_limit(case, &resolver(case, "SPIN")?));

@@ -5,7 +5,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
-use crate::attempt::{matches, refused, refused_for, statify};
+use crate::bad_input::attempt::{matches, refused, refused_for, statify};
 
 pub fn add(cases: &mut Cases) {
     cases.check("loader/unknown", |case| {

@@ -10,8 +10,8 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Limits};
 use statify_tests::sandbox;
 
-use crate::attempt::{Listing, finish, matches, refused, start};
-use crate::inputs::plain;
+use crate::bad_input::attempt::{Listing, finish, matches, refused, start};
+use crate::bad_input::inputs::plain;
 
 pub fn add(cases: &mut Cases) {
     cases.needing(&["userns"]).check("output/disk-full", disk_full);

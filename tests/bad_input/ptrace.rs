@@ -11,8 +11,8 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Limits};
 use statify_tests::tracer::step_by_syscall;
 
-use crate::attempt::{Listing, finish, matches, sentence, start, statify};
-use crate::inputs::plain;
+use crate::bad_input::attempt::{Listing, finish, matches, sentence, start, statify};
+use crate::bad_input::inputs::plain;
 
 /// ptrace(2) and errno(3) on x86-64.
 const PTRACE: i64 = 101;

@@ -10,7 +10,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::report::Done;
 use statify_tests::sandbox::NOBODY;
 
-use crate::attempt::refused_for;
+use crate::bad_input::attempt::refused_for;
 
 pub fn add(cases: &mut Cases) {
     as_root(cases, "library", |case| {

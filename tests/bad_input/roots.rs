@@ -16,10 +16,10 @@ use statify_tests::process::{End, Limits};
 use statify_tests::sandbox;
 use statify_tests::small_root::SmallRoot;
 
-use crate::attempt::{Listing, finish, matches, refused, sentence, start};
-use crate::inputs::{elf32, plain};
-use crate::interrupted::send;
-use crate::loaders::resolver;
+use crate::bad_input::attempt::{Listing, finish, matches, refused, sentence, start};
+use crate::bad_input::inputs::{elf32, plain};
+use crate::bad_input::interrupted::send;
+use crate::bad_input::loaders::resolver;
 
 /// clone(2) on x86-64, the bit for a new process id namespace, and errno(3).
 const CLONE: i64 = 56;

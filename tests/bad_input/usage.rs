@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::process::{End, Limits};
 
-use crate::attempt::{Listing, finish, start};
+use crate::bad_input::attempt::{Listing, finish, start};
 
 pub fn add(cases: &mut Cases) {
     let wrong: [(&str, &[&str]); 11] = [

@@ -15,8 +15,8 @@ use statify_tests::machine;
 use statify_tests::process::{self, End, Limits, Outcome};
 use statify_tests::report::Done;
 
-use crate::Subject;
-use crate::emulated::{on, said_by_program};
+use crate::cpus::Subject;
+use crate::cpus::emulated::{on, said_by_program};
 
 fn compiled(dir: &Path, flags: &[&str]) -> Result<PathBuf> {
     let (source, program) = (dir.join("hello.c"), dir.join("hello"));

@@ -13,7 +13,7 @@ use statify_tests::machine::find_program;
 use statify_tests::process::{self, End, Limits, Outcome};
 use statify_tests::report::Done;
 
-use crate::Subject;
+use crate::cpus::Subject;
 
 /// From the first 64-bit CPUs to what the emulator can do at most.
 pub const MODELS: [&str; 7] =

@@ -16,7 +16,7 @@ use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 use statify_tests::{machine as installed, sandbox};
 
-use crate::tool::elfscan;
+use crate::elfscan::tool::elfscan;
 use waiting::{Waiting, alarms, audit};
 
 /// A library with a variable, a thread-local one, and two versions of a function.

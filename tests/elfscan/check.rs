@@ -15,7 +15,7 @@ use statify_tests::process::End;
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
-use crate::tool::{elfscan, json};
+use crate::elfscan::tool::{elfscan, json};
 
 const PAGE: usize = 4096;
 /// So many random flips of a file.

@@ -18,7 +18,7 @@ use statify_tests::machine::find_program;
 use statify_tests::process::End;
 use statify_tests::report::Done;
 
-use crate::tool::{elfscan, json};
+use crate::elfscan::tool::{elfscan, json};
 
 pub fn add(cases: &mut Cases) {
     cases.check("extract/small-program", |case| {

@@ -15,7 +15,7 @@ use statify_tests::machine::find_program;
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
-use crate::tool::{self, elfscan};
+use crate::elfscan::tool::{self, elfscan};
 
 pub fn add(cases: &mut Cases) {
     // What each does: its findings of kind code as `category` and `name`, `*` for unknown ones.

@@ -13,7 +13,7 @@ use statify_tests::machine::{CYCLONEDX_SCHEMA, cyclonedx_schemas, find_program};
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
-use crate::tool::{elfscan, json};
+use crate::elfscan::tool::{elfscan, json};
 
 pub fn add(cases: &mut Cases) {
     for (name, flags) in [

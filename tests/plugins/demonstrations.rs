@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::machine::find_program;
 
-use crate::empty_root::EmptyRoot;
+use crate::plugins::empty_root::EmptyRoot;
 
 pub fn add(cases: &mut Cases) {
     let data = ["/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/hosts"];

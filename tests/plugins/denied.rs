@@ -5,8 +5,8 @@ use std::fs;
 use anyhow::{Result, ensure};
 use statify_tests::case::{Case, Cases, output};
 
-use crate::empty_root::EmptyRoot;
-use crate::with::plugin;
+use crate::plugins::empty_root::EmptyRoot;
+use crate::plugins::with::plugin;
 
 pub fn add(cases: &mut Cases) {
     cases.check("denied/message", message);

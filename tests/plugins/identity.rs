@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use statify_tests::case::{Case, Cases, output};
 
-use crate::with::plugin;
+use crate::plugins::with::plugin;
 
 pub fn add(cases: &mut Cases) {
     cases.check("identity/own-library", own_library);

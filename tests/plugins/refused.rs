@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use statify_tests::case::{Case, Cases, run};
 use statify_tests::process::End;
 
-use crate::identity::newer_library;
+use crate::plugins::identity::newer_library;
 
 pub fn add(cases: &mut Cases) {
     cases.check("refused/no-such-file", |case| refused(case, "/no/such.so", "No such file"));

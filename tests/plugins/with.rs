@@ -10,7 +10,7 @@ use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::machine::find_program;
 use statify_tests::process::End;
 
-use crate::empty_root::EmptyRoot;
+use crate::plugins::empty_root::EmptyRoot;
 
 pub fn add(cases: &mut Cases) {
     for (name, build, flags) in [

@@ -12,7 +12,7 @@ use statify_tests::compare::said;
 use statify_tests::process::{End, Outcome};
 use statify_tests::sandbox::give_to_unprivileged;
 
-use crate::programs::{Caller, PRIVILEGED, Pair};
+use crate::privileges::programs::{Caller, PRIVILEGED, Pair};
 
 /// Names and values.
 type Variables = Vec<(&'static str, String)>;

@@ -7,8 +7,8 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::compare::{difference, said};
 use statify_tests::process::End;
 
-use crate::programs::{Caller, PRIVILEGED, Pair, REPORT};
-use crate::starts::Report;
+use crate::privileges::programs::{Caller, PRIVILEGED, Pair, REPORT};
+use crate::privileges::starts::Report;
 
 pub fn add(cases: &mut Cases) {
     let mut add = |name: &str, test: fn(&Case) -> Result<()>| {

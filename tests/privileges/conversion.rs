@@ -13,7 +13,7 @@ use statify_tests::process::End;
 use statify_tests::report::Done;
 use statify_tests::sandbox::{NOBODY, give_to_unprivileged, unprivileged};
 
-use crate::programs::{PRIVILEGED, REPORT};
+use crate::privileges::programs::{PRIVILEGED, REPORT};
 
 /// A program, and the flags with which it is to be converted.
 type Given = (PathBuf, &'static [&'static str]);

@@ -16,7 +16,7 @@ use statify_tests::machine::find_program;
 use statify_tests::process::{self, End, Limits, Outcome};
 use statify_tests::report::Done;
 
-use crate::programs::PRIVILEGED;
+use crate::privileges::programs::PRIVILEGED;
 
 /// Time given to one run of a script.
 const LIMIT: Limits = Limits::seconds(120);

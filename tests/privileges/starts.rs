@@ -11,7 +11,7 @@ use statify_tests::case::{Case, Cases, output};
 use statify_tests::compare::{difference, said};
 use statify_tests::process::{End, Outcome};
 
-use crate::programs::{Caller, PRIVILEGED, Pair, REPORT};
+use crate::privileges::programs::{Caller, PRIVILEGED, Pair, REPORT};
 
 /// What glibc 2.17 to 2.43 remove from the environment of a privileged program.
 const UNSECURE: &[&str] = &[

@@ -7,7 +7,9 @@ use statify_tests::case::{Case, Cases, output};
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
-use crate::{addresses, guards, loader_variables, protection, reproducible, shape, surroundings};
+use crate::properties::{
+    addresses, guards, loader_variables, protection, reproducible, shape, surroundings,
+};
 
 pub fn add(cases: &mut Cases) {
     let mut needing = |needs: &[&str], name: &str, test: fn(&Case) -> Result<()>| {

@@ -14,7 +14,7 @@ use statify_tests::process::{End, Outcome};
 use statify_tests::sandbox;
 use statify_tests::small_root::SmallRoot;
 
-use crate::reproducible::same;
+use crate::properties::reproducible::same;
 
 pub fn add(cases: &mut Cases) {
     let mut add = |name: &str, test: fn(&Case) -> Result<()>| {

@@ -7,7 +7,7 @@ use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::process::End;
 use statify_tests::sandbox;
 
-use crate::shape::many_libraries;
+use crate::properties::shape::many_libraries;
 
 pub fn add(cases: &mut Cases) {
     for (name, flags) in [("randomised", &[][..]), ("fixed", &["--fixed"])] {

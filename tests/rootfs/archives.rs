@@ -15,10 +15,10 @@ use statify_tests::process::{End, Limits, Running};
 use statify_tests::sandbox;
 use statify_tests::small_root::SmallRoot;
 
-use crate::guest::{self, shell};
-use crate::packed::{self, Piece};
-use crate::snapshot;
-use crate::tool;
+use crate::rootfs::guest::{self, shell};
+use crate::rootfs::packed::{self, Piece};
+use crate::rootfs::snapshot;
+use crate::rootfs::tool;
 
 pub fn add(cases: &mut Cases) {
     for (name, test) in [

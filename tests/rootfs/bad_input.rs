@@ -11,8 +11,8 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Limits, Running};
 use statify_tests::sandbox;
 
-use crate::guest::{self, shell};
-use crate::{snapshot, tool};
+use crate::rootfs::guest::{self, shell};
+use crate::rootfs::{snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("bad-input/root", roots);
@@ -147,7 +147,7 @@ fn journals(case: &Case) -> Result<()> {
 fn endless(case: &Case) -> Result<statify_tests::small_root::SmallRoot> {
     let root = guest::tiny(case.dir.join("guest"))?;
     let library =
-        case.library("libslow.so.1", crate::guest::ENDLESS, &["-Wl,-soname,libslow.so.1"])?;
+        case.library("libslow.so.1", crate::rootfs::guest::ENDLESS, &["-Wl,-soname,libslow.so.1"])?;
     let program = case.build(
         "answer",
         "slow",

@@ -11,7 +11,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Outcome};
 use statify_tests::sandbox;
 
-use crate::{guest, snapshot, tool};
+use crate::rootfs::{guest, snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("bad-input/100000-files", many);

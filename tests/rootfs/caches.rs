@@ -13,7 +13,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Running};
 use statify_tests::small_root::SmallRoot;
 
-use crate::{guest, snapshot, tool};
+use crate::rootfs::{guest, snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("cache/same-bytes", same_bytes);

@@ -20,10 +20,10 @@ use statify_tests::processes;
 use statify_tests::sandbox;
 use statify_tests::small_root::SmallRoot;
 
-use crate::checks::{all_well, converted, count, program};
-use crate::guest::{self, shell};
-use crate::snapshot::{self, Snapshot};
-use crate::tool;
+use crate::rootfs::checks::{all_well, converted, count, program};
+use crate::rootfs::guest::{self, shell};
+use crate::rootfs::snapshot::{self, Snapshot};
+use crate::rootfs::tool;
 
 /// Programs, what they do when they are called, and what is said of them: `agrees`, `varies` or
 /// `no_answer` for `--version`.

@@ -12,10 +12,10 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Outcome};
 use statify_tests::small_root::SmallRoot;
 
-use crate::check_rooms::bodies;
-use crate::guest::{self, shell};
-use crate::snapshot;
-use crate::tool;
+use crate::rootfs::check_rooms::bodies;
+use crate::rootfs::guest::{self, shell};
+use crate::rootfs::snapshot;
+use crate::rootfs::tool;
 
 pub fn add(cases: &mut Cases) {
     cases.check("check/good", good);

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::End;
 
-use crate::guest::{self, shell};
-use crate::snapshot::{self, Snapshot};
-use crate::tool;
+use crate::rootfs::guest::{self, shell};
+use crate::rootfs::snapshot::{self, Snapshot};
+use crate::rootfs::tool;
 
 pub fn add(cases: &mut Cases) {
     cases.check("convert/out", out);

@@ -12,7 +12,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::End;
 use statify_tests::sandbox;
 
-use crate::{guest, snapshot, tool};
+use crate::rootfs::{guest, snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("dry-run/estimate", |case| estimate(case, &[]));

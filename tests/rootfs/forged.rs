@@ -14,7 +14,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::End;
 use statify_tests::small_root::SmallRoot;
 
-use crate::{guest, snapshot, tool};
+use crate::rootfs::{guest, snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("forged/backup-elsewhere", elsewhere);

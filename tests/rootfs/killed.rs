@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
 
-use crate::trial::{Kind, Trial};
-use crate::{guest, steps, tool};
+use crate::rootfs::trial::{Kind, Trial};
+use crate::rootfs::{guest, steps, tool};
 
 /// How often at random.
 const TIMES: usize = 200;

@@ -10,7 +10,7 @@ use statify_tests::process::End;
 use statify_tests::processes;
 use statify_tests::small_root::SmallRoot;
 
-use crate::{guest, snapshot, tool};
+use crate::rootfs::{guest, snapshot, tool};
 
 /// What a library does when it is loaded, by system calls alone (the C library is not relocated yet),
 /// and what is said of it.

@@ -13,8 +13,8 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::process::End;
 use statify_tests::report::Done;
 
-use crate::disk::{Kind, Mounted};
-use crate::{guest, tool};
+use crate::rootfs::disk::{Kind, Mounted};
+use crate::rootfs::{guest, tool};
 
 const SIZES: [usize; 4] = [4 << 10, 16 << 10, 64 << 10, 256 << 10];
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::{End, Outcome, Running};
 
-use crate::{guest, snapshot, tool};
+use crate::rootfs::{guest, snapshot, tool};
 
 const BUCKET: &str = "conversions";
 const KEY: &str = "AKIDTEST";

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use statify_tests::case::{Case, Cases};
 
-use crate::archives::{arguments, convert, nothing_left};
-use crate::guest::{self, shell};
-use crate::packed::{self, member};
-use crate::{snapshot, tool};
+use crate::rootfs::archives::{arguments, convert, nothing_left};
+use crate::rootfs::guest::{self, shell};
+use crate::rootfs::packed::{self, member};
+use crate::rootfs::{snapshot, tool};
 
 const OCI: &str = "application/vnd.oci.image.";
 

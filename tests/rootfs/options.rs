@@ -8,7 +8,7 @@ use statify_format::manifest::Manifest;
 use statify_format::{Randomness, Seal};
 use statify_tests::case::{Case, Cases};
 
-use crate::{guest, tool};
+use crate::rootfs::{guest, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("options/align-fixed-jobs", shapes);

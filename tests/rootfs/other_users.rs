@@ -11,7 +11,7 @@ use nix::unistd::geteuid;
 use statify_tests::case::{Case, Cases};
 use statify_tests::report::Done;
 
-use crate::{guest, packed, snapshot, tool};
+use crate::rootfs::{guest, packed, snapshot, tool};
 
 /// Somebody else, who is nobody.
 const OTHER: u32 = 65534;

@@ -13,8 +13,8 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::machine::find_program;
 use statify_tests::process::{self, End, Limits};
 
-use crate::guest;
-use crate::tool;
+use crate::rootfs::guest;
+use crate::rootfs::tool;
 
 pub fn add(cases: &mut Cases) {
     cases

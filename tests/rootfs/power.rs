@@ -19,9 +19,9 @@ use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
 use statify_tests::report::Done;
 
-use crate::disk::{self, LoopDevice, Mounted};
-use crate::trial::{Kind, Trial};
-use crate::{guest, tool};
+use crate::rootfs::disk::{self, LoopDevice, Mounted};
+use crate::rootfs::trial::{Kind, Trial};
+use crate::rootfs::{guest, tool};
 
 /// How often a case is run; cuts are at other moments each time.
 const ROUNDS: usize = 2;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
 use statify_tests::process::End;
 
-use crate::{guest, tool};
+use crate::rootfs::{guest, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("progress/lines-and-log", lines);

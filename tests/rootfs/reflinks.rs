@@ -11,8 +11,8 @@ use statify::sharing::Sharing;
 use statify_tests::case::{Case, Cases};
 use statify_tests::report::Done;
 
-use crate::disk::{self, Disk, Kind};
-use crate::{guest, snapshot, tool};
+use crate::rootfs::disk::{self, Disk, Kind};
+use crate::rootfs::{guest, snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     for (name, kind) in [("btrfs", Kind::Btrfs), ("xfs", Kind::Xfs)] {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use statify_tests::case::{Case, Cases};
 
-use crate::{guest, tool};
+use crate::rootfs::{guest, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("report/against-the-files", against_the_files);

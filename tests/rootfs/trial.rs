@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::snapshot::{self, Snapshot};
-use crate::{guest, tool};
+use crate::rootfs::snapshot::{self, Snapshot};
+use crate::rootfs::{guest, tool};
 
 /// Where converted programs go, and the originals.
 #[derive(Clone, Copy, PartialEq)]

@@ -15,7 +15,7 @@ use crate::compare::said;
 use crate::convert::{SYSTEM_PATH, Statify};
 use crate::process::{self, End, Limits, Outcome};
 use crate::processes;
-use crate::report::{Done, Suite};
+use crate::report::{Done, Suite, Tier};
 use crate::scratch::Scratch;
 use crate::toolchain::Toolchain;
 
@@ -107,22 +107,43 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(outcome.stdout_text())
 }
 
-/// Tests that each get a [`Case`].
+/// Tests that each get a [`Case`], suite by suite.
 pub struct Cases {
-    suite: Suite,
-    statify: Statify,
+    list: Suite,
+    /// None if tests are only listed.
+    statify: Option<Statify>,
     scratch: Arc<Scratch>,
+    suite: &'static str,
     sources: &'static Path,
+    tier: Tier,
 }
 
 impl Cases {
-    /// Prepares a test run whose small programs lie in `sources`.
-    pub fn new(sources: &'static Path) -> Result<Self> {
+    /// Prepares a test run.
+    pub fn new(arguments: &Arguments) -> Result<Self> {
         // Orphans come to this process, so that `run` finds them.
         prctl::set_child_subreaper(true)?;
         let scratch = Arc::new(Scratch::new()?);
-        let statify = Statify::locate()?.copied_to(scratch.path())?;
-        Ok(Cases { suite: Suite::default(), statify, scratch, sources })
+        let statify = Statify::for_run(arguments.list, scratch.path())?;
+        let (suite, sources) = ("", Path::new(""));
+        Ok(Cases { list: Suite::new()?, statify, scratch, suite, sources, tier: Tier::Quick })
+    }
+
+    /// From here on tests are of this suite, whose small programs lie in `sources`, and of the quick tier.
+    pub fn begin(&mut self, suite: &'static str, sources: &'static Path) {
+        (self.suite, self.sources, self.tier) = (suite, sources, Tier::Quick);
+    }
+
+    /// From here on tests of this suite are of this tier.
+    pub fn tier(&mut self, tier: Tier) {
+        self.tier = tier;
+    }
+
+    /// Adds what `add` adds, in the slow tier.
+    pub fn slow(&mut self, add: impl FnOnce(&mut Self)) {
+        let before = std::mem::replace(&mut self.tier, Tier::Slow);
+        add(self);
+        self.tier = before;
     }
 
     /// Adds a test.
@@ -153,7 +174,7 @@ impl Cases {
 
     /// Runs the tests that the command line selects. Fails, too, if a process that one of them started is left.
     pub fn run(self, arguments: &Arguments) -> ExitCode {
-        let code = self.suite.run(arguments);
+        let code = self.list.run(arguments);
         let left = processes::children();
         if left.is_empty() {
             return code;
@@ -185,9 +206,10 @@ impl Needing<'_> {
         let cases = &mut *self.cases;
         let (statify, scratch, sources) =
             (cases.statify.clone(), cases.scratch.clone(), cases.sources);
-        let name = format!("{name}{}", toolchain.suffix());
+        let name = format!("{}/{name}{}", cases.suite, toolchain.suffix());
         let directory = name.clone();
-        cases.suite.add_needing(name, self.needs.clone(), move || {
+        cases.list.add(cases.tier, name, self.needs.clone(), move || {
+            let statify = statify.context("only listing")?;
             if let Some(reason) = toolchain.missing()? {
                 return Done::not_here(reason);
             }

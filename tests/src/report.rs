@@ -1,12 +1,19 @@
-//! Running a list of tests, and saying at the end what could not be tested here.
+//! Running a list of tests, and saying at the end what was not tested.
 
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::machine;
+
+/// Names the file to which is written how long each test took, in milliseconds: `SUITE/NAME MS`, a line each.
+const TIMES: &str = "TEST_TIMES";
 
 /// How a test ended that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,50 +31,81 @@ impl Done {
     }
 }
 
+/// When a test is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// By `cargo test`: all of them together take minutes.
+    Quick,
+    /// By `cargo test -- --ignored`, and always in CI: what takes long, or tries the same on ever more.
+    Slow,
+}
+
 /// A list of tests that grows.
-#[derive(Default)]
 pub struct Suite {
     trials: Vec<Trial>,
+    /// How many tests of the slow tier each suite has.
+    slow: BTreeMap<String, usize>,
     not_here: Arc<Mutex<Vec<String>>>,
+    times: Option<Arc<Mutex<File>>>,
 }
 
 impl Suite {
-    /// Adds a test that needs nothing of the machine but what every one has, or finds out by itself what it lacks.
-    pub fn add(
-        &mut self,
-        name: impl Into<String>,
-        test: impl FnOnce() -> Result<Done> + Send + 'static,
-    ) {
-        self.add_needing(name, Vec::new(), test);
+    /// An empty list.
+    pub fn new() -> Result<Self> {
+        let times = std::env::var_os(TIMES).map(|path| {
+            let file = OpenOptions::new().create(true).append(true).open(&path);
+            file.with_context(|| format!("{TIMES}={}", path.display()))
+        });
+        let times = times.transpose()?.map(|file| Arc::new(Mutex::new(file)));
+        Ok(Suite { trials: Vec::new(), slow: BTreeMap::new(), not_here: Arc::default(), times })
     }
 
-    /// Adds a test that needs these of the machine, by the names of [`machine`]. It is begun only where nothing is lacking.
-    pub fn add_needing(
+    /// Adds a test that needs these of the machine, by the names of [`machine`]. It is begun only where nothing is
+    /// lacking. Its name begins with its suite's and a slash.
+    pub fn add(
         &mut self,
-        name: impl Into<String>,
+        tier: Tier,
+        name: String,
         needs: Vec<String>,
         test: impl FnOnce() -> Result<Done> + Send + 'static,
     ) {
-        let name = name.into();
-        let not_here = self.not_here.clone();
-        let test = move || match machine::lacking(&needs)? {
-            Some(reason) => Done::not_here(reason),
-            None => test(),
-        };
-        self.trials.push(Trial::ignorable_test(name.clone(), move || match test() {
-            Ok(Done::Passed) => Ok(Completion::Completed),
-            Ok(Done::NotHere(reason)) => {
-                let line = format!("{name}: {reason}");
-                not_here.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-                Ok(Completion::ignored_with(reason))
+        let (not_here, times) = (self.not_here.clone(), self.times.clone());
+        let shown = name.clone();
+        let test = move || {
+            let since = Instant::now();
+            let done = match machine::lacking(&needs)? {
+                Some(reason) => Done::not_here(reason),
+                None => test(),
+            };
+            if let Some(times) = times {
+                let mut file = times.lock().unwrap_or_else(PoisonError::into_inner);
+                writeln!(file, "{name} {}", since.elapsed().as_millis())?;
             }
-            Err(error) => Err(Failed::from(format!("{error:#}"))),
-        }));
+            match done? {
+                Done::Passed => Ok(Completion::Completed),
+                Done::NotHere(reason) => {
+                    let line = format!("{name}: {reason}");
+                    not_here.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                    Ok(Completion::ignored_with(reason))
+                }
+            }
+        };
+        let is_slow = tier == Tier::Slow;
+        if is_slow {
+            let suite = shown.split('/').next().unwrap_or_default();
+            *self.slow.entry(suite.to_owned()).or_default() += 1;
+        }
+        let test =
+            move || test().map_err(|error: anyhow::Error| Failed::from(format!("{error:#}")));
+        self.trials.push(Trial::ignorable_test(shown, test).with_ignored_flag(is_slow));
     }
 
     /// Runs the tests that the command line selects.
     pub fn run(self, arguments: &Arguments) -> ExitCode {
         let conclusion = libtest_mimic::run(arguments, self.trials);
+        if arguments.list {
+            return conclusion.exit_code();
+        }
         let mut not_here = self.not_here.lock().unwrap_or_else(PoisonError::into_inner);
         not_here.sort();
         if !not_here.is_empty() {
@@ -75,6 +113,12 @@ impl Suite {
             for line in not_here.iter() {
                 println!("    {line}");
             }
+            println!();
+        }
+        if !arguments.ignored && !arguments.include_ignored && !self.slow.is_empty() {
+            let suites: Vec<_> =
+                self.slow.iter().map(|(suite, count)| format!("{count} {suite}")).collect();
+            println!("of the slow tier, for `cargo slow`: {}", suites.join(", "));
             println!();
         }
         conclusion.exit_code()

@@ -55,7 +55,7 @@ fn in_time(waiting: &Waiting) -> Result<Value> {
 fn too_long(case: &Case) -> Result<()> {
     let program = case.build("stalls", "stalls", &["-pthread"])?;
     let waiting = Waiting::start(&mut case.command(&program))?;
-    let mut command = crate::tool::elfscan(["audit", "--timeout=2", &waiting.pid()])?;
+    let mut command = crate::elfscan::tool::elfscan(["audit", "--timeout=2", &waiting.pid()])?;
     let started = Instant::now();
     let mut child = command
         .stdout(std::process::Stdio::piped())

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::tool::json;
+use crate::elfscan::tool::json;
 
 /// A program that says "done" and waits for the end of its input. Dropping it ends it.
 pub struct Waiting {

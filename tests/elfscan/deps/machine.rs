@@ -14,7 +14,7 @@ use statify_tests::case::{Case, Cases, run};
 use statify_tests::process::End;
 
 use super::said::{LOADER, list_of, listing, loader_says};
-use crate::tool::json;
+use crate::elfscan::tool::json;
 
 pub fn add(cases: &mut Cases) {
     cases.check("deps/as-ld.so-lists-it-on-the-whole-machine", whole_machine);

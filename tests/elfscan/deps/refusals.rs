@@ -10,7 +10,7 @@ use statify_tests::case::{Case, Cases, run};
 use statify_tests::process::End;
 
 use super::said::{library, printed, program};
-use crate::tool::json;
+use crate::elfscan::tool::json;
 
 pub fn add(cases: &mut Cases) {
     cases.check("deps/refusals-in-the-words-of-a-conversion", words);

@@ -12,7 +12,7 @@ use statify_tests::report::Done;
 
 use super::machine::check_rules;
 use super::said::{agree, elfscan_says, library, line, program};
-use crate::tool::json;
+use crate::elfscan::tool::json;
 
 pub fn add(cases: &mut Cases) {
     cases.check("deps/rpath-is-inherited-runpath-is-not", inheritance);

@@ -10,7 +10,7 @@ use statify_tests::builder;
 use statify_tests::case::{Case, run};
 use statify_tests::process::{End, Outcome};
 
-use crate::tool::elfscan;
+use crate::elfscan::tool::elfscan;
 
 /// This machine's glibc loader.
 pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";

@@ -12,7 +12,7 @@ use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
 use super::{code, loads, verdict};
-use crate::tool::elfscan;
+use crate::elfscan::tool::elfscan;
 
 pub fn add(cases: &mut Cases) {
     cases.check("host/converted/same-findings", converted_as_original);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use statify_tests::case::{Case, run};
 use statify_tests::process::{Limits, Running};
 
-use crate::tool;
+use crate::elfscan::tool;
 
 /// A library that was opened.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,7 +14,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 use statify_tests::case::Cases;
 
-use crate::tool;
+use crate::elfscan::tool;
 
 const DIRECTORY: &str = "/usr";
 /// So many files for one call of a tool.

@@ -17,7 +17,7 @@ use statify_tests::case::{Case, Cases, run};
 use statify_tests::process::End;
 use statify_tests::sandbox;
 
-use crate::tool;
+use crate::elfscan::tool;
 
 /// No scan of a few files takes longer, on a busy machine.
 const LONG: Duration = Duration::from_secs(15);

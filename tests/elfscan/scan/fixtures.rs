@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use statify_tests::case::{Case, Cases, output};
 
-use crate::tool;
+use crate::elfscan::tool;
 
 /// A fixture's name, how it is built, and what its row says.
 type Fixture = (&'static str, &'static [&'static str], Value);

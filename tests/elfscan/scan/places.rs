@@ -10,7 +10,7 @@ use serde_json::Value;
 use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::process::End;
 
-use crate::tool;
+use crate::elfscan::tool;
 
 pub fn add(cases: &mut Cases) {
     cases.check("scan/links-count-once", links_count_once);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use statify_tests::case::{Case, Cases, run};
 use statify_tests::process::End;
 
-use crate::tool;
+use crate::elfscan::tool;
 
 pub fn add(cases: &mut Cases) {
     let mut add = |name: &str, make: fn(&Case, &mut Vec<u8>)| {
