@@ -64,6 +64,7 @@ fn compile(sources: &Path, source: &str, name: &str, elf: &Path) {
         .arg(format!("--crate-name={name}_image"))
         .args(["--crate-type=bin", "--edition=2024"])
         .arg(format!("--target={}", env::var("TARGET").expect("cargo sets TARGET")))
+        .arg("--cfg=image")
         .args(["-Cpanic=abort", "-Copt-level=s", "-Clinker-plugin-lto", "-Ccodegen-units=1"])
         .args(["-Cforce-unwind-tables=no", "-Coverflow-checks=off", "-Cdebug-assertions=off"])
         .args(["-Cno-redzone=yes", "-Ctarget-cpu=x86-64", "-Crelocation-model=pic"])

@@ -215,7 +215,6 @@ fn kind_name(value: &Value) -> &'static str {
         Value::RseqSize => "rseq",
         Value::Random => "random",
         Value::Timestamp => "timestamp",
-        Value::CpuNumber => "cpu",
         Value::Secure(_) => "secure",
         Value::Origin(_) => "origin",
         Value::Vdso(_) => "vdso",

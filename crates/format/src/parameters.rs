@@ -6,9 +6,10 @@ use std::ops::Range;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use statify_elf::ElfFile;
 use statify_params::{
-    CALL_RSEQ, Call, Constant, CpuFeatures, Fixup, Group, MAGIC, Map, Params, Resolver, Slide,
-    Table, Variant,
+    CALL_RSEQ, Call, Constant, Fixup, Group, MAGIC, Map, Params, Resolver, Slide, Table, Variant,
+    leb128,
 };
+use zerocopy::FromBytes;
 
 /// Why they cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +63,8 @@ impl<'a> Parameters<'a> {
         let headers = 64 + 56 * elf.segments().len();
         let at = bytes.len().checked_sub(size_of::<Params>()).filter(|&at| at >= headers);
         let at = at.ok_or(ParametersError::NotParameters)?;
-        let params = Words::new(&bytes[at..]).params();
+        let params = Params::read_from_bytes(&bytes[at..]);
+        let params = params.map_err(|_| ParametersError::NotParameters)?;
         if params.magic != MAGIC
             || params.vaddr != entry - size_of::<Params>() as u64
             || params.front != tables.p_vaddr
@@ -135,72 +137,44 @@ impl<'a> Parameters<'a> {
         self.front.get(start..start.checked_add(len)?)
     }
 
-    fn records<T>(
-        &self,
-        table: Table,
-        read: fn(&mut Words<'a>) -> T,
-    ) -> impl Iterator<Item = T> + use<'a, T> {
-        let bytes = self.bytes(table, record_size::<T>()).unwrap_or_default();
-        bytes.chunks_exact(record_size::<T>()).map(move |record| read(&mut Words::new(record)))
+    fn records<T: FromBytes + 'a>(&self, table: Table) -> impl Iterator<Item = T> + use<'a, T> {
+        let bytes = self.bytes(table, size_of::<T>()).unwrap_or_default();
+        bytes.chunks_exact(size_of::<T>()).filter_map(|record| T::read_from_bytes(record).ok())
     }
 
     /// What the starter maps from the output.
     pub fn maps(&self) -> impl Iterator<Item = Map> + use<'a> {
-        self.records(self.params.maps, |words| Map {
-            to: words.next(),
-            len: words.next(),
-            offset: words.next(),
-            prot: words.next(),
-        })
+        self.records(self.params.maps)
     }
 
     /// A table of ranges: [`Params::zeros`], `populates`, `protects` or `seals`.
     pub fn ranges(&self, table: Table) -> impl Iterator<Item = statify_params::Range> + use<'a> {
-        self.records(table, |words| statify_params::Range {
-            start: words.next(),
-            len: words.next(),
-            prot: words.next(),
-        })
+        self.records(table)
     }
 
     /// Groups of libraries that slide alike.
     pub fn groups(&self) -> impl Iterator<Item = Group> + use<'a> {
-        self.records(self.params.groups, |words| Group {
-            start: words.next(),
-            len: words.next(),
-            alignment: words.next(),
-        })
+        self.records(self.params.groups)
     }
 
     /// Kernel calls that are made again.
     pub fn calls(&self) -> impl Iterator<Item = Call> + use<'a> {
-        self.records(self.params.calls, |words| Call {
-            number: words.next(),
-            result: words.next(),
-            args: [words.next(), words.next(), words.next(), words.next()],
-            places: words.next(),
-        })
+        self.records(self.params.calls)
     }
 
     /// A table of constants: [`Params::constants`], `resets`, or one of a variant's.
     pub fn constants(&self, table: Table) -> impl Iterator<Item = Constant> + use<'a> {
-        self.records(table, |words| Constant { at: words.next(), value: words.next() })
+        self.records(table)
     }
 
     /// Groups of pointers.
     pub fn slides(&self) -> impl Iterator<Item = Slide> + use<'a> {
-        self.records(self.params.slides, |words| {
-            let (target, start, [stream, count]) = (words.next(), words.next(), words.halves());
-            Slide { target, start, stream, count }
-        })
+        self.records(self.params.slides)
     }
 
     /// IFUNC resolvers.
     pub fn resolvers(&self) -> impl Iterator<Item = Resolver> + use<'a> {
-        self.records(self.params.resolvers, |words| {
-            let (function, start, [stream, count]) = (words.next(), words.next(), words.halves());
-            Resolver { function, start, stream, count }
-        })
+        self.records(self.params.resolvers)
     }
 
     /// The places of a group's words.
@@ -221,7 +195,7 @@ impl<'a> Parameters<'a> {
         let mut place = start;
         let mut places = Vec::with_capacity(count as usize);
         for _ in 0..count {
-            let (distance, rest) = number(stream).ok_or_else(beyond)?;
+            let (distance, rest) = leb128::read(stream).ok_or_else(beyond)?;
             (place, stream) = (place.wrapping_add(distance.wrapping_mul(8)), rest);
             places.push(place);
         }
@@ -230,11 +204,7 @@ impl<'a> Parameters<'a> {
 
     /// Words that get a value known only at start.
     pub fn fixups(&self) -> impl Iterator<Item = Fixup> + use<'a> {
-        self.records(self.params.fixups, |words| {
-            let (at, [what, extra]) = (words.next(), words.halves());
-            let [kind, width, arg @ ..] = what.to_le_bytes();
-            Fixup { at, kind, width, arg: u16::from_le_bytes(arg), extra }
-        })
+        self.records(self.params.fixups)
     }
 
     /// A vDSO function's name, or the end of a path, by where it starts.
@@ -245,144 +215,16 @@ impl<'a> Parameters<'a> {
 
     /// Prepared CPUs.
     pub fn variants(&self) -> impl Iterator<Item = Variant> + use<'a> {
-        self.records(self.params.variants, |words| Variant {
-            cpu: words.cpu(),
-            exact: words.next(),
-            literals: words.table(),
-            pointers: words.table(),
-            results: words.table(),
-        })
+        self.records(self.params.variants)
     }
 
     /// What a variant's resolvers answer: places.
     pub fn results(&self, variant: &Variant) -> impl Iterator<Item = u64> + use<'a> {
-        self.records(variant.results, Words::next)
+        self.records(variant.results)
     }
 
     /// Whether a call's result is one that the starter knows.
     pub fn is_known(call: &Call) -> bool {
         call.result <= CALL_RSEQ
-    }
-}
-
-const fn record_size<T>() -> usize {
-    size_of::<T>()
-}
-
-/// A ULEB128 number and what is behind it, as the starter reads it.
-fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let end = bytes.iter().take(10).position(|byte| byte & 0x80 == 0)? + 1;
-    let digits = bytes[..end].iter().zip((0..).step_by(7));
-    let number = digits.fold(0u64, |sum, (byte, shift)| sum | u64::from(byte & 0x7f) << shift);
-    Some((number, &bytes[end..]))
-}
-
-/// Little-endian words, one after the other; zeros behind the last.
-struct Words<'a>(&'a [u8]);
-
-impl<'a> Words<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
-    }
-
-    fn next(&mut self) -> u64 {
-        let (word, rest) = self.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
-        self.0 = rest;
-        u64::from_le_bytes(*word)
-    }
-
-    fn halves(&mut self) -> [u32; 2] {
-        let word = self.next();
-        [word as u32, (word >> 32) as u32]
-    }
-
-    fn table(&mut self) -> Table {
-        let [offset, count] = self.halves();
-        Table { offset, count }
-    }
-
-    fn cpu(&mut self) -> CpuFeatures {
-        let [signature, basic] = self.halves();
-        let [more_basic, structured] = self.halves();
-        let [second, third] = self.halves();
-        let [xcr0, more] = self.halves();
-        let (basic, structured) = ([basic, more_basic], [structured, second, third]);
-        CpuFeatures { signature, basic, structured, xcr0, more }
-    }
-
-    /// In the order of the structure's fields.
-    fn params(&mut self) -> Params {
-        Params {
-            magic: self.next(),
-            vaddr: self.next(),
-            front: self.next(),
-            unmap: self.next(),
-            handoff: self.next(),
-            entry: self.next(),
-            phdr: self.next(),
-            phnum: self.next(),
-            loader: self.next(),
-            page_size: self.next(),
-            stack_unlimited: self.next(),
-            stack_least: self.next(),
-            secure: self.next(),
-            alignment: self.next(),
-            groups: self.table(),
-            pool: self.next(),
-            pool_offset: self.next(),
-            pool_len: self.next(),
-            extents: [self.next(), self.next(), self.next(), self.next()],
-            choices: self.next(),
-            least_kernel: self.next(),
-            maps: self.table(),
-            zeros: self.table(),
-            populates: self.table(),
-            calls: self.table(),
-            constants: self.table(),
-            slides: self.table(),
-            fixups: self.table(),
-            vdso_names: self.table(),
-            protects: self.table(),
-            seals: self.table(),
-            floor: self.cpu(),
-            variants: self.table(),
-            resets: self.table(),
-            resolvers: self.table(),
-            can_resolve: self.next(),
-            read_tunables: self.next(),
-            take_over_tunables: self.next(),
-            origin_room: self.next(),
-            reserved: self.next(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_read_in_the_order_of_the_structure() {
-        let mut params = Params::default();
-        let words = size_of::<Params>() / 8;
-        let bytes: Vec<u8> = (0..words as u64).flat_map(u64::to_le_bytes).collect();
-        params.magic = 0;
-        // SAFETY: `Params` consists of integers without padding.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                (&raw mut params).cast::<u8>(),
-                bytes.len(),
-            );
-        }
-        let read = Words::new(&bytes).params();
-        assert_eq!(format!("{read:?}"), format!("{params:?}"));
-    }
-
-    #[test]
-    fn numbers_end_where_the_bytes_do() {
-        assert_eq!(number(&[0x85, 1, 9]), Some((133, &[9][..])));
-        assert_eq!(number(&[0x80, 0x80]), None);
-        assert_eq!(number(&[0x80; 20]), None);
     }
 }

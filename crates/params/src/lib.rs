@@ -1,7 +1,9 @@
 //! What a conversion tells the code that runs in its output. The types are written by `statify`, read by the images
-//! of the crate `starter`, which are compiled with the same source, and read back by whoever looks into an output.
+//! of the crate `starter`, which are compiled with the same source, and read back by whoever looks into an output: as bytes by
+//! zerocopy, which knows of each type that it has no padding. (The images, compiled with the `image` cfg, do without.)
 
 pub mod agent;
+pub mod leb128;
 mod starter;
 
 pub use starter::*;
@@ -10,3 +12,6 @@ pub use starter::*;
 pub const STARTER: &str = include_str!("starter.rs");
 /// The source of [`agent`], for the image that is compiled with it.
 pub const AGENT: &str = include_str!("agent.rs");
+
+// The images are little-endian, and so is who writes and reads their parameters.
+const _: () = assert!(cfg!(target_endian = "little"));

@@ -21,6 +21,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x03");
 
 /// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Distance from the first record down from the address of `Params`, in bytes.
@@ -31,6 +32,7 @@ pub struct Table {
 
 /// Everything the starter needs to know; ends where the image's code begins.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Params {
     /// [`MAGIC`].
@@ -123,6 +125,7 @@ pub struct Params {
 
 /// What is asked of CPUID at start: two leaves.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuFeatures {
     /// Leaf 1, eax: family, model, stepping.
@@ -167,6 +170,7 @@ impl CpuFeatures {
 
 /// What the loader and IFUNC resolvers choose on one kind of CPU.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
     /// The CPU.
@@ -183,6 +187,7 @@ pub struct Variant {
 
 /// An IFUNC resolver and the slots that hold its answer.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolver {
     /// The function (a place).
@@ -215,6 +220,7 @@ pub const SEAL_ALWAYS: u64 = 4;
 
 /// Loader, libraries and their memory that slide alike: what is together in the output stays so.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
     /// The first byte (a place).
@@ -230,6 +236,7 @@ pub const MOST_GROUPS: usize = 256;
 
 /// Pages of the output that the kernel does not map from a program header.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Map {
     /// Where they belong (a place).
@@ -244,6 +251,7 @@ pub struct Map {
 
 /// A range of pages.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     /// First byte (a place).
@@ -256,6 +264,7 @@ pub struct Range {
 
 /// A system call of the loader's that the kernel must see again in the new process.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Its number.
@@ -279,6 +288,7 @@ pub const CALL_RSEQ: u64 = 3;
 
 /// A word of a page that is not in the file; written before the slides are applied.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Constant {
     /// Where (a place).
@@ -289,6 +299,7 @@ pub struct Constant {
 
 /// Words that hold an address in one module: to each, the module's address is added.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slide {
     /// The module that the words point into (a place).
@@ -303,6 +314,7 @@ pub struct Slide {
 
 /// One word that gets a value known only at start.
 #[repr(C)]
+#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fixup {
     /// Where (a place; of any alignment).

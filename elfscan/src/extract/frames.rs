@@ -4,6 +4,7 @@
 
 use goblin::elf::program_header::PT_GNU_EH_FRAME;
 use statify_elf::ElfFile;
+use statify_params::leb128;
 
 /// An .eh_frame section.
 #[derive(Clone, Copy, Debug)]
@@ -235,13 +236,7 @@ fn take(bytes: &mut &[u8]) -> Option<u8> {
 
 /// A number in LEB128, without sign.
 fn uleb(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = take(bytes)?;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
+    let (number, rest) = leb128::read(bytes)?;
+    *bytes = rest;
+    Some(number)
 }

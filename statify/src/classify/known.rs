@@ -33,9 +33,6 @@ pub enum Value {
     Random,
     /// The time-stamp counter.
     Timestamp,
-    /// CPUID's word that contains the number of the CPU that the capture ran on; no fix-up, see
-    /// [`super::scrub`].
-    CpuNumber,
     /// What the word holds, and under AT_SECURE this much more.
     Secure(i32),
     /// The address of the output's directory with this behind it.
@@ -47,7 +44,9 @@ pub enum Value {
 /// The table of pairs.
 #[derive(Debug, Default)]
 pub struct Known {
-    pairs: Vec<(u64, u64, Value)>,
+    /// Without a value: what varies and is no fix-up, CPUID's word with the number of the CPU that a capture ran on
+    /// ([`super::scrub`]).
+    pairs: Vec<(u64, u64, Option<Value>)>,
     /// The stack pointers at process entry.
     sp: (u64, u64),
     /// The difference by which pointers into each group differ.
@@ -61,7 +60,8 @@ impl Known {
     /// Collects what is known of two captures, in which pointers differ by `slides`.
     pub fn new(a: &Capture, b: &Capture, slides: Vec<u64>) -> Self {
         let mut known = Self { pairs: Vec::new(), sp: (a.stack.sp, b.stack.sp), slides };
-        let mut add = |a, b, value| known.pairs.push((a, b, value));
+        let mut note = |a, b, value| known.pairs.push((a, b, value));
+        let mut add = |a, b, value| note(a, b, Some(value));
         add(a.stack.sp, b.stack.sp, Value::Stack(0));
         add(a.stack.sp + 8, b.stack.sp + 8, Value::Stack(8));
         add(a.stack.envp, b.stack.envp, Value::Envp);
@@ -78,14 +78,14 @@ impl Known {
             let word = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
             add(word(a.getrandom), word(b.getrandom), Value::Random);
         }
-        let cpu = |identity: [u8; 8]| u64::from_le_bytes(identity) >> 32;
-        add(cpu(a.cpu_identity), cpu(b.cpu_identity), Value::CpuNumber);
         for &(kind, value) in &a.stack.entries {
             let other = b.stack.value(kind).filter(|_| kind != AT_IGNORE);
             if let (Some(other), Ok(kind)) = (other, u16::try_from(kind)) {
                 add(value, other, Value::Aux(kind));
             }
         }
+        let cpu = |identity: [u8; 8]| u64::from_le_bytes(identity) >> 32;
+        note(cpu(a.cpu_identity), cpu(b.cpu_identity), None);
         // What is the same in both cannot be told apart from a constant; what slides is a pointer.
         let slides = &known.slides;
         known.pairs.retain(|(a, b, _)| a != b && !slides.contains(&b.wrapping_sub(*a)));
@@ -97,10 +97,11 @@ impl Known {
         self.slides.iter().position(|&slide| b.wrapping_sub(a) == slide)
     }
 
-    /// The value that is `a` in the first capture and `b` in the second.
-    pub fn find(&self, a: u64, b: u64) -> Option<Value> {
+    /// The value that is `a` in the first capture and `b` in the second, if they are known; without one where
+    /// nothing is to be written.
+    pub fn find(&self, a: u64, b: u64) -> Option<Option<Value>> {
         let known = self.pairs.iter().find(|pair| (pair.0, pair.1) == (a, b));
-        known.map(|pair| pair.2.clone()).or_else(|| self.frame(a, b))
+        known.map(|pair| pair.2.clone()).or_else(|| self.frame(a, b).map(Some))
     }
 
     /// An address in a frame of the loader's. Nobody uses it any more (musl leaves one behind), but
@@ -121,6 +122,7 @@ fn random(bytes: &[u8; 16]) -> [u64; 2] {
 impl Known {
     /// A table made by hand.
     pub fn for_test(slides: &[u64], pairs: &[(u64, u64, Value)]) -> Self {
-        Self { pairs: pairs.to_vec(), sp: (0x7fff_f000, 0x7eee_e000), slides: slides.to_vec() }
+        let pairs = pairs.iter().map(|(a, b, value)| (*a, *b, Some(value.clone()))).collect();
+        Self { pairs, sp: (0x7fff_f000, 0x7eee_e000), slides: slides.to_vec() }
     }
 }

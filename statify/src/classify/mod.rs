@@ -257,7 +257,6 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     let mut fixups = compared.fixups;
     let relative = origin.relative.into_iter();
     fixups.extend(relative.map(|(at, rest)| Fixup { at, width: 8, value: Value::Origin(rest) }));
-    fixups.retain(|fixup| fixup.value != Value::CpuNumber);
     for fixup in &fixups {
         words::write(&mut pages, fixup.at, &[0; 8][..usize::from(fixup.width)]);
     }

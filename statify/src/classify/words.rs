@@ -144,14 +144,14 @@ fn explain(a: u64, b: u64, known: &Known) -> Option<Meaning> {
         return Some(Meaning::Slid(group));
     }
     if let Some(value) = known.find(a, b) {
-        return Some(Meaning::Known(vec![(0, 8, value)]));
+        return Some(Meaning::Known(value.into_iter().map(|value| (0, 8, value)).collect()));
     }
     // Fields of four bytes, one or both of them varying.
     let mut values = Vec::new();
     for (offset, shift) in [(0, 0), (4, 32)] {
         let (a, b) = (a >> shift & 0xffff_ffff, b >> shift & 0xffff_ffff);
         if a != b {
-            values.push((offset, 4, known.find(a, b)?));
+            values.extend(known.find(a, b)?.map(|value| (offset, 4, value)));
         }
     }
     Some(Meaning::Known(values))

@@ -8,7 +8,6 @@ mod constants;
 mod pieces;
 mod placement;
 mod segments;
-mod stream;
 mod tables;
 
 use std::ops::Range;

@@ -11,6 +11,7 @@ use statify_params::agent::{
     AGENT_MAGIC, AGENT_ROOM, AgentParams, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, POLICY_DENY,
     POLICY_OWN_FILE, Part, SITE_LIBRARY, SITE_LOADER,
 };
+use zerocopy::IntoBytes;
 
 use super::index::Index;
 use super::{Plugins, names};
@@ -115,7 +116,7 @@ pub fn embed(
         directories,
         ..AgentParams::default()
     };
-    let mut code = params_bytes(&params);
+    let mut code = params.as_bytes().to_vec();
     let entry = agent + code.len() as u64;
     code.extend(starter::AGENT);
     for (redirection, moved, kind) in redirected {
@@ -286,16 +287,4 @@ fn telling_parts(image: &Image, object: usize, index: Place) -> [Part; 2] {
         // Nothing to compare: known by its names only.
         _ => [Part::default(); 2],
     }
-}
-
-fn params_bytes(params: &AgentParams) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(size_of::<AgentParams>());
-    for word in [params.magic, params.index, params.policy] {
-        bytes.extend(word.to_le_bytes());
-    }
-    for word in [params.files, params.names, params.directories, params.reserved] {
-        bytes.extend(word.to_le_bytes());
-    }
-    bytes.extend(params.padding.to_le_bytes());
-    bytes
 }

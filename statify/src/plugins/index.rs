@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use statify_params::agent::{Directory, File, NAME_IN_SYSTEM, NAME_PATH, Name};
+use zerocopy::IntoBytes;
 
 /// What the index is made of.
 #[derive(Debug, Default)]
@@ -55,21 +56,16 @@ impl Index {
             (at, bytes.len() as u32)
         };
         let mut bytes = Vec::with_capacity(records);
-        let mut words = |words: &[u32]| bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
-        for file in &self.files {
-            words(&[file.kind, file.number]);
-            let parts = file.parts.iter().flat_map(|part| [part.at, part.offset, part.len]);
-            for word in [file.size, file.output].into_iter().chain(parts) {
-                words(&[word as u32, (word >> 32) as u32]);
-            }
-        }
+        bytes.extend(self.files.as_bytes());
         for (file, kind, name) in &self.names {
-            let (at, len) = text(name);
-            words(&[*file, *kind, at, len]);
+            let (text, len) = text(name);
+            bytes.extend(Name { file: *file, kind: *kind, text, len }.as_bytes());
         }
         for (path, &is_system) in &self.directories {
-            let (at, len) = text(path);
-            words(&[u32::from(is_system), at, len, 0]);
+            let (text, len) = text(path);
+            bytes.extend(
+                Directory { is_system: is_system.into(), text, len, reserved: 0 }.as_bytes(),
+            );
         }
         bytes.extend(texts);
         bytes

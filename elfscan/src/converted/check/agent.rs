@@ -8,6 +8,7 @@ use statify_params::agent::{
     AGENT_MAGIC, AgentParams, Directory, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, NAME_IN_SYSTEM,
     NAME_PATH, Name, POLICY_DENY, POLICY_OWN_FILE,
 };
+use zerocopy::FromBytes;
 
 use super::problem::{Part, Problem, Problems};
 use crate::converted::memory::Memory;
@@ -21,26 +22,27 @@ pub fn check(converted: &Converted<'_>, places: &Places, memory: &Memory, proble
     let agents = manifest.memory.iter().filter(|memory| memory.prot == "r-x");
     let mut found = agents.filter_map(|agent| {
         let offset = agent.stored_at?;
-        let words = words(converted.part(offset..offset.checked_add(params)?)?);
-        (words.first() == Some(&AGENT_MAGIC)).then_some((agent.address, words))
+        let bytes = converted.part(offset..offset.checked_add(params)?)?;
+        let params = AgentParams::read_from_bytes(bytes).ok()?;
+        (params.magic == AGENT_MAGIC).then_some((agent.address, params))
     });
-    let Some((agent, words)) = found.next_back() else {
+    let Some((agent, params)) = found.next_back() else {
         let any = manifest.files.iter().any(|file| file.kind == FileKind::Plugin);
         let denies = matches!(manifest.options.host_libs, HostLibs::Deny);
         return problems.expect(!any && !denies, Part::Agent, "it is not in the file");
     };
-    let [_, index, policy, counts, more, ..] = words[..] else { return };
     let denies = matches!(manifest.options.host_libs, HostLibs::Deny);
+    let policy = params.policy;
     let same =
         (policy & POLICY_DENY != 0) == denies && policy & !(POLICY_DENY | POLICY_OWN_FILE) == 0;
     problems.expect(same, Part::Agent, "its policy is not what the manifest says");
     let index = Index {
         converted,
         memory,
-        at: places.normal(agent.wrapping_add(index)),
-        files: counts & 0xffff_ffff,
-        names: counts >> 32,
-        directories: more & 0xffff_ffff,
+        at: places.normal(agent.wrapping_add(params.index)),
+        files: params.files.into(),
+        names: params.names.into(),
+        directories: params.directories.into(),
     };
     if let Err(what) = index.check() {
         problems.push(Problem { address: Some(index.at), ..Problem::new(Part::Agent, what) });
@@ -84,20 +86,19 @@ impl<'a> Index<'a> {
         // Files that share their bytes could make a small output a long task.
         let mut room = self.converted.bytes().len() as u64;
         for record in files.chunks_exact(file) {
-            let words = words(record);
-            let [head, size, output, start, offset, len, ..] = words[..] else {
-                return Err(beyond);
-            };
-            match head as u32 {
+            let file = File::read_from_bytes(record).map_err(|_| beyond)?;
+            match file.kind {
                 FILE_MODULE => continue,
                 FILE_PLUGIN | FILE_DATA => {}
                 _ => return Err("it lists a file of no known kind"),
             }
+            let [whole, _] = file.parts;
+            let (size, output, len) = (file.size, file.output, whole.len);
             let plugin = plugins.next().ok_or("it lists more files than the manifest")?;
-            if (size, offset, len) != (plugin.size, 0, plugin.size) {
+            if (size, whole.offset, len) != (plugin.size, 0, plugin.size) {
                 return Err("it lists a file that is not the manifest's");
             }
-            let bytes = if len == 0 { Some(&[][..]) } else { self.bytes(start, len) };
+            let bytes = if len == 0 { Some(&[][..]) } else { self.bytes(whole.at, len) };
             let bytes = bytes.ok_or("it lists a file that is not in memory")?;
             room = room.checked_sub(len).ok_or("it lists a file twice")?;
             if hex(&Sha256::digest(bytes)) != plugin.sha256 {
@@ -112,28 +113,20 @@ impl<'a> Index<'a> {
             return Err("it misses a file of the manifest's");
         }
         for record in names.chunks_exact(name) {
-            let [number, kind, text, len] = halves(record);
-            let known =
-                matches!(kind, NAME_PATH | NAME_IN_SYSTEM) && u64::from(number) < self.files;
+            let Name { file, kind, text, len } =
+                Name::read_from_bytes(record).map_err(|_| beyond)?;
+            let known = matches!(kind, NAME_PATH | NAME_IN_SYSTEM) && u64::from(file) < self.files;
             if !known || self.bytes(text.into(), len.into()).is_none() {
                 return Err("it has a name of no file");
             }
         }
         for record in directories.chunks_exact(directory) {
-            let [is_system, text, len, _] = halves(record);
+            let Directory { is_system, text, len, .. } =
+                Directory::read_from_bytes(record).map_err(|_| beyond)?;
             if is_system > 1 || self.bytes(text.into(), len.into()).is_none() {
                 return Err("it has a directory without a name");
             }
         }
         Ok(())
     }
-}
-
-fn words(bytes: &[u8]) -> Vec<u64> {
-    bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
-}
-
-fn halves(bytes: &[u8]) -> [u32; 4] {
-    let words = bytes.as_chunks::<4>().0;
-    std::array::from_fn(|at| words.get(at).map_or(0, |word| u32::from_le_bytes(*word)))
 }

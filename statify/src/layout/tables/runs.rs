@@ -1,0 +1,75 @@
+//! Runs of pages that are treated alike at start.
+
+use std::collections::BTreeSet;
+
+use statify_elf::PAGE;
+
+use crate::classify::Place;
+use crate::layout::pieces::Piece;
+use crate::layout::placement::Addresses;
+
+/// Runs of pages that will be written.
+pub fn populates(
+    patched: &BTreeSet<Place>,
+    addresses: &Addresses,
+) -> impl Iterator<Item = (Place, u64)> {
+    let mut runs: Vec<(Place, u64)> = Vec::new();
+    for &page in patched {
+        match runs.last_mut() {
+            Some((start, len)) if *start + *len == page && addresses.slide_alike(*start, page) => {
+                *len += PAGE;
+            }
+            _ => runs.push((page, PAGE)),
+        }
+    }
+    runs.into_iter().filter(|(_, len)| *len > PAGE)
+}
+
+/// Where the final permissions differ from those while patching.
+pub fn protects(
+    pieces: &[Piece],
+    addresses: &Addresses,
+) -> impl Iterator<Item = (Place, u64, u32)> {
+    let changed = pieces.iter().filter(|piece| piece.prot != piece.load_prot);
+    runs(changed.map(|piece| (piece, piece.prot)), addresses)
+}
+
+/// Neighbours with the same permissions as one.
+fn runs<'a>(
+    pieces: impl Iterator<Item = (&'a Piece, u32)>,
+    addresses: &Addresses,
+) -> impl Iterator<Item = (Place, u64, u32)> {
+    let mut runs: Vec<(Place, u64, u32)> = Vec::new();
+    for (piece, prot) in pieces {
+        let len = piece.range.end - piece.range.start;
+        match runs.last_mut() {
+            Some((start, run, last))
+                if *start + *run == piece.range.start
+                    && *last == prot
+                    && addresses.slide_alike(*start, piece.range.start) =>
+            {
+                *run += len;
+            }
+            _ => runs.push((piece.range.start, len, prot)),
+        }
+    }
+    runs.into_iter()
+}
+
+/// What is sealed: runs without gaps, whatever their permissions.
+pub fn seals(pieces: &[Piece], addresses: &Addresses) -> impl Iterator<Item = (Place, u64)> {
+    let mut runs: Vec<(Place, u64)> = Vec::new();
+    for piece in pieces.iter().filter(|piece| piece.seal) {
+        let len = piece.range.end - piece.range.start;
+        match runs.last_mut() {
+            Some((start, run))
+                if *start + *run == piece.range.start
+                    && addresses.slide_alike(*start, piece.range.start) =>
+            {
+                *run += len;
+            }
+            _ => runs.push((piece.range.start, len)),
+        }
+    }
+    runs.into_iter()
+}
