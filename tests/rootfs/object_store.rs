@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use statify_tests::case::{Case, Cases};
+use statify_tests::machine::test_python;
 use statify_tests::process::{End, Outcome, Running};
 
 use crate::rootfs::{guest, snapshot, tool};
@@ -52,14 +53,14 @@ struct Server {
 impl Server {
     /// Starts one.
     fn start(more: &[&Path]) -> Result<Self> {
-        let python = std::env::var_os("MOTO_PYTHON").context("no MOTO_PYTHON")?;
+        let python = test_python().context("no TEST_PYTHON")?;
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/s3_server.py");
         let mut command = Command::new(python);
         command.args([script, KEY, SECRET, BUCKET]).args(more).env_clear();
         // Of its own accounts, not of this machine's.
         command.env("AWS_ACCESS_KEY_ID", "x").env("AWS_SECRET_ACCESS_KEY", "x");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("MOTO_PYTHON cannot be started")?;
+        let mut child = command.spawn().context("TEST_PYTHON cannot be started")?;
         let orders = child.stdin.take().context("no standard input")?;
         let answers = BufReader::new(child.stdout.take().context("no standard output")?);
         let mut server = Self { child, orders, answers, endpoint: String::new() };
@@ -73,7 +74,7 @@ impl Server {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         let number = line.trim().parse().ok();
-        number.with_context(|| format!("the S3 server of MOTO_PYTHON says {line:?}"))
+        number.with_context(|| format!("the S3 server of TEST_PYTHON says {line:?}"))
     }
 
     /// Has it do something; returns with how many objects.

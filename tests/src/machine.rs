@@ -136,13 +136,14 @@ fn probe(need: &str) -> Result<Option<String>> {
         ),
         "mseal" => unless(knows_mseal(), "this kernel has no mseal(2)"),
         "mdwe" => unless(knows_mdwe(), "this kernel has no PR_SET_MDWE"),
-        "cyclonedx-schemas" => unless(
-            cyclonedx_schemas().is_some(),
-            "CYCLONEDX_SCHEMAS does not name a directory with the schemas",
+        "cyclonedx" => unless(
+            has_modules("cyclonedx.validation.json, jsonschema"),
+            "TEST_PYTHON does not name a Python with CycloneDX's validator (tests/requirements.txt)",
         ),
-        "s3-server" => {
-            unless(has_s3_server(), "MOTO_PYTHON does not name a Python with moto's server")
-        }
+        "s3-server" => unless(
+            has_modules("botocore, moto.server, moto.s3.models, werkzeug"),
+            "TEST_PYTHON does not name a Python with moto's server (tests/requirements.txt)",
+        ),
         "musl" => unless(false, "it is about musl, and tested with musl-gcc"),
         "avx" => unless(is_x86_feature_detected!("avx"), "this CPU has none"),
         "avx2" => unless(is_x86_feature_detected!("avx2"), "this CPU has none"),
@@ -204,23 +205,14 @@ fn knows_mdwe() -> bool {
     unsafe { nix::libc::prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0 }
 }
 
-/// The schema of bills of materials, in a directory with those to which it refers.
-pub const CYCLONEDX_SCHEMA: &str = "bom-1.6.SNAPSHOT.schema.json";
-
-/// Where the published schemas of bills of materials are.
-pub fn cyclonedx_schemas() -> Option<PathBuf> {
-    let given = env::var_os("CYCLONEDX_SCHEMAS").map(PathBuf::from);
-    given.filter(|dir| dir.join(CYCLONEDX_SCHEMA).is_file())
+/// The Python with the packages of `tests/requirements.txt`.
+pub fn test_python() -> Option<PathBuf> {
+    env::var_os("TEST_PYTHON").map(PathBuf::from)
 }
 
-/// Does `$MOTO_PYTHON` have what `tests/rootfs/s3_server.py` imports?
-fn has_s3_server() -> bool {
-    env::var_os("MOTO_PYTHON").is_some_and(|python| {
-        succeeds(
-            Command::new(python)
-                .args(["-c", "import botocore, moto.server, moto.s3.models, werkzeug"]),
-        )
-    })
+fn has_modules(modules: &str) -> bool {
+    let import = format!("import {modules}");
+    test_python().is_some_and(|python| succeeds(Command::new(python).args(["-c", &import])))
 }
 
 /// The file that `program` names on the tests' PATH.
