@@ -17,7 +17,7 @@ use regex::Regex;
 
 /// Directories of crates, from the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["crates/params", "crates/printable"],
+    &["crates/params", "crates/printable", "crates/vm"],
     &["crates/elf", "starter"],
     &["crates/format", "crates/process"],
     &["crates/files", "crates/room"],

@@ -4,7 +4,6 @@ pub mod builder;
 pub mod case;
 pub mod compare;
 pub mod convert;
-pub mod cpio;
 pub mod directives;
 pub mod guest;
 pub mod machine;

@@ -2,22 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
 use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
-use statify_tests::machine;
-use std::os::unix::process::CommandExt;
+use statify_vm::monitor::{self, Reads};
+use statify_vm::{Console, Disk, Machine, Serial};
 
 use crate::commands::{COMMANDS, LOADERS};
 use crate::compare::{Said, differences, plain};
-use crate::console::Console;
 use crate::images;
 use crate::initramfs;
-use crate::reads::{self, Reads};
 use crate::room::Room;
 use crate::root;
 
@@ -98,10 +94,9 @@ fn judge(pair: &Pair) -> Vec<String> {
 fn boot(room: &Room, system: &str, which: &str, scratch: &Path) -> Result<Guest> {
     let monitor = scratch.join("monitor");
     let started = Instant::now();
-    let mut command = machine(room, system, which, scratch, &monitor)?;
+    let machine = machine(room, system, which, scratch, &monitor)?;
     let transcript = room.results().join(format!("console-{system}-{which}.txt"));
-    let transcript = fs::File::create(transcript)?;
-    let mut console = Console::of(command.spawn().context("starting QEMU")?, transcript)?;
+    let mut console = Console::of(machine.start(scratch)?, fs::File::create(transcript)?)?;
     let result = talk(&mut console, started, &monitor);
     drop(console);
     let _ = fs::remove_file(monitor);
@@ -115,42 +110,33 @@ fn machine(
     which: &str,
     scratch: &Path,
     monitor: &Path,
-) -> Result<Command> {
+) -> Result<Machine> {
     let (kernel, release) = root::kernel(&room.root())?;
-    let image = images::path(room, system, which);
-    let qemu = machine::find_program("qemu-system-x86_64").context("QEMU is not installed")?;
-    let mut command = Command::new(qemu);
-    command
-        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
-        .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"])
-        .args(["-serial", "stdio", "-device", "nvme,drive=disk,serial=guest", "-drive"])
-        .arg(format!("file={},if=none,id=disk,format=raw,snapshot=on", image.display()))
-        .arg("-qmp")
-        .arg(format!("unix:{},server=on,wait=off", monitor.display()))
-        .arg("-kernel")
-        .arg(kernel);
-    let mut parameters = String::from("console=ttyS0 quiet panic=-1 random.trust_cpu=on");
+    let mut initial_files = None;
     if system == "erofs" {
         let archive: PathBuf = scratch.join("initramfs");
         let busybox = room.statics().join("bin/busybox");
         initramfs::write(&archive, &room.root(), &release, &busybox)?;
-        command.arg("-initrd").arg(archive);
-    } else {
-        parameters += " root=/dev/nvme0n1 rw";
+        initial_files = Some(archive);
     }
-    command.args(["-append", &parameters]);
-    // Where what the guest writes goes, and is gone afterwards.
-    command.env("TMPDIR", scratch);
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    // SAFETY: one system call between fork and exec.
-    unsafe { command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)) };
-    Ok(command)
+    let parameters = if system == "erofs" { "" } else { "root=/dev/nvme0n1 rw" };
+    Ok(Machine {
+        cpu: "max".into(),
+        cpus: 2,
+        memory: 2048,
+        kernel,
+        initial_files,
+        parameters: parameters.into(),
+        serial: vec![Serial::Standard],
+        disks: vec![Disk { image: images::path(room, system, which) }],
+        monitor: Some(monitor.to_owned()),
+    })
 }
 
 fn talk(console: &mut Console, started: Instant, monitor: &Path) -> Result<Guest> {
     console.wait(&Regex::new("login: ")?, BOOT)?;
     let login = started.elapsed().as_secs_f64();
-    let reads = reads::ask(monitor)?;
+    let reads = monitor::reads(monitor)?;
     console.type_line("root")?;
     console.wait(&Regex::new("Password: ")?, BOOT)?;
     console.type_line(root::PASSWORD)?;
@@ -182,8 +168,8 @@ fn run(console: &mut Console, name: &str, line: &str) -> Result<Said> {
     let name = regex::escape(name);
     console.wait(&Regex::new(&format!("<begin {name}>\r?\n"))?, COMMAND)?;
     let end = Regex::new(&format!(r"\r?\n<end {name} (\d+)>"))?;
-    let (text, status) = console.wait(&end, COMMAND)?;
-    let status = status.first().and_then(|digits| str::from_utf8(digits).ok());
+    let said = console.wait(&end, COMMAND)?;
+    let status = said.groups.first().and_then(|digits| str::from_utf8(digits).ok());
     let status = status.and_then(|digits| digits.parse().ok()).context("a status")?;
-    Ok(Said { status, text: plain(&text) })
+    Ok(Said { status, text: plain(&said.before) })
 }

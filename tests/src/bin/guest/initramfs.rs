@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use statify_tests::cpio::Archive;
+use statify_vm::Archive;
 
 /// By which EROFS gets something to write to.
 const MODULES: [&str; 2] = ["erofs", "overlay"];
@@ -34,7 +34,7 @@ pub fn write(path: &Path, root: &Path, release: &str, busybox: &Path) -> Result<
         let name = PathBuf::from(format!("/modules/{index:02}"));
         archive.file(&name, &modules.join(module))?;
     }
-    archive.finish()
+    Ok(archive.finish()?)
 }
 
 /// The modules of these names and those that they need, each after what it needs, out of modules.dep

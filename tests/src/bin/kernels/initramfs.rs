@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use statify_tests::convert::Statify;
-use statify_tests::cpio::Archive;
 use statify_tests::machine;
+use statify_vm::Archive;
 
 use crate::fixtures::Case;
 use crate::plan::{PLAN, Plan};
@@ -55,5 +55,5 @@ pub fn write(path: &Path, tools: &Tools, plan: &Plan, cases: &[&Case]) -> Result
     for case in cases {
         archive.tree(&case.dir)?;
     }
-    archive.finish()
+    Ok(archive.finish()?)
 }

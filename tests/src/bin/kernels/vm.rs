@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::sys::signal::Signal;
 use statify_tests::compare::{against_directives, against_each_other, normalise};
-use statify_tests::machine;
 use statify_tests::process::{self, End, Limits, Outcome};
+use statify_vm::{Machine, Serial};
 
 use crate::boots::Boot;
 use crate::exceptions;
@@ -20,17 +19,11 @@ use crate::initramfs::{self, Tools};
 use crate::plan::{Facts, Line, Plan, Round, from_hex};
 use crate::table::Cell;
 
-const QEMU: &str = "qemu-system-x86_64";
 /// Boots of a kernel that does not come to process 1: Linux 6.12 under QEMU 7.2 does so now and then.
 const ATTEMPTS: u32 = 4;
 /// Memory of the machine beyond what the initial file system takes twice, in MiB. A fixture has
 /// data of 3 GiB, which takes none of it but must be possible.
 const MEMORY: u64 = 3584;
-
-/// Where QEMU is.
-pub fn find() -> Result<PathBuf> {
-    machine::find_program(QEMU).with_context(|| format!("{QEMU} is not installed"))
-}
 
 /// Boots `image` and runs `cases`.
 pub fn boot(
@@ -46,22 +39,18 @@ pub fn boot(
     let (console, results) = (scratch.join("console"), scratch.join("results"));
     initramfs::write(&archive, tools, &plan, cases)?;
     let size = fs::metadata(&archive)?.len() >> 20;
-    let serial = |file: &Path| format!("file:{}", file.display());
-    let parameters = format!(
-        "console=ttyS0 quiet panic=-1 random.trust_cpu=on rdinit=/init {}",
-        boot.parameters
-    );
-    let mut command = Command::new(find()?);
-    command
-        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
-        .args(["-accel", "tcg", "-smp", "1", "-cpu", boot.cpu])
-        .args(["-m", &format!("{}M", MEMORY + 2 * size)])
-        .args(["-serial", &serial(&console), "-serial", &serial(&results)])
-        .args(["-append", parameters.trim_end()])
-        .arg("-kernel")
-        .arg(&image.path)
-        .arg("-initrd")
-        .arg(&archive);
+    let machine = Machine {
+        cpu: boot.cpu.into(),
+        cpus: 1,
+        memory: MEMORY + 2 * size,
+        kernel: image.path.clone(),
+        initial_files: Some(archive.clone()),
+        parameters: format!("rdinit=/init {}", boot.parameters),
+        serial: vec![Serial::File(console.clone()), Serial::File(results.clone())],
+        disks: Vec::new(),
+        monitor: None,
+    };
+    let mut command = machine.command()?;
     let limits = Limits { time: Duration::from_secs(seconds), output: 1 << 16 };
     let mut attempt = 1;
     let outcome = loop {

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use crate::{Error, Result};
 
 const DIRECTORY: u32 = 0o40_755;
 const DEVICE: u32 = 0o20_600;
@@ -24,13 +24,15 @@ pub struct Archive {
 impl Archive {
     /// Begins one, with what stands for the console until devtmpfs is mounted.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("writing {}", path.display()))?;
-        let mut archive =
-            Self { out: BufWriter::new(file), directories: BTreeSet::new(), inode: 0 };
-        archive.directory(Path::new("/dev"))?;
-        archive.entry(Path::new("/dev/console"), DEVICE, &[], (5, 1))?;
-        archive.entry(Path::new("/dev/null"), DEVICE, &[], (1, 3))?;
-        Ok(archive)
+        let begin = || -> io::Result<Self> {
+            let out = BufWriter::new(File::create(path)?);
+            let mut archive = Self { out, directories: BTreeSet::new(), inode: 0 };
+            archive.directory(Path::new("/dev"))?;
+            archive.entry(Path::new("/dev/console"), DEVICE, &[], (5, 1))?;
+            archive.entry(Path::new("/dev/null"), DEVICE, &[], (1, 3))?;
+            Ok(archive)
+        };
+        begin().map_err(|error| Error::File(path.to_owned(), error))
     }
 
     /// A directory.
@@ -46,16 +48,19 @@ impl Archive {
 
     /// A file of this machine, with its mode.
     pub fn file(&mut self, name: &Path, from: &Path) -> Result<()> {
-        let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
-        let mode = fs::metadata(from)?.permissions().mode() & 0o7777;
-        Ok(self.contents(name, mode, &bytes)?)
+        let mut add = || -> io::Result<()> {
+            let mode = fs::metadata(from)?.permissions().mode() & 0o7777;
+            self.contents(name, mode, &fs::read(from)?)
+        };
+        add().map_err(|error| Error::File(from.to_owned(), error))
     }
 
     /// A directory under its own name.
     pub fn tree(&mut self, dir: &Path) -> Result<()> {
-        self.parents(&dir.join("x"))?;
-        for entry in fs::read_dir(dir)? {
-            let path = entry?.path();
+        let of_dir = |error| Error::File(dir.to_owned(), error);
+        self.parents(&dir.join("x")).map_err(of_dir)?;
+        for entry in fs::read_dir(dir).map_err(of_dir)? {
+            let path = entry.map_err(of_dir)?.path();
             if path.is_dir() {
                 self.tree(&path)?;
             } else {
@@ -66,9 +71,9 @@ impl Archive {
     }
 
     /// Writes the end.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.header(b"TRAILER!!!", 0, 0, 0, (0, 0))?;
-        Ok(self.out.flush()?)
+        self.out.flush()
     }
 
     fn parents(&mut self, name: &Path) -> io::Result<()> {

@@ -1,14 +1,15 @@
 //! A dialogue over a serial line: what the machine says is waited for, and answered.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
 use regex::bytes::{Captures, Regex};
+
+use crate::{Error, Result};
 
 /// The line of a machine, which ends with it.
 pub struct Console {
@@ -21,24 +22,34 @@ pub struct Console {
     seen: usize,
 }
 
+/// What was said when something was waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Before it.
+    pub before: Vec<u8>,
+    /// The groups of the pattern.
+    pub groups: Vec<Vec<u8>>,
+}
+
 impl Console {
     /// Of a machine whose line is its standard input and output, both of which are pipes. All that it
     /// says is written to `transcript`.
     pub fn of(mut machine: Child, transcript: File) -> Result<Self> {
-        let to = machine.stdin.take().context("the machine's line cannot be written to")?;
-        let from = machine.stdout.take().context("the machine's line cannot be read")?;
+        let no_pipe = || Error::Line(io::Error::other("it is no pipe"));
+        let to = machine.stdin.take().ok_or_else(no_pipe)?;
+        let from = machine.stdout.take().ok_or_else(no_pipe)?;
         Ok(Self { machine, to, from: read(from, transcript), said: Vec::new(), seen: 0 })
     }
 
     /// Types a line.
     pub fn type_line(&mut self, line: &str) -> Result<()> {
-        self.to.write_all(line.as_bytes()).and_then(|()| self.to.write_all(b"\n"))?;
-        Ok(self.to.flush()?)
+        let to = &mut self.to;
+        let typed = to.write_all(line.as_bytes()).and_then(|()| to.write_all(b"\n"));
+        typed.and_then(|()| to.flush()).map_err(Error::Line)
     }
 
-    /// Waits until something is said, and returns what was said before it and the parts that the
-    /// pattern has names for.
-    pub fn wait(&mut self, pattern: &Regex, time: Duration) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
+    /// Waits until something is said.
+    pub fn wait(&mut self, pattern: &Regex, time: Duration) -> Result<Said> {
         let until = Instant::now() + time;
         loop {
             if let Some(captures) = pattern.captures(&self.said[self.seen..]) {
@@ -46,15 +57,15 @@ impl Console {
                 let before = self.said[self.seen..][..whole.start].to_vec();
                 let groups = groups(&captures);
                 self.seen += whole.end;
-                return Ok((before, groups));
+                return Ok(Said { before, groups });
             }
             match self.from.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.said.extend(bytes),
                 Err(RecvTimeoutError::Timeout) => {
-                    bail!("`{pattern}` was waited for in vain; the last words: {}", self.tail())
+                    return Err(Error::InVain { pattern: pattern.to_string(), tail: self.tail() });
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    bail!("the machine stopped before `{pattern}`; its last words: {}", self.tail())
+                    return Err(Error::Stopped { pattern: pattern.to_string(), tail: self.tail() });
                 }
             }
         }
@@ -68,10 +79,10 @@ impl Console {
         {
             self.said.extend(bytes);
         }
-        if self.machine.try_wait()?.is_none() && Instant::now() >= until {
-            bail!("the machine does not stop; its last words: {}", self.tail());
+        match self.machine.try_wait().map_err(Error::Line)? {
+            None if Instant::now() >= until => Err(Error::GoesOn(self.tail())),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn tail(&self) -> String {
@@ -128,11 +139,11 @@ mod tests {
         let mut console = shell("echo Linux; printf 'login: '; read -r name; echo \"<$name 7>\"");
         let time = Duration::from_secs(20);
         let login = Regex::new("login: ").expect("a pattern");
-        assert_eq!(console.wait(&login, time).expect("it asks").0, b"Linux\n");
+        assert_eq!(console.wait(&login, time).expect("it asks").before, b"Linux\n");
         console.type_line("root").expect("it reads");
         let end = Regex::new(r"<(\w+) (\d+)>").expect("a pattern");
         assert_eq!(
-            console.wait(&end, time).expect("it answers").1,
+            console.wait(&end, time).expect("it answers").groups,
             [b"root".to_vec(), b"7".into()]
         );
         let error = console.wait(&login, time).expect_err("it ended");

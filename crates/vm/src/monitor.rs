@@ -1,16 +1,16 @@
-//! What a machine has read from its disk: QEMU counts it, and says it over its monitor
-//! (docs/interop/qmp-spec.txt).
+//! What is asked over a machine's monitor (QEMU's docs/interop/qmp-spec.txt).
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Read so far.
+use crate::{Error, Result};
+
+/// What a machine has read from its first disk so far, as QEMU counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reads {
     /// Bytes.
@@ -19,15 +19,19 @@ pub struct Reads {
     pub requests: u64,
 }
 
-/// Asks the machine whose monitor this is.
-pub fn ask(monitor: &Path) -> Result<Reads> {
-    let stream = UnixStream::connect(monitor).context("the machine's monitor")?;
+/// Asks the machine whose monitor this is for its reads.
+pub fn reads(monitor: &Path) -> Result<Reads> {
+    ask(monitor).map_err(Error::Monitor)
+}
+
+fn ask(monitor: &Path) -> io::Result<Reads> {
+    let stream = UnixStream::connect(monitor)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let mut to = stream;
-    let mut answer = || -> Result<Value> {
+    let mut answer = || -> io::Result<Value> {
         loop {
-            let line = lines.next().context("the monitor says nothing")??;
+            let line = lines.next().ok_or_else(|| io::Error::other("it says nothing"))??;
             let value: Value = serde_json::from_str(&line)?;
             // Events come at any time.
             if value.get("event").is_none() {
@@ -39,7 +43,7 @@ pub fn ask(monitor: &Path) -> Result<Reads> {
     to.write_all(b"{\"execute\":\"qmp_capabilities\"}\n")?;
     answer()?;
     to.write_all(b"{\"execute\":\"query-blockstats\"}\n")?;
-    read(&answer()?).context("the monitor knows no disk")
+    read(&answer()?).ok_or_else(|| io::Error::other("it knows no disk"))
 }
 
 fn read(answer: &Value) -> Option<Reads> {
