@@ -33,7 +33,7 @@ pub use everything::look_at_everything;
 pub use excerpt::Excerpt;
 pub use functions::Functions;
 pub use notes::{Note, Notes};
-pub use pages::{PAGE, page_down, page_up};
+pub use pages::{PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 pub use relocations::Relocation;
 pub use symbols::{Symbol, SymbolTable};
 pub use versions::{HIDDEN, NeededVersion, Version, Versions};

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use goblin::elf::dynamic::DT_PLTGOT;
 use goblin::elf::program_header::{PF_W, PF_X};
-use statify_elf::{PAGE, page_down, page_up};
+use statify_elf::{PAGE, PROT_WRITE, page_down, page_up};
 use statify_process::procfs::Mapping;
 
 use super::arch::x86_64::Meaning;
@@ -23,7 +23,6 @@ const MOST_ASKED: u64 = 16 << 10;
 const MOST_ALARMS: usize = 100;
 /// Differences that are so close, in bytes, are one.
 const NEAR: usize = 16;
-const PROT_WRITE: u32 = 2;
 
 /// What was found.
 #[derive(Debug, Default)]

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use nix::sys::signal::Signal;
+use statify_elf::PROT_READ;
 use statify_process::Stop;
 
 use super::launch::Launched;
@@ -117,7 +118,7 @@ fn to_question(
     let mut bytes = vec![0; (loader.end - loader.start) as usize];
     let maps = read_maps(tracee.pid()).map_err(Stage::Snapshot)?;
     for mapping in &maps {
-        let readable = mapping.prot & libc::PROT_READ as u32 != 0;
+        let readable = mapping.prot & PROT_READ != 0;
         // The kernel joins the loader's last mapping with anonymous memory behind it.
         let from = mapping.range.start.max(loader.start);
         let to = mapping.range.end.min(loader.end);

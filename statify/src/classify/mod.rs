@@ -24,8 +24,8 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use statify_elf::PAGE;
 use statify_elf::c_library::CLibrary;
+use statify_elf::{PAGE, PROT_EXEC, PROT_WRITE};
 use statify_params::ABSOLUTE;
 use statify_program::Refusal;
 
@@ -193,7 +193,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     }
     let modules = frame.modules(&first);
     let regions = frame.regions(&first, &modules);
-    let both = (libc::PROT_WRITE | libc::PROT_EXEC) as u32;
+    let both = PROT_WRITE | PROT_EXEC;
     if let Some(region) = regions.iter().find(|region| region.prot & both == both) {
         let object = modules[region.module].object.unwrap_or(0);
         let module = first.objects[object].path.clone();
