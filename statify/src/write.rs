@@ -56,7 +56,7 @@ pub fn write(
         None => Vec::new(),
     };
     let mut out = ChunkWriter::new(file, checksums, sharing, sources);
-    out.put(&headers(plan, &end, &image.objects[0].bytes))?;
+    out.put(&headers(plan, &end, image))?;
     out.skip_to(plan.front_offset)?;
     out.put(&plan.front)?;
     for (offset, stored) in in_order(plan, unloaded) {
@@ -247,12 +247,13 @@ fn plain<'a>(
 }
 
 /// The ELF header, the program headers and the note for the build-id. The section headers are numbered
-/// as those of `program` are.
-fn headers(plan: &Plan, end: &End, program: &[u8]) -> Vec<u8> {
+/// as those of the program are.
+fn headers(plan: &Plan, end: &End, image: &Image) -> Vec<u8> {
     let e = LittleEndian;
     let phnum = program_headers(plan);
     let shnum = (end.sections.end - end.sections.start) / SECTION_HEADER as u64;
     let has_sections = shnum > 0;
+    let program = &image.objects[0].bytes;
     let names = ElfFile::parse(program).map_or(0, |elf| elf.header().e_shstrndx);
     let header = elf::FileHeader64 {
         e_ident: elf::Ident {
@@ -265,7 +266,7 @@ fn headers(plan: &Plan, end: &End, program: &[u8]) -> Vec<u8> {
             padding: [0; 7],
         },
         e_type: U16::new(e, if plan.fixed { elf::ET_EXEC } else { elf::ET_DYN }),
-        e_machine: U16::new(e, elf::EM_X86_64),
+        e_machine: U16::new(e, image.machine().e_machine()),
         e_version: U32::new(e, u32::from(elf::EV_CURRENT)),
         e_entry: U64::new(e, plan.entry),
         e_phoff: U64::new(e, HEADER as u64),

@@ -8,7 +8,7 @@ pub const PROT_WRITE: u32 = libc::PROT_WRITE as u32;
 /// mmap(2) and mprotect(2): it can be executed.
 pub const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
 
-/// Size of a page on x86-64, in bytes.
+/// Size of a page, in bytes: the one in which the kernel maps files for every [`crate::machine::Machine`].
 pub const PAGE: u64 = 4096;
 
 /// Rounds down to a page boundary.

@@ -5,7 +5,6 @@
 //! only what stays the same is an alarm.
 
 mod apart;
-mod arch;
 mod bindings;
 mod converted;
 mod dynamic;

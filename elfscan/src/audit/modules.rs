@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use goblin::elf::dynamic::DT_DEBUG;
-use goblin::elf::header::EM_X86_64;
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_LOAD};
 use memmap2::Mmap;
 use statify_elf::{ElfError, ElfFile, PROT_EXEC, page_down, page_up};
@@ -168,7 +167,7 @@ impl<'a> Search<'a> {
         if !elf.is_64() {
             return Err(Refusal::Unsupported(pid, name, ElfError::Class32));
         }
-        if elf.header().e_machine != EM_X86_64 {
+        if elf.machine().is_none() {
             let machine = elf.header().e_machine;
             return Err(Refusal::Unsupported(pid, name, ElfError::Machine(machine)));
         }
@@ -207,7 +206,7 @@ impl<'a> Search<'a> {
                 }));
                 continue;
             };
-            if !elf.is_64() || elf.header().e_machine != EM_X86_64 {
+            if elf.machine().is_none() {
                 let Some(first) = opened.mappings.first() else { continue };
                 let range = first.range.clone();
                 let kind = InformationKind::ForeignFile;

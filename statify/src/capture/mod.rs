@@ -38,7 +38,7 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use statify_elf::c_library::{CLibrary, musl};
-use statify_elf::machine;
+use statify_elf::machine::{self, Machine};
 use statify_elf::{ElfFile, PROT_EXEC, PROT_READ};
 use statify_process::procfs::Mapping;
 use statify_program::Refusal;
@@ -72,6 +72,8 @@ pub struct Subject {
     pub interpreter: PathBuf,
     /// The C library that the loader belongs to.
     pub c_library: CLibrary,
+    /// The machine that both are for.
+    pub machine: Machine,
     /// It has privileges: what the loader opens or tries to open is remembered.
     pub is_privileged: bool,
     /// How long one capture may take.
@@ -271,7 +273,7 @@ fn enter(reader: Reader, launched: &mut Launched, subject: &Subject) -> std::io:
     let offset = rearrange::find_syscall(&elf);
     let offset = offset.ok_or_else(|| std::io::Error::other("its loader makes no system call"))?;
     let tracee = &mut launched.tracee;
-    let base = machine::instruction(&tracee.registers()?).wrapping_sub(elf.header().e_entry);
+    let base = tracee.registers()?.instruction_pointer().wrapping_sub(elf.header().e_entry);
     Ok(reader.enter(tracee, base.wrapping_add(offset))?)
 }
 

@@ -25,7 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use statify_elf::c_library::CLibrary;
-use statify_elf::{PAGE, PROT_EXEC, PROT_WRITE};
+use statify_elf::machine::Machine;
+use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_WRITE};
 use statify_params::ABSOLUTE;
 use statify_program::Refusal;
 
@@ -172,6 +173,14 @@ pub struct Image {
     pub agent: Option<Place>,
     /// Where its index lies.
     pub index: Range<Place>,
+}
+
+impl Image {
+    /// The machine that it is for: its program's.
+    pub fn machine(&self) -> Machine {
+        let program = self.objects.first().and_then(|program| ElfFile::parse(&program.bytes).ok());
+        program.and_then(|program| program.machine()).unwrap_or(Machine::HOST)
+    }
 }
 
 /// Explains every difference. `program` is for messages.

@@ -109,6 +109,7 @@ impl<'a> Builder<'a> {
         let group = |group: statify_params::Group| [group.start, group.len, group.alignment];
         self.table(addresses.groups(image).into_iter().map(group));
         self.table(populates(patched, addresses).map(|(start, len)| [addresses.at(start), len, 0]));
+        let machine = image.machine();
         self.table(image.calls.iter().map(|(call, is_place)| {
             let mut args = call.args;
             let mut places = 0;
@@ -117,7 +118,9 @@ impl<'a> Builder<'a> {
                 places |= 1 << i;
             }
             let result = match call.number {
-                libc::SYS_arch_prctl => statify_params::CALL_REQUIRED,
+                number if machine.sets_thread_pointer(number, &call.args) => {
+                    statify_params::CALL_REQUIRED
+                }
                 libc::SYS_set_tid_address => statify_params::CALL_THREAD_ID,
                 libc::SYS_rseq => statify_params::CALL_RSEQ,
                 _ => statify_params::CALL_OPTIONAL,

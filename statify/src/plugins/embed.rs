@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
-use statify_elf::machine::{self, Redirection};
+use statify_elf::machine::{Code, Machine, Redirection};
 use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 use statify_format::HostLibs;
 use statify_params::agent::{
@@ -116,8 +116,9 @@ pub fn embed(
     let mut code = params_bytes(&params);
     let entry = agent + code.len() as u64;
     code.extend(starter::AGENT);
+    let machine = image.machine();
     for (redirection, moved, kind) in redirected {
-        code.resize(code.len().next_multiple_of(16), machine::BREAKPOINT);
+        fill(&mut code, machine);
         let at = agent + code.len() as u64;
         let trampoline = redirection.trampoline(moved, at, entry, kind).ok_or_else(unable)?;
         code.extend(trampoline);
@@ -142,6 +143,12 @@ pub fn embed(
     Ok(())
 }
 
+/// Fills code up to a multiple of 16 bytes, with what is never executed.
+fn fill(code: &mut Vec<u8>, machine: Machine) {
+    let missing = code.len().next_multiple_of(16) - code.len();
+    code.extend(machine.breakpoint().iter().cycle().take(missing));
+}
+
 /// Completes the index: where in the output each embedded file lies.
 pub fn locate(image: &mut Image, plan: &Plan) {
     const OUTPUT: u64 = std::mem::offset_of!(File, output) as u64;
@@ -164,7 +171,7 @@ fn readers(image: &Image) -> Option<Vec<(CallSite, u32)>> {
     let mut sites = Vec::new();
     let (mut map, mut read) = (0, 0);
     for load in elf.loads().filter(|load| load.is_executable()) {
-        let code = machine::Code::new(elf.contents(load)?, load.p_vaddr);
+        let code = Code::new(elf.contents(load)?, load.p_vaddr);
         let maps = code.calls(&[libc::SYS_mmap]);
         let reads = code.calls(&[libc::SYS_pread64, libc::SYS_lseek]);
         (map, read) = (map + maps.len(), read + reads.len());
@@ -203,7 +210,7 @@ fn redirections(
                 else {
                     continue;
                 };
-                let code = code.get_or_insert_with(|| machine::Code::new(bytes, load.p_vaddr));
+                let code = code.get_or_insert_with(|| Code::new(bytes, load.p_vaddr));
                 found.push((code.redirection(load.p_vaddr + at)?, moved, kind));
             }
         }
