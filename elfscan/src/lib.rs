@@ -3,7 +3,6 @@
 //!
 //! The verbs of the command are the modules here; [`statify_elf`] reads the files.
 
-pub mod arch;
 pub mod audit;
 pub mod converted;
 pub mod deps;

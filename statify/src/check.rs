@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use goblin::elf::program_header::{PT_DYNAMIC, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_NOTE};
 use memmap2::Mmap;
-use statify_elf::{ElfFile, PAGE};
+use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_WRITE};
 use statify_format::build_id;
 use statify_format::manifest::Manifest;
 use statify_format::parameters::Parameters;
@@ -49,7 +49,7 @@ pub fn check(
             && segment.p_flags == segment_flags(load.prot)
             && (load.file_len == 0 || segment.p_offset == load.offset);
         expect(as_planned, &format!("the PT_LOAD at {:#x} differs", load.address));
-        let both = (libc::PROT_WRITE | libc::PROT_EXEC) as u32;
+        let both = PROT_WRITE | PROT_EXEC;
         expect(
             load.prot & both != both,
             &format!("the PT_LOAD at {:#x} is writable and executable", load.address),

@@ -237,6 +237,7 @@ fn subject(program: &Program, options: &Options, files: &Files) -> Result<Subjec
         program: program.path.clone(),
         interpreter: program.interpreter.clone(),
         c_library: program.c_library,
+        machine: program.machine,
         is_privileged: program.privileges.is_some(),
         timeout: options.timeout,
         memory: options.memory,

@@ -10,7 +10,7 @@ use memmap2::Mmap;
 use object::elf;
 use object::endian::{LittleEndian, U16, U32, U64};
 use object::pod::bytes_of;
-use statify_elf::{ElfFile, PAGE};
+use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE};
 use statify_format::build_id;
 use statify_format::manifest::{Manifest, note, note_len};
 
@@ -56,7 +56,7 @@ pub fn write(
         None => Vec::new(),
     };
     let mut out = ChunkWriter::new(file, checksums, sharing, sources);
-    out.put(&headers(plan, &end, &image.objects[0].bytes))?;
+    out.put(&headers(plan, &end, image))?;
     out.skip_to(plan.front_offset)?;
     out.put(&plan.front)?;
     for (offset, stored) in in_order(plan, unloaded) {
@@ -247,12 +247,13 @@ fn plain<'a>(
 }
 
 /// The ELF header, the program headers and the note for the build-id. The section headers are numbered
-/// as those of `program` are.
-fn headers(plan: &Plan, end: &End, program: &[u8]) -> Vec<u8> {
+/// as those of the program are.
+fn headers(plan: &Plan, end: &End, image: &Image) -> Vec<u8> {
     let e = LittleEndian;
     let phnum = program_headers(plan);
     let shnum = (end.sections.end - end.sections.start) / SECTION_HEADER as u64;
     let has_sections = shnum > 0;
+    let program = &image.objects[0].bytes;
     let names = ElfFile::parse(program).map_or(0, |elf| elf.header().e_shstrndx);
     let header = elf::FileHeader64 {
         e_ident: elf::Ident {
@@ -265,7 +266,7 @@ fn headers(plan: &Plan, end: &End, program: &[u8]) -> Vec<u8> {
             padding: [0; 7],
         },
         e_type: U16::new(e, if plan.fixed { elf::ET_EXEC } else { elf::ET_DYN }),
-        e_machine: U16::new(e, elf::EM_X86_64),
+        e_machine: U16::new(e, image.machine().e_machine()),
         e_version: U32::new(e, u32::from(elf::EV_CURRENT)),
         e_entry: U64::new(e, plan.entry),
         e_phoff: U64::new(e, HEADER as u64),
@@ -282,17 +283,16 @@ fn headers(plan: &Plan, end: &End, program: &[u8]) -> Vec<u8> {
     for load in &plan.loads {
         bytes.extend(bytes_of(&program_header(elf::PT_LOAD, load)));
     }
-    let prot = libc::PROT_READ | libc::PROT_WRITE;
-    let exec = if plan.executable_stack { libc::PROT_EXEC } else { 0 };
-    let stack =
-        Load { address: 0, len: 0, offset: 0, file_len: 0, prot: (prot | exec) as u32, align: 16 };
+    let prot = PROT_READ | PROT_WRITE;
+    let exec = if plan.executable_stack { PROT_EXEC } else { 0 };
+    let stack = Load { address: 0, len: 0, offset: 0, file_len: 0, prot: prot | exec, align: 16 };
     bytes.extend(bytes_of(&program_header(elf::PT_GNU_STACK, &stack)));
     let note = |address, offset, len| Load {
         address,
         len,
         offset,
         file_len: len,
-        prot: libc::PROT_READ as u32,
+        prot: PROT_READ,
         align: 4,
     };
     let (address, offset) = build_id(plan);
@@ -320,9 +320,9 @@ fn program_header(kind: u32, load: &Load) -> elf::ProgramHeader64<LittleEndian> 
 
 /// PF_* for PROT_*.
 pub fn segment_flags(prot: u32) -> u32 {
-    [(libc::PROT_READ, elf::PF_R), (libc::PROT_WRITE, elf::PF_W), (libc::PROT_EXEC, elf::PF_X)]
+    [(PROT_READ, elf::PF_R), (PROT_WRITE, elf::PF_W), (PROT_EXEC, elf::PF_X)]
         .iter()
-        .filter(|(bit, _)| prot & *bit as u32 != 0)
+        .filter(|(bit, _)| prot & *bit != 0)
         .fold(0, |flags, (_, flag)| flags | flag)
 }
 

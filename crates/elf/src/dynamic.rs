@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use goblin::elf::dynamic;
 
+use super::machine::Meaning;
 use super::{ElfFile, SymbolTable, Versions};
 
 /// More entries than this are no dynamic section's.
@@ -106,18 +107,19 @@ impl<'a> DynamicFacts<'a> {
         Versions::read(self)
     }
 
-    /// The addresses that lazy binding writes to: DT_PLTGOT's three words and the JUMP_SLOTs.
+    /// The addresses that lazy binding writes to: DT_PLTGOT's three words and the jump slots.
     /// Constant once everything is bound.
     pub fn jump_slots(&self) -> Option<Range<u64>> {
-        const R_X86_64_JUMP_SLOT: u32 = 7;
-        let bound = self.plt_relocations().filter(|entry| entry.kind == R_X86_64_JUMP_SLOT);
+        let (machine, word) = (self.file.machine()?, self.file.address_size() as u64);
+        let is_slot = |kind| machine.relocation(kind) == Some(Meaning::JumpSlot);
+        let bound = self.plt_relocations().filter(|entry| is_slot(entry.kind));
         let mut slots: Vec<u64> = bound.map(|entry| entry.at).collect();
         slots.sort_unstable();
         // Only a gapless run is certain to hold nothing else.
         let first = *slots.first()?;
-        let gapless = slots.windows(2).take_while(|pair| pair[1] == pair[0] + 8).count() as u64;
-        let end = first.checked_add(8 * (gapless + 1))?;
-        let header = self.value(dynamic::DT_PLTGOT).filter(|&got| got + 24 == first);
+        let gapless = slots.windows(2).take_while(|pair| pair[1] == pair[0] + word).count() as u64;
+        let end = first.checked_add(word * (gapless + 1))?;
+        let header = self.value(dynamic::DT_PLTGOT).filter(|&got| got + 3 * word == first);
         Some(header.unwrap_or(first)..end)
     }
 }

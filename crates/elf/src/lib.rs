@@ -33,7 +33,7 @@ pub use everything::look_at_everything;
 pub use excerpt::Excerpt;
 pub use functions::Functions;
 pub use notes::{Note, Notes};
-pub use pages::{PAGE, page_down, page_up};
+pub use pages::{PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 pub use relocations::Relocation;
 pub use symbols::{Symbol, SymbolTable};
 pub use versions::{HIDDEN, NeededVersion, Version, Versions};
@@ -71,7 +71,7 @@ pub enum ElfError {
     /// EI_CLASS says 32 bits.
     #[error("it is a 32-bit program, which is not supported yet")]
     Class32,
-    /// Another machine than x86-64.
+    /// Of its machine nothing is known.
     #[error("it is for another architecture (ELF machine {0}), which is not supported yet")]
     Machine(u16),
     /// A part of it lies outside of the file or contradicts another.
@@ -83,8 +83,8 @@ pub enum ElfError {
 pub type BuildId = Vec<u8>;
 
 impl<'a> ElfFile<'a> {
-    /// Reads the headers of a file that can be converted: 64 bits, little-endian, x86-64, and what
-    /// is to be loaded is there.
+    /// Reads the headers of a file that can be converted: of 64 bits, little-endian, for a [`Machine`], and
+    /// what is to be loaded is there.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ElfError> {
         if bytes.get(..4) != Some(header::ELFMAG) {
             return Err(ElfError::NotElf);
@@ -94,9 +94,9 @@ impl<'a> ElfFile<'a> {
             return Err(ElfError::Class32);
         }
         let file = Self::parse_any(bytes)?;
-        if file.header.e_machine != header::EM_X86_64 {
+        let Some(machine) = file.machine() else {
             return Err(ElfError::Machine(file.header.e_machine));
-        }
+        };
         // Only what is loaded has segments.
         let is_loaded = matches!(file.header.e_type, header::ET_EXEC | header::ET_DYN);
         let damaged = !file.context.is_little_endian() || (is_loaded && file.segments.is_empty());
@@ -106,7 +106,10 @@ impl<'a> ElfFile<'a> {
                     .p_offset
                     .checked_add(load.p_filesz)
                     .is_some_and(|end| end <= bytes.len() as u64)
-                && load.p_vaddr.checked_add(load.p_memsz).is_some_and(|end| end < 1 << 47)
+                && load
+                    .p_vaddr
+                    .checked_add(load.p_memsz)
+                    .is_some_and(|end| end < machine.address_limit())
         }) && file.segments.iter().all(|segment| {
             segment.p_align <= 1
                 || (segment.p_align.is_power_of_two() && segment.p_align <= MOST_ALIGNED)
@@ -212,6 +215,23 @@ impl<'a> ElfFile<'a> {
     /// The segments of one type, PT_*.
     pub fn of_type(&self, kind: u32) -> impl Iterator<Item = &ProgramHeader> {
         self.segments.iter().filter(move |segment| segment.p_type == kind)
+    }
+
+    /// The PT_LOAD segments with what the file has of them, by file offset, none of them twice: headers of a
+    /// damaged file may tell of the same bytes again and again.
+    pub fn distinct_loads(&self) -> Vec<(&ProgramHeader, &'a [u8])> {
+        let mut segments: Vec<_> =
+            self.loads().filter_map(|load| Some((load, self.contents(load)?))).collect();
+        segments.sort_by_key(|(load, _)| load.p_offset);
+        let mut end = 0;
+        segments.retain(|(load, bytes)| {
+            let is_new = load.p_offset >= end;
+            if is_new {
+                end = load.p_offset + bytes.len() as u64;
+            }
+            is_new
+        });
+        segments
     }
 
     /// The bytes of a segment, as far as they are in the file.

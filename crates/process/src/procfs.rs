@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use statify_elf::{PROT_EXEC, PROT_READ, PROT_WRITE};
+
 /// A line of /proc/PID/maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
@@ -52,7 +54,7 @@ fn parse_mapping(line: &[u8]) -> Option<Mapping> {
     let bit = |byte: u8, letter: u8, value: u32| if byte == letter { value } else { 0 };
     Some(Mapping {
         range: u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?,
-        prot: bit(r, b'r', 1) | bit(w, b'w', 2) | bit(x, b'x', 4),
+        prot: bit(r, b'r', PROT_READ) | bit(w, b'w', PROT_WRITE) | bit(x, b'x', PROT_EXEC),
         shared: s == b's',
         offset,
         device: (u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?),
@@ -64,7 +66,7 @@ fn parse_mapping(line: &[u8]) -> Option<Mapping> {
 /// PROT_* bits as /proc/PID/maps shows them: `r-x`.
 pub fn prot_name(prot: u32) -> String {
     let letter = |bit, letter| if prot & bit != 0 { letter } else { '-' };
-    [letter(1, 'r'), letter(2, 'w'), letter(4, 'x')].into_iter().collect()
+    [letter(PROT_READ, 'r'), letter(PROT_WRITE, 'w'), letter(PROT_EXEC, 'x')].into_iter().collect()
 }
 
 fn hex(word: &[u8]) -> Option<u64> {

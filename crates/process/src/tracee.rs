@@ -4,14 +4,13 @@ use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
-use libc::user_regs_struct;
 use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use statify_elf::machine;
+use statify_elf::machine::{Machine, Registers};
 
 use crate::kill;
 
@@ -29,7 +28,7 @@ pub struct Tracee {
 #[derive(Debug)]
 pub enum Stop {
     /// About to make a system call that the filter wants seen.
-    Call(Box<user_regs_struct>),
+    Call(Box<Registers>),
     /// A signal is about to be delivered.
     Signal(Signal),
     /// It executed a breakpoint or a single step.
@@ -114,13 +113,13 @@ impl Tracee {
     }
 
     /// Its registers.
-    pub fn registers(&self) -> nix::Result<user_regs_struct> {
-        ptrace::getregs(self.pid)
+    pub fn registers(&self) -> nix::Result<Registers> {
+        ptrace::getregs(self.pid).map(Registers::from)
     }
 
     /// Sets its registers.
-    pub fn set_registers(&self, regs: &user_regs_struct) -> nix::Result<()> {
-        ptrace::setregs(self.pid, *regs)
+    pub fn set_registers(&self, regs: &Registers) -> nix::Result<()> {
+        ptrace::setregs(self.pid, (*regs).into())
     }
 
     /// Reads memory; fails unless all of it can be read.
@@ -172,7 +171,8 @@ impl Tracee {
     pub fn set_breakpoint(&self, address: u64) -> nix::Result<i64> {
         let word = self.peek(address)?;
         let mut bytes = word.to_le_bytes();
-        bytes[0] = machine::BREAKPOINT;
+        let breakpoint = Machine::HOST.breakpoint();
+        bytes[..breakpoint.len()].copy_from_slice(breakpoint);
         self.poke(address, i64::from_le_bytes(bytes))?;
         Ok(word)
     }
@@ -187,12 +187,12 @@ impl Tracee {
         ptrace::write(self.pid, address as ptrace::AddressType, word)
     }
 
-    /// Makes a system call in the stopped process, with the `syscall` instruction at `at`. The
+    /// Makes a system call in the stopped process, with the instruction for it at `at`. The
     /// registers are as before afterwards.
     pub fn call(&mut self, at: u64, number: i64, args: [u64; 6]) -> nix::Result<i64> {
         let saved = self.registers()?;
         let mut regs = saved;
-        machine::prepare_call(&mut regs, at, number, args);
+        regs.prepare_call(at, number, args);
         self.set_registers(&regs)?;
         loop {
             match self.step()? {
@@ -203,7 +203,7 @@ impl Tracee {
                 Stop::Event(_) | Stop::Exited(_) | Stop::Killed(_) => return Err(Errno::ESRCH),
             }
         }
-        let result = self.registers()?.rax as i64;
+        let result = self.registers()?.result() as i64;
         self.set_registers(&saved)?;
         Ok(result)
     }

@@ -11,7 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 use statify_elf::c_library::CLibrary;
-use statify_elf::{ElfFile, Excerpt, holes};
+use statify_elf::machine::Machine;
+use statify_elf::{ElfError, ElfFile, Excerpt, holes};
 use statify_format::manifest;
 use statify_room::root::{self, Root};
 
@@ -26,6 +27,8 @@ pub struct Program {
     pub interpreter: PathBuf,
     /// The C library that the loader belongs to.
     pub c_library: CLibrary,
+    /// The machine that it is for.
+    pub machine: Machine,
     /// Its permission bits, without set-user-ID and the like.
     pub mode: u32,
     /// What it may do that whoever runs it may not.
@@ -158,6 +161,8 @@ impl Examiner {
         }
         let interpreter = PathBuf::from(OsStr::from_bytes(interpreter));
         let c_library = self.check_interpreter(path, &interpreter)?;
+        let machine =
+            elf.machine().ok_or_else(|| damaged(ElfError::Machine(elf.header().e_machine)))?;
         let absolute = self.root.absolute(path).map_err(unreadable)?;
         if let Some(library) = auditor(&elf, c_library) {
             return Err(Refusal::Audited(path.to_owned(), library));
@@ -174,6 +179,7 @@ impl Examiner {
             path: absolute,
             interpreter,
             c_library,
+            machine,
             mode,
             privileges,
             id,

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use goblin::elf::dynamic::{DT_PLTGOT, DT_TLSDESC_PLT};
 use goblin::elf::sym::STT_GNU_IFUNC;
+use statify_elf::machine::Meaning;
 use statify_elf::{PAGE, Relocation};
 
-use super::arch::x86_64::{self as arch, Meaning};
 use super::links::Links;
 use super::lookup::Definitions;
 use super::module::Module;
@@ -102,7 +102,7 @@ struct Check<'c, 'm, 'a> {
 
 impl Check<'_, '_, '_> {
     fn relocation(&mut self, relocation: &Relocation, in_plt: Option<usize>, tls: &mut Tls) {
-        let Some(meaning) = Meaning::of(relocation.kind) else { return };
+        let Some(meaning) = self.module.machine.relocation(relocation.kind) else { return };
         let addend = relocation.addend.unwrap_or(0) as u64;
         match meaning {
             Meaning::Copy | Meaning::Other(_) => {}
@@ -142,7 +142,8 @@ impl Check<'_, '_, '_> {
             let expected = self.module.image.bias.wrapping_add(addend);
             return self.expect(relocation, &[Allowed::Exactly(expected)]);
         }
-        let is_call = Meaning::of(relocation.kind) == Some(Meaning::JumpSlot);
+        let meaning = self.module.machine.relocation(relocation.kind);
+        let is_call = meaning == Some(Meaning::JumpSlot);
         let mut allowed = Vec::new();
         for (index, symbol) in self.definitions(relocation, is_call) {
             let bias =
@@ -171,7 +172,8 @@ impl Check<'_, '_, '_> {
     fn is_unbound(&mut self, relocation: &Relocation, number: usize) -> bool {
         let Some(value) = self.memory.word(relocation.at) else { return false };
         let code = value.wrapping_sub(self.module.image.bias);
-        let stub = self.module.elf.from(code).and_then(arch::lazy_stub);
+        let code_there = self.module.elf.from(code);
+        let stub = code_there.and_then(|code| self.module.machine.lazy_stub(code));
         self.module.is_code(code) && stub.is_some_and(|index| index as usize == number)
     }
 
@@ -184,7 +186,8 @@ impl Check<'_, '_, '_> {
         let expected = stored.wrapping_add(self.module.image.bias_of_stored());
         self.count_relative(at, expected);
         if self.module.is_constant(at) {
-            let relocation = Relocation { at, kind: R_RELATIVE, symbol: 0, addend: None };
+            let kind = self.module.machine.relative();
+            let relocation = Relocation { at, kind, symbol: 0, addend: None };
             self.expect(&relocation, &[Allowed::Exactly(expected)]);
         }
     }
@@ -319,7 +322,6 @@ impl Check<'_, '_, '_> {
     }
 }
 
-const R_RELATIVE: u32 = 8;
 /// Stands for the words that lazy binding needs, which no relocation names.
 const GOT_HEADER: u32 = u32::MAX;
 
@@ -343,7 +345,7 @@ fn alarm(
     Alarm {
         relocation: Some(match relocation.kind {
             GOT_HEADER => "lazy binding's word".to_owned(),
-            kind => arch::relocation_name(kind),
+            kind => module.machine.relocation_name(kind),
         }),
         symbol,
         expected,

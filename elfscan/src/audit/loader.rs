@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 
-use statify_elf::{PAGE, page_down};
+use statify_elf::{PAGE, PROT_EXEC, page_down};
 
 use super::image::Backing;
 use super::module::Module;
@@ -29,7 +29,6 @@ const LOOKED_UP: [&[u8]; 8] = [
     b"__pthread_mutex_lock",
     b"__pthread_mutex_unlock",
 ];
-const PROT_EXEC: u32 = 4;
 
 /// What is to be said of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@
 //! only what stays the same is an alarm.
 
 mod apart;
-mod arch;
 mod bindings;
 mod converted;
 mod dynamic;
@@ -33,6 +32,7 @@ use std::time::{Duration, Instant};
 use memmap2::Mmap;
 use process::{FileId, Process};
 use statify_elf::c_library::CLibrary;
+use statify_elf::{PROT_EXEC, PROT_WRITE};
 use statify_process::procfs::Mapping;
 
 pub use apart::{APART, Kind, Refused, answer, audit_apart};
@@ -251,8 +251,6 @@ fn other_code(look: &OtherCode<'_>, options: Options, report: &mut ProcessReport
     }
 }
 
-const PROT_WRITE: u32 = 2;
-const PROT_EXEC: u32 = 4;
 /// Code of the kernel's.
 const KERNELS: [&str; 3] = ["[vdso]", "[vsyscall]", "[uprobes]"];
 

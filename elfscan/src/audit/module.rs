@@ -5,9 +5,9 @@ use std::ops::Range;
 use goblin::elf::dynamic;
 use goblin::elf::program_header::{PF_W, PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_INTERP};
 use goblin::elf::section_header::SHF_WRITE;
+use statify_elf::machine::{Machine, Meaning};
 use statify_elf::{DynamicFacts, ElfError, ElfFile, Functions, page_down, page_up};
 
-use super::arch::x86_64::Meaning;
 use super::image::Image;
 use super::lookup::Definitions;
 use super::sections::sections;
@@ -23,6 +23,8 @@ pub struct Module<'a> {
     pub image: &'a Image,
     /// Its file.
     pub elf: ElfFile<'a>,
+    /// What its relocations mean: as its file says, or else as on this machine, whose loader has read it.
+    pub machine: Machine,
     /// Its dynamic symbols.
     pub definitions: Option<Definitions<'a>>,
     /// Its functions.
@@ -41,6 +43,7 @@ impl<'a> Module<'a> {
     /// Reads what is needed of it.
     pub fn read(image: &'a Image) -> Result<Self, ElfError> {
         let elf = ElfFile::parse_any(image.contents())?;
+        let machine = elf.machine().unwrap_or(Machine::HOST);
         let facts = elf.dynamic()?;
         let of_type = |kind: u32| elf.segments().iter().find(move |segment| segment.p_type == kind);
         let relro = of_type(PT_GNU_RELRO).map(|segment| {
@@ -71,8 +74,8 @@ impl<'a> Module<'a> {
                 section.sh_addr..section.sh_addr.saturating_add(section.sh_size)
             }),
         );
-        let is_loader =
-            facts.as_ref().is_some_and(keeps_debugger_list) && of_type(PT_INTERP).is_none();
+        let keeps_list = facts.as_ref().is_some_and(|facts| keeps_debugger_list(machine, facts));
+        let is_loader = keeps_list && of_type(PT_INTERP).is_none();
         Ok(Self {
             image,
             definitions: facts.map(Definitions::read),
@@ -82,6 +85,7 @@ impl<'a> Module<'a> {
             is_loader,
             has_interpreter: of_type(PT_INTERP).is_some(),
             elf,
+            machine,
         })
     }
 
@@ -192,8 +196,9 @@ fn debugger_lists(facts: &DynamicFacts<'_>) -> Vec<(u32, u64, bool)> {
 
 /// Whether it is what keeps the loader's list: glibc's ld.so, musl's libc. A program that refers to the
 /// variable defines it, too: as a copy.
-fn keeps_debugger_list(facts: &DynamicFacts<'_>) -> bool {
+fn keeps_debugger_list(machine: Machine, facts: &DynamicFacts<'_>) -> bool {
     let lists = debugger_lists(facts);
-    let copies = || facts.relocations().filter(|it| Meaning::of(it.kind) == Some(Meaning::Copy));
+    let is_copy = |kind| machine.relocation(kind) == Some(Meaning::Copy);
+    let copies = || facts.relocations().filter(|it| is_copy(it.kind));
     !lists.is_empty() && !copies().any(|copy| lists.iter().any(|list| list.0 == copy.symbol))
 }

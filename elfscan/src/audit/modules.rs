@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use goblin::elf::dynamic::DT_DEBUG;
-use goblin::elf::header::EM_X86_64;
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_LOAD};
 use memmap2::Mmap;
-use statify_elf::{ElfError, ElfFile, page_down, page_up};
+use statify_elf::{ElfError, ElfFile, PROT_EXEC, page_down, page_up};
 use statify_format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use statify_process::procfs::Mapping;
 
@@ -20,7 +19,6 @@ use super::names::mapping_at;
 use super::process::{FileId, Identity, Process, Refusal};
 use super::report::{Information, InformationKind};
 
-const PROT_EXEC: u32 = 4;
 /// More has no program.
 const MOST_MODULES: usize = 8 << 10;
 /// The symbols under which glibc's loader has its `struct r_debug`, and musl's a pointer to it.
@@ -169,7 +167,7 @@ impl<'a> Search<'a> {
         if !elf.is_64() {
             return Err(Refusal::Unsupported(pid, name, ElfError::Class32));
         }
-        if elf.header().e_machine != EM_X86_64 {
+        if elf.machine().is_none() {
             let machine = elf.header().e_machine;
             return Err(Refusal::Unsupported(pid, name, ElfError::Machine(machine)));
         }
@@ -208,7 +206,7 @@ impl<'a> Search<'a> {
                 }));
                 continue;
             };
-            if !elf.is_64() || elf.header().e_machine != EM_X86_64 {
+            if elf.machine().is_none() {
                 let Some(first) = opened.mappings.first() else { continue };
                 let range = first.range.clone();
                 let kind = InformationKind::ForeignFile;

@@ -5,10 +5,9 @@ use std::ops::Range;
 
 use goblin::elf::dynamic::DT_PLTGOT;
 use goblin::elf::program_header::{PF_W, PF_X};
-use statify_elf::{PAGE, page_down, page_up};
+use statify_elf::{PAGE, PROT_WRITE, page_down, page_up};
 use statify_process::procfs::Mapping;
 
-use super::arch::x86_64::Meaning;
 use super::loader::{Variables, Verdict};
 use super::module::Module;
 use super::names::{Names, mapped, symbol_at};
@@ -23,7 +22,6 @@ const MOST_ASKED: u64 = 16 << 10;
 const MOST_ALARMS: usize = 100;
 /// Differences that are so close, in bytes, are one.
 const NEAR: usize = 16;
-const PROT_WRITE: u32 = 2;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -86,22 +84,22 @@ struct Check<'c, 'a> {
 /// What the loader writes of a module's code and constants.
 fn written(module: &Module<'_>) -> Vec<Range<u64>> {
     let Some(symbols) = &module.definitions else { return Vec::new() };
-    let facts = symbols.facts();
+    let (facts, word) = (symbols.facts(), module.machine.word());
     let words = facts.relocations().filter_map(|relocation| {
-        let meaning = Meaning::of(relocation.kind)?;
-        let size = match meaning.size() {
+        let meaning = module.machine.relocation(relocation.kind)?;
+        let size = match meaning.size(word) {
             Some(size) => size,
             None => symbols.table().get(relocation.symbol)?.size,
         };
         Some(relocation.at..relocation.at.saturating_add(size))
     });
-    let relative = facts.relative_words().map(|at| at..at.saturating_add(8));
+    let relative = facts.relative_words().map(|at| at..at.saturating_add(word));
     let mut written: Vec<Range<u64>> =
         words.chain(relative).filter(|range| module.is_constant(range.start)).collect();
     written.extend(module.dynamic_range());
     // The two words of lazy binding.
     let table = facts.value(DT_PLTGOT).filter(|_| facts.plt_relocations().next().is_some());
-    written.extend(table.map(|table| table.saturating_add(8)..table.saturating_add(24)));
+    written.extend(table.map(|table| table.saturating_add(word)..table.saturating_add(3 * word)));
     written.sort_unstable_by_key(|range| range.start);
     written
 }

@@ -5,23 +5,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
-use statify_elf::{PAGE, page_up};
+use statify_elf::{PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_up};
 use statify_format::parameters::{Parameters, ParametersError};
 use statify_params::{FIXUP_ORIGIN, FIXUP_UNALIGNED_SLIDE};
 
 use super::open::Converted;
 use super::places::Places;
 
-/// PROT_READ.
-pub const READ: u32 = libc::PROT_READ as u32;
-/// PROT_WRITE.
-pub const WRITE: u32 = libc::PROT_WRITE as u32;
-/// PROT_EXEC.
-pub const EXECUTE: u32 = libc::PROT_EXEC as u32;
-
 /// PROT_* for PF_*.
 pub fn prot_of(flags: u32) -> u32 {
-    [(PF_R, READ), (PF_W, WRITE), (PF_X, EXECUTE)]
+    [(PF_R, PROT_READ), (PF_W, PROT_WRITE), (PF_X, PROT_EXEC)]
         .iter()
         .filter(|(flag, _)| flags & flag != 0)
         .fold(0, |prot, (_, bit)| prot | bit)
@@ -188,7 +181,7 @@ impl Memory {
         }
         for range in parameters.ranges(parameters.params.zeros) {
             match pages(places.normal(range.start), range.len) {
-                Some(pages) if range.prot as u32 & EXECUTE == 0 => {
+                Some(pages) if range.prot as u32 & PROT_EXEC == 0 => {
                     self.patching.map(pages, Mapped { prot: range.prot as u32, offset: None });
                 }
                 Some(_) => self.fault(range.start, "zero pages that are executable"),
@@ -196,7 +189,8 @@ impl Memory {
             }
         }
         self.in_order(parameters, parameters.params.populates, places, |memory, pages, _| {
-            let writable = memory.patching.all(pages.clone(), |mapped| mapped.prot & WRITE != 0);
+            let writable =
+                memory.patching.all(pages.clone(), |mapped| mapped.prot & PROT_WRITE != 0);
             if !writable {
                 memory.fault(pages.start, "pages made present that are not writable");
             }
@@ -207,11 +201,12 @@ impl Memory {
     fn finish(&mut self, parameters: &Parameters<'_>, places: &Places) {
         self.protect(parameters, places);
         self.in_order(parameters, parameters.params.seals, places, |memory, pages, _| {
-            if !memory.last.all(pages.clone(), |mapped| mapped.prot & WRITE == 0) {
+            if !memory.last.all(pages.clone(), |mapped| mapped.prot & PROT_WRITE == 0) {
                 memory.fault(pages.start, "pages sealed that are writable or not mapped");
             }
         });
-        let both = |mapped: Mapped| mapped.prot & (WRITE | EXECUTE) == WRITE | EXECUTE;
+        let both =
+            |mapped: Mapped| mapped.prot & (PROT_WRITE | PROT_EXEC) == PROT_WRITE | PROT_EXEC;
         let spaces = [&self.patching, &self.last];
         let wrong =
             spaces.iter().flat_map(|space| space.runs()).filter(|(_, mapped)| both(*mapped));
@@ -243,7 +238,7 @@ impl Memory {
 
     fn protect(&mut self, parameters: &Parameters<'_>, places: &Places) {
         self.in_order(parameters, parameters.params.protects, places, |memory, pages, prot| {
-            let allowed = |mapped: Mapped| prot & EXECUTE == 0 || mapped.prot & EXECUTE != 0;
+            let allowed = |mapped: Mapped| prot & PROT_EXEC == 0 || mapped.prot & PROT_EXEC != 0;
             if memory.last.all(pages.clone(), allowed) {
                 memory.last.protect(pages, prot);
             } else {
@@ -258,13 +253,13 @@ impl Memory {
     /// Whether the starter may write `len` bytes at `place`.
     pub fn is_writable(&self, place: u64, len: u64) -> bool {
         let end = place.checked_add(len);
-        end.is_some_and(|end| self.patching.all(place..end, |mapped| mapped.prot & WRITE != 0))
+        end.is_some_and(|end| self.patching.all(place..end, |mapped| mapped.prot & PROT_WRITE != 0))
     }
 
     /// Whether the program has code at `place` when it runs.
     pub fn is_code(&self, place: u64) -> bool {
         let byte = place..place.saturating_add(1);
-        !byte.is_empty() && self.last.all(byte, |mapped| mapped.prot & EXECUTE != 0)
+        !byte.is_empty() && self.last.all(byte, |mapped| mapped.prot & PROT_EXEC != 0)
     }
 
     /// The file offset that `len` bytes at `place` are mapped from, which must be in one piece.

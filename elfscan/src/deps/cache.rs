@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::abi::CacheFlags;
+use statify_elf::machine::CacheFlags;
 
 /// Where it lies.
 pub const CACHE_FILE: &str = "/etc/ld.so.cache";

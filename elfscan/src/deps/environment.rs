@@ -14,11 +14,11 @@ use memmap2::Mmap;
 use statify_elf::ElfError;
 use statify_elf::c_library::{CLibrary, musl};
 use statify_elf::holes;
+use statify_elf::machine::{Abi, Level};
 use statify_program::Privileges;
 use statify_program::Refusal;
 use statify_room::Root;
 
-use super::abi::Abi;
 use super::cache::{CACHE_FILE, Cache, LONGEST_CACHE};
 use super::hwcaps::{self, Choice, Cpu};
 use super::library::{Library, Name};
@@ -49,7 +49,7 @@ impl Options {
     /// The same root as a conversion sees it: on the least CPU, without privileges (no_new_privs)
     /// and LD_LIBRARY_PATH, by the loader that the program names.
     pub fn of_conversion(root: Root) -> Self {
-        let cpu = Cpu::Named(statify_elf::machine::Level::V1.name().into());
+        let cpu = Cpu::Named(Level::V1.name().into());
         Self { root, cpu, library_path: None, loader: None, secure: Some(false) }
     }
 }

@@ -5,10 +5,9 @@ use goblin::elf::dynamic::{DF_1_PIE, DF_TEXTREL, DT_FLAGS, DT_FLAGS_1, DT_NEEDED
 use goblin::elf::header::{EI_OSABI, ELFOSABI_GNU, ELFOSABI_NONE};
 use goblin::elf::header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL, EV_CURRENT};
 use goblin::elf::program_header::{PF_W, PF_X, PT_DYNAMIC, ProgramHeader};
+use statify_elf::machine::Abi;
 use statify_elf::{DynamicFacts, ElfError, ElfFile};
 use statify_format::manifest;
-
-use super::abi::Abi;
 
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;

@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 
 use statify_elf::ElfFile;
 use statify_elf::c_library::{CLibrary, musl};
-
-use super::abi::Abi;
+use statify_elf::machine::{Abi, Machine, OWN_PLATFORM};
 
 /// More than that of a loader is not looked at, in bytes.
 const MOST: usize = 32 << 20;
@@ -36,7 +35,7 @@ pub struct Loader {
     pub hwcaps: Vec<String>,
     /// It searches the subdirectories of glibc before 2.37.
     pub searches_legacy: bool,
-    /// Of these it knows platforms of x86-64 (from 2.26 on).
+    /// Of these it knows platforms of Intel's CPUs (from 2.26 on).
     pub names_platforms: bool,
     /// A file whose existence makes it search no subdirectories (Debian's and Ubuntu's, up to 2.31).
     pub no_hwcaps_file: Option<&'static str>,
@@ -59,7 +58,7 @@ impl Loader {
                 let at = find(text, b"/etc/ld-musl-")? + b"/etc/ld-musl-".len();
                 str::from_utf8(text[at..].strip_suffix(b".path")?).ok()
             });
-            let file = musl::search_file_of(path, arch.unwrap_or(std::env::consts::ARCH));
+            let file = musl::search_file_of(path, arch.unwrap_or(Machine::HOST.musl_name()));
             loader.search_file = Some(Path::new("/").join(file));
             return Some(loader);
         }
@@ -69,7 +68,7 @@ impl Loader {
         let knows_new = strings.has(b"--glibc-hwcaps-mask");
         loader.searches_legacy = !knows_new
             || strings.all.iter().any(|text| find(text, b"Legacy HWCAP subdirectories").is_some());
-        loader.names_platforms = strings.has(b"haswell");
+        loader.names_platforms = strings.has(OWN_PLATFORM.as_bytes());
         loader.no_hwcaps_file = strings.has(NO_HWCAPS_FILE.as_bytes()).then_some(NO_HWCAPS_FILE);
         Some(loader)
     }

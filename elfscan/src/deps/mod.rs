@@ -12,7 +12,6 @@
 //! # Ok::<(), elfscan::Error>(())
 //! ```
 
-mod abi;
 mod cache;
 mod closure;
 mod conflicts;
@@ -29,7 +28,8 @@ mod refusal;
 mod search;
 mod versions;
 
-pub use abi::{Abi, CacheFlags};
+use statify_elf::machine::CacheFlags;
+
 pub use cache::{CACHE_FILE, Cache, Cached, Capabilities, LONGEST_CACHE, Line};
 pub use closure::{closure, closure_of};
 pub use conflicts::{Conflict, ConflictKind, conflicts};

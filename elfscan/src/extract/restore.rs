@@ -1,13 +1,13 @@
 //! What relocation has written is taken back, as far as a module's own relocation tables tell where
-//! that is. What a file has in such a word is the linker's choice: x86-64's relocations say what is added,
+//! that is. What a file has in such a word is the linker's choice: relocations with addends say what is added,
 //! so that nothing need be there.
 
 use std::ops::Range;
 
 use goblin::elf::dynamic;
+use statify_elf::machine::{FileValue, Machine};
 use statify_elf::{DynamicFacts, ElfFile, Relocation};
 
-use crate::arch::x86_64::{self as arch, FileValue};
 use crate::converted::module::{Addresses, Module};
 
 /// Puts back the words of a module that is loaded.
@@ -27,8 +27,9 @@ fn words(module: &Module) -> Option<Vec<(usize, u64)>> {
     let elf = ElfFile::parse_any(&module.image).ok()?;
     let facts = elf.dynamic().ok()??;
     let place = Places::new(&elf, &module.pristine);
-    let filled = fills_addends(&facts, &place, &module.image);
-    let lazy = arch::lazy_targets(&elf, &facts);
+    let machine = elf.machine()?;
+    let filled = fills_addends(machine, &facts, &place, &module.image);
+    let lazy = machine.lazy_targets(&elf, &facts);
     let mut words = Vec::new();
     // Tables that lie may name a word any number of times.
     let most = module.image.len() / size_of::<u64>();
@@ -44,7 +45,7 @@ fn words(module: &Module) -> Option<Vec<(usize, u64)>> {
     }
     for relocation in facts.relocations() {
         let Relocation { at, kind, addend, .. } = relocation;
-        match arch::file_value(kind) {
+        match machine.file_value(kind) {
             FileValue::Addend if filled => put(at, addend.unwrap_or(0) as u64),
             FileValue::Addend | FileValue::Zero => put(at, 0),
             FileValue::TwoZeros => {
@@ -55,7 +56,7 @@ fn words(module: &Module) -> Option<Vec<(usize, u64)>> {
         }
     }
     for (index, relocation) in facts.plt_relocations().enumerate() {
-        if arch::file_value(relocation.kind) == FileValue::Lazy {
+        if machine.file_value(relocation.kind) == FileValue::Lazy {
             put(relocation.at, lazy.get(&(index as u32)).copied().unwrap_or(0));
         }
     }
@@ -79,9 +80,14 @@ fn restore_got_header(
 
 /// Whether the linker has left addends in the words, too, as GNU's do and lld does not: what the
 /// pages show that are the file's own.
-fn fills_addends(facts: &DynamicFacts<'_>, place: &Places<'_>, image: &[u8]) -> bool {
+fn fills_addends(
+    machine: Machine,
+    facts: &DynamicFacts<'_>,
+    place: &Places<'_>,
+    image: &[u8],
+) -> bool {
     let relative = facts.relocations().filter(|entry| {
-        arch::file_value(entry.kind) == FileValue::Addend && entry.addend.is_some_and(|a| a != 0)
+        machine.file_value(entry.kind) == FileValue::Addend && entry.addend.is_some_and(|a| a != 0)
     });
     let shown = relative.filter(|entry| place.changed(entry.at).is_none());
     let mut seen = shown.filter_map(|entry| place.read(image, entry.at)).take(64);

@@ -17,7 +17,6 @@ use statify_elf::{DynamicFacts, ElfFile, Symbol};
 
 use super::frames;
 use super::table::{Section, SectionTable};
-use crate::arch::x86_64 as arch;
 
 /// From here on, a symbol's section index has another meaning.
 const SHN_LORESERVE: u16 = 0xff00;
@@ -28,7 +27,8 @@ pub fn sections(elf: &ElfFile<'_>) -> SectionTable {
     let mut known = of_segments(elf);
     if let Some(facts) = &facts {
         known.extend(tags::of_tags(elf, facts));
-        known.extend(arch::code_parts(elf, facts).into_iter().filter_map(|part| {
+        let parts = elf.machine().map(|machine| machine.code_parts(elf, facts));
+        known.extend(parts.into_iter().flatten().filter_map(|part| {
             let size = part.range.end - part.range.start;
             let mut section = section(elf, part.name, SHT_PROGBITS, part.range.start, size, 16)?;
             section.entry = part.entry;

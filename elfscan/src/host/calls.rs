@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use statify_elf::machine::Uses;
 use statify_elf::{DynamicFacts, ElfFile};
 
-use super::arch::Uses;
 use super::entry_points::Argument;
 use super::names;
 use super::verdict::{Certainty, Name};

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use goblin::elf::header::EM_X86_64;
-use goblin::elf::reloc::{R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT};
 use statify_elf::DynamicFacts;
+use statify_elf::machine::Meaning;
 
 /// An undefined dynamic symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +14,8 @@ pub struct Import<'a> {
     pub version: Option<&'a [u8]>,
     /// It may be missing.
     pub weak: bool,
-    /// The words of the GOT that get its address (before any bias), on x86-64.
+    /// The words of the GOT that get its address (before any bias), on machines whose relocations
+    /// are understood.
     pub slots: Vec<u64>,
     /// Other words get it, too, or the module's own code stands for it elsewhere.
     pub taken: bool,
@@ -40,13 +40,15 @@ pub fn imports<'a>(
         let taken = symbol.value != 0;
         found.push(Import { name, version, weak: symbol.is_weak(), slots: Vec::new(), taken });
     }
-    if found.is_empty() || dynamic.file().header().e_machine != EM_X86_64 {
+    let Some(machine) = dynamic.file().machine().filter(|_| !found.is_empty()) else {
         return found;
-    }
+    };
     for relocation in dynamic.relocations() {
         let Some(&import) = by_index.get(&relocation.symbol) else { continue };
-        match relocation.kind {
-            R_X86_64_GLOB_DAT | R_X86_64_JUMP_SLOT => found[import].slots.push(relocation.at),
+        match machine.relocation(relocation.kind) {
+            Some(Meaning::GlobalData | Meaning::JumpSlot) => {
+                found[import].slots.push(relocation.at)
+            }
             _ => found[import].taken = true,
         }
     }

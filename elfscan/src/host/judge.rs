@@ -11,8 +11,8 @@ use super::entry_points::{self, Argument, EntryPoint, Library};
 use super::imports::{self, Import};
 use super::libraries::{self, CFamily};
 use super::module::Module;
+use super::names;
 use super::verdict::{Answer, Category, Certainty, Finding, Kind, Name, Symbol};
-use super::{arch, names};
 
 /// A module whose dynamic section can be read.
 struct Known<'a> {
@@ -118,7 +118,9 @@ fn findings_of(
         return Vec::new();
     }
     let slots: Vec<Vec<u64>> = imports.iter().map(|import| import.slots.clone()).collect();
-    let mut uses = arch::uses(&module.elf, &slots);
+    // Of machines whose code is not decoded, nothing is seen.
+    let machine = module.elf.machine().filter(|_| module.elf.is_little_endian());
+    let mut uses = machine.map(|machine| machine.uses(&module.elf, &slots));
     for (uses, import) in uses.iter_mut().flatten().zip(&imports) {
         uses.taken |= import.taken;
     }

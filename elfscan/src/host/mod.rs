@@ -9,7 +9,6 @@
 //! Not seen is what goes past dynamic symbols: system calls made without the C library, functions
 //! found by dlsym(3), and loaders that programs have of their own.
 
-mod arch;
 mod calls;
 mod closure;
 mod embedded;

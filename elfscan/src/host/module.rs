@@ -5,9 +5,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use goblin::elf::program_header::ProgramHeader;
 use memmap2::Mmap;
-use statify_elf::ElfFile;
 use statify_elf::holes;
 use statify_program::Refusal;
 use statify_room::Root;
@@ -59,21 +57,4 @@ pub fn open(root: &Root, path: &Path) -> Result<Bytes, Refusal> {
     // it would end a program that is run from it.
     let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
     Ok(Bytes::Mapped(bytes))
-}
-
-/// The loaded segments with what the file has of them, none of them twice: headers of a damaged
-/// file may tell of the same bytes again and again.
-pub fn segments<'e, 'a>(elf: &'e ElfFile<'a>) -> Vec<(&'e ProgramHeader, &'a [u8])> {
-    let mut segments: Vec<_> =
-        elf.loads().filter_map(|load| Some((load, elf.contents(load)?))).collect();
-    segments.sort_by_key(|(load, _)| load.p_offset);
-    let mut end = 0;
-    segments.retain(|(load, bytes)| {
-        let is_new = load.p_offset >= end;
-        if is_new {
-            end = load.p_offset + bytes.len() as u64;
-        }
-        is_new
-    });
-    segments
 }

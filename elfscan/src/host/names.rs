@@ -6,8 +6,6 @@ use std::collections::BTreeSet;
 use goblin::elf::dynamic::{DT_STRSZ, DT_STRTAB};
 use statify_elf::{DynamicFacts, ElfFile};
 
-use super::module;
-
 /// More names of one module than this are not kept.
 const MOST: usize = 1000;
 /// Lengths of names, in bytes.
@@ -18,7 +16,7 @@ pub fn possible(dynamic: &DynamicFacts<'_>) -> BTreeSet<String> {
     let file = dynamic.file();
     let strings = dynamic.value(DT_STRTAB).zip(dynamic.value(DT_STRSZ));
     let mut names = BTreeSet::new();
-    for (load, bytes) in module::segments(file) {
+    for (load, bytes) in file.distinct_loads() {
         let skipped = strings.and_then(|(start, len)| {
             let start = usize::try_from(start.checked_sub(load.p_vaddr)?).ok()?;
             let end = start.checked_add(usize::try_from(len).ok()?)?;
@@ -72,7 +70,7 @@ fn is_plain(byte: &u8) -> bool {
 
 /// Whether a module has this text somewhere.
 pub fn mentions(file: &ElfFile<'_>, text: &[u8]) -> bool {
-    let segments = module::segments(file);
+    let segments = file.distinct_loads();
     segments.iter().any(|(_, bytes)| bytes.windows(text.len()).any(|part| part == text))
 }
 

@@ -12,7 +12,7 @@ use memmap2::Mmap;
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
 use statify_elf::holes;
-use statify_elf::machine::{self, CpuidSites};
+use statify_elf::machine::CpuidSites;
 use statify_elf::{ElfFile, page_up};
 use statify_room::root::Root;
 
@@ -90,7 +90,10 @@ impl Files {
     pub fn cpuid_sites(&self, object: &Object, elf: &ElfFile<'_>) -> CpuidSites {
         let known = || self.cpuids.lock().unwrap_or_else(PoisonError::into_inner);
         let sites = known().entry(object.id).or_default().clone();
-        sites.get_or_init(|| self.looking.time(|| machine::cpuid_sites(elf))).clone()
+        let find = |elf: &ElfFile<'_>| {
+            elf.machine().map(|machine| machine.cpuid_sites(elf)).unwrap_or_default()
+        };
+        sites.get_or_init(|| self.looking.time(|| find(elf))).clone()
     }
 
     /// A number that depends on a file's contents only, found once: from its build-id, or else from its

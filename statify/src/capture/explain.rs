@@ -5,6 +5,7 @@ use std::io;
 use nix::sys::signal::Signal;
 use statify_elf::ElfFile;
 use statify_elf::c_library::MissingLibrary;
+use statify_elf::machine::Level;
 use statify_program::Refusal;
 
 use super::block::Object;
@@ -102,17 +103,14 @@ pub fn joined(messages: &str) -> String {
     messages.lines().collect::<Vec<_>>().join("; ")
 }
 
-/// What ld.so's words mean (elf/dl-lookup.c; sysdeps/x86_64/dl-machine.h; sysdeps/x86/dl-prop.h,
-/// dl-get-cpu-features.c).
+/// What ld.so's words mean (elf/dl-lookup.c; the machine's dl-machine.h and dl-prop.h).
 pub fn cause(messages: &str) -> Cause {
     // "IFUNC symbol 'F' referenced in 'L' is defined in the executable and creates an unsatisfiable
     // circular dependency" ends it; after "Relink `L' with `M' for IFUNC symbol `F'" it goes on, or
     // dies in the resolver.
     if messages.contains("symbol lookup error") || messages.contains("IFUNC symbol") {
         Cause::EarlyBinding
-    } else if messages.contains("CPU ISA level is lower than required")
-        || messages.contains("CPU does not support x86-64-v")
-    {
+    } else if Level::REFUSALS.iter().any(|refusal| messages.contains(refusal)) {
         Cause::Level
     } else {
         Cause::Other

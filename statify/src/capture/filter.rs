@@ -7,6 +7,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
 };
+use statify_elf::machine::Machine;
 
 /// What only reads what is open, or changes no more than the process's own memory at addresses that are
 /// already dictated.
@@ -62,12 +63,9 @@ pub fn program() -> BpfProgram {
     let anonymous = masked(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS);
     let later = SeccompCondition::new(5, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
     rules.insert(libc::SYS_mmap, vec![rule(vec![fixed(), later]), rule(vec![fixed(), anonymous])]);
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::Trace(0),
-        SeccompAction::Allow,
-        TargetArch::x86_64,
-    );
+    let filter = TargetArch::try_from(Machine::HOST.kernel_name()).and_then(|machine| {
+        SeccompFilter::new(rules, SeccompAction::Trace(0), SeccompAction::Allow, machine)
+    });
     filter.and_then(BpfProgram::try_from).expect("the filter is constant and valid")
 }
 

@@ -13,6 +13,7 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use statify_elf::machine::Registers;
 use statify_process::spawn;
 use statify_program::Refusal;
 
@@ -116,7 +117,7 @@ impl Run {
         };
         match status {
             WaitStatus::PtraceSyscall(task) => {
-                if let Ok(regs) = ptrace::getregs(task) {
+                if let Ok(regs) = ptrace::getregs(task).map(Registers::from) {
                     self.observer.call(task, &regs);
                 }
                 resume(task, None);

@@ -1,10 +1,12 @@
 //! The instruction at which a loader is done: where a capture is taken and an output continues.
 
 use statify_elf::c_library::CLibrary;
+use statify_elf::machine::Machine;
 use statify_process::{Stop, Tracee};
 
+use super::Subject;
 use super::auxv::AT_ENTRY;
-use super::block::{Files, Object};
+use super::block::Object;
 use super::rearrange::Arranged;
 use super::run_error::RunError;
 
@@ -16,15 +18,16 @@ pub fn find(
     tracee: &mut Tracee,
     arranged: &Arranged,
     loader: &Object,
-    c_library: CLibrary,
-    files: &Files,
+    subject: &Subject,
 ) -> Result<u64, RunError> {
-    match c_library {
+    match subject.c_library {
         CLibrary::Glibc => {
             let (entry, sp) = (arranged.loader_entry, arranged.stack.sp);
-            let step =
-                || Ok::<u64, RunError>(after_first_call(tracee, entry, sp)?.wrapping_sub(entry));
-            Ok(entry.wrapping_add(files.handoff(loader, step)?))
+            let step = || {
+                let handoff = after_first_call(tracee, subject.machine, entry, sp)?;
+                Ok::<u64, RunError>(handoff.wrapping_sub(entry))
+            };
+            Ok(entry.wrapping_add(subject.files.handoff(loader, step)?))
         }
         // musl jumps to the program's entry point itself, with the stack as the kernel made it.
         CLibrary::Musl => arranged.stack.value(AT_ENTRY).ok_or(RunError::Loader),
@@ -33,7 +36,12 @@ pub fn find(
 
 /// The return address of the first call in the loader's entry code (`_dl_start_user` in glibc).
 /// `sp` is the initial stack pointer.
-pub fn after_first_call(tracee: &mut Tracee, loader_entry: u64, sp: u64) -> Result<u64, RunError> {
+pub fn after_first_call(
+    tracee: &mut Tracee,
+    machine: Machine,
+    loader_entry: u64,
+    sp: u64,
+) -> Result<u64, RunError> {
     let mut before = loader_entry;
     for _ in 0..MOST_STEPS {
         match tracee.step()? {
@@ -43,12 +51,12 @@ pub fn after_first_call(tracee: &mut Tracee, loader_entry: u64, sp: u64) -> Resu
             Stop::Call(_) | Stop::Signal(_) | Stop::Event(_) => return Err(RunError::Loader),
         }
         let regs = tracee.registers()?;
-        if regs.rsp == sp - 8 {
-            let back = tracee.read_word(regs.rsp)?;
-            let is_call = (before + 2..=before + 7).contains(&back);
+        if let Some(at) = regs.return_address(sp) {
+            let back = tracee.read_word(at)?;
+            let is_call = machine.is_call(before, back);
             return if is_call { Ok(back) } else { Err(RunError::Loader) };
         }
-        before = regs.rip;
+        before = regs.instruction_pointer();
     }
     Err(RunError::Loader)
 }

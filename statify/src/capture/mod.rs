@@ -37,9 +37,9 @@ use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use statify_elf::ElfFile;
 use statify_elf::c_library::{CLibrary, musl};
-use statify_elf::machine;
+use statify_elf::machine::{self, Machine};
+use statify_elf::{ElfFile, PROT_EXEC, PROT_READ};
 use statify_process::procfs::Mapping;
 use statify_program::Refusal;
 use statify_room::sandbox::{self, Sandbox};
@@ -72,6 +72,8 @@ pub struct Subject {
     pub interpreter: PathBuf,
     /// The C library that the loader belongs to.
     pub c_library: CLibrary,
+    /// The machine that both are for.
+    pub machine: Machine,
     /// It has privileges: what the loader opens or tries to open is remembered.
     pub is_privileged: bool,
     /// How long one capture may take.
@@ -163,7 +165,7 @@ impl Capture {
         let objects: std::collections::BTreeSet<usize> =
             addresses.filter_map(|address| self.object_at(address)).collect();
         let is_locked = |region: &&Region| {
-            region.prot == libc::PROT_READ as u32
+            region.prot == PROT_READ
                 && region.file.is_some_and(|(object, _)| objects.contains(&object))
                 && self.pages.any_in(&region.range)
         };
@@ -271,7 +273,7 @@ fn enter(reader: Reader, launched: &mut Launched, subject: &Subject) -> std::io:
     let offset = rearrange::find_syscall(&elf);
     let offset = offset.ok_or_else(|| std::io::Error::other("its loader makes no system call"))?;
     let tracee = &mut launched.tracee;
-    let base = machine::instruction(&tracee.registers()?).wrapping_sub(elf.header().e_entry);
+    let base = tracee.registers()?.instruction_pointer().wrapping_sub(elf.header().e_entry);
     Ok(reader.enter(tracee, base.wrapping_add(offset))?)
 }
 
@@ -303,7 +305,7 @@ fn to_handoff(
     let (regions, pages, others) =
         snapshot::take(tracee, &record.objects, &wanted).map_err(Stage::Snapshot)?;
     let stack = others.iter().find(|mapping| mapping.range.contains(&arranged.stack.sp));
-    let executable_stack = stack.is_some_and(|stack| stack.prot & libc::PROT_EXEC as u32 != 0);
+    let executable_stack = stack.is_some_and(|stack| stack.prot & PROT_EXEC != 0);
     let kernels_own = |mapping: &Mapping| {
         // Where only a part of the stack was made executable, the rest is a mapping of its own.
         let beside = |stack: &Mapping| {

@@ -6,10 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use libc::user_regs_struct;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
-use statify_elf::machine;
+use statify_elf::machine::Registers;
 
 use super::block::{Files, Object};
 use super::rearrange::read_maps;
@@ -75,13 +74,13 @@ impl Observer {
     }
 
     /// A thread is at a system call's entry or exit.
-    pub fn call(&mut self, thread: Pid, regs: &user_regs_struct) {
+    pub fn call(&mut self, thread: Pid, regs: &Registers) {
         match self.current.remove(&thread) {
             None => {
                 let entered = self.enter(thread, regs);
                 self.current.insert(thread, entered);
             }
-            Some(entered) => self.leave(thread, entered, regs.rax as i64),
+            Some(entered) => self.leave(thread, entered, regs.result() as i64),
         }
     }
 
@@ -102,8 +101,8 @@ impl Observer {
         self.current.insert(thread, Entered::Other);
     }
 
-    fn enter(&mut self, thread: Pid, regs: &user_regs_struct) -> Entered {
-        let (number, args) = machine::call_of(regs);
+    fn enter(&mut self, thread: Pid, regs: &Registers) -> Entered {
+        let (number, args) = regs.call();
         match number {
             libc::SYS_open | libc::SYS_openat => {
                 let first = usize::from(number == libc::SYS_openat);
@@ -113,10 +112,10 @@ impl Observer {
                     return Entered::Other;
                 }
                 let writes = args[first + 1] & (libc::O_ACCMODE | libc::O_CREAT) as u64 != 0;
-                Entered::Open { name, writes, site: self.site(thread, regs.rip) }
+                Entered::Open { name, writes, site: self.site(thread, regs.instruction_pointer()) }
             }
             libc::SYS_stat | libc::SYS_fstat | libc::SYS_newfstatat => {
-                let site = self.site(thread, regs.rip);
+                let site = self.site(thread, regs.instruction_pointer());
                 self.seen.askers.extend(site);
                 Entered::Other
             }

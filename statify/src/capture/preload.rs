@@ -5,7 +5,7 @@
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use statify_elf::machine;
+use statify_elf::machine::Machine;
 
 use super::launch::Launched;
 use super::observe::{Observation, Observer};
@@ -40,7 +40,7 @@ pub fn preload(subject: &Subject, variation: &Variation, libraries: &[&[u8]]) ->
     }
     let (mut launched, watchdog) = start(subject, variation, &[variable])?;
     let mut observer = Observer::new(subject.files.clone());
-    let result = to_handoff(&mut launched, &mut observer);
+    let result = to_handoff(&mut launched, &mut observer, subject.machine);
     if watchdog.fired() {
         return Err(Error::Timeout(subject.program.clone(), subject.timeout.as_secs()));
     }
@@ -49,11 +49,16 @@ pub fn preload(subject: &Subject, variation: &Variation, libraries: &[&[u8]]) ->
     Ok(Preloaded { observation: observer.finish(), messages, failure })
 }
 
-fn to_handoff(launched: &mut Launched, observer: &mut Observer) -> Result<(), RunError> {
+fn to_handoff(
+    launched: &mut Launched,
+    observer: &mut Observer,
+    machine: Machine,
+) -> Result<(), RunError> {
     let tracee = &mut launched.tracee;
     let pid = tracee.pid();
     let regs = tracee.registers()?;
-    let handoff = handoff::after_first_call(tracee, regs.rip, regs.rsp)?;
+    let entry = regs.instruction_pointer();
+    let handoff = handoff::after_first_call(tracee, machine, entry, regs.stack_pointer())?;
     tracee.set_breakpoint(handoff)?;
     let options = Options::PTRACE_O_EXITKILL
         | Options::PTRACE_O_TRACESYSGOOD
@@ -70,20 +75,22 @@ fn to_handoff(launched: &mut Launched, observer: &mut Observer) -> Result<(), Ru
             WaitStatus::PtraceSyscall(_) => observer.call(pid, &tracee.registers()?),
             WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_SECCOMP) => {
                 let mut regs = tracee.registers()?;
-                let (number, args) = machine::call_of(&regs);
+                let (number, args) = regs.call();
                 if foreign && run::names_file(number) {
                     return Err(RunError::Behaviour(run::LOOKS_AT_FILE.into()));
                 }
-                foreign |= run::sets_thread_pointer(number, &args);
-                if let Some(answer) = answer((number, args))? {
-                    machine::skip_call(&mut regs, answer);
+                foreign |= machine.sets_thread_pointer(number, &args);
+                if let Some(answer) = answer(machine, number, args)? {
+                    regs.skip_call(answer);
                     tracee.set_registers(&regs)?;
                 }
             }
             WaitStatus::PtraceEvent(..) => {
                 return Err(RunError::Behaviour("start another process or program".into()));
             }
-            WaitStatus::Stopped(_, Signal::SIGTRAP) if tracee.registers()?.rip == handoff + 1 => {
+            WaitStatus::Stopped(_, Signal::SIGTRAP)
+                if tracee.registers()?.breakpoint() == handoff =>
+            {
                 return Ok(());
             }
             WaitStatus::Stopped(_, other) => signal = Some(other),
@@ -101,7 +108,7 @@ fn to_handoff(launched: &mut Launched, observer: &mut Observer) -> Result<(), Ru
 }
 
 /// What a call that the filter does not simply allow gets: itself (`None`) or an answer.
-fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
+fn answer(machine: Machine, number: i64, args: [u64; 6]) -> Result<Option<i64>, RunError> {
     let shared = |flags: u64| flags & libc::MAP_PRIVATE as u64 == 0;
     match number {
         libc::SYS_mmap if shared(args[3]) => Err(RunError::Behaviour("map shared memory".into())),
@@ -116,7 +123,6 @@ fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
         | libc::SYS_access
         | libc::SYS_faccessat
         | libc::SYS_faccessat2
-        | libc::SYS_arch_prctl
         | libc::SYS_set_tid_address
         | libc::SYS_set_robust_list
         | libc::SYS_rseq
@@ -127,6 +133,7 @@ fn answer((number, args): (i64, [u64; 6])) -> Result<Option<i64>, RunError> {
         | libc::SYS_getpid
         | libc::SYS_gettid
         | libc::SYS_getrlimit => Ok(None),
+        _ if machine.is_own_call(number) => Ok(None),
         libc::SYS_open if !filter::writes(args[1]) => Ok(None),
         libc::SYS_openat if !filter::writes(args[2]) => Ok(None),
         libc::SYS_prlimit64 if args[2] == 0 => Ok(None),

@@ -25,9 +25,6 @@ use super::variation::Variation;
 const STACK_BYTES: usize = 128 << 10;
 /// No place for an object.
 const FULL: RearrangeError = RearrangeError::Form("there is no room for it at fixed addresses");
-/// prctl(2): the time-stamp counter traps.
-const PR_SET_TSC: i64 = 26;
-const PR_TSC_SIGSEGV: u64 = 2;
 
 /// Why the process could not be rearranged.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +54,7 @@ pub struct Arranged {
     pub fixed_program: bool,
     /// The loader's first instruction.
     pub loader_entry: u64,
-    /// A `syscall` instruction of the loader's.
+    /// An instruction of the loader's that makes system calls.
     pub syscall_at: u64,
     /// Those CPUIDs that cannot be made to trap as they are.
     pub cpuids: Cpuids,
@@ -75,9 +72,10 @@ pub fn rearrange(
     let pid = tracee.pid();
     let mut regs = tracee.registers()?;
     let maps = read_maps(pid)?;
-    let stack_end = maps.iter().find(|m| m.range.contains(&regs.rsp)).map(|m| m.range.end);
+    let stack_end =
+        maps.iter().find(|m| m.range.contains(&regs.stack_pointer())).map(|m| m.range.end);
     let stack_end = stack_end.ok_or(RearrangeError::Form("its initial stack is not mapped"))?;
-    let mut stack = read_stack(tracee, regs.rsp..stack_end)?;
+    let mut stack = read_stack(tracee, regs.stack_pointer()..stack_end)?;
     let vdso = maps.iter().find(|m| m.name == b"[vdso]").map(|m| m.range.clone());
 
     let mut program = files.of_process(pid, "exe")?;
@@ -135,19 +133,17 @@ pub fn rearrange(
             remap(tracee, syscall_at, &mapping.range, *by)?;
         }
     }
-    tracee
-        .call(syscall_at, libc::SYS_prctl, [PR_SET_TSC as u64, PR_TSC_SIGSEGV, 0, 0, 0, 0])
-        .and_then(check)?;
-    let no_cpuid = [machine::ARCH_SET_CPUID, 0, 0, 0, 0, 0];
-    let cpuid_traps = tracee.call(syscall_at, libc::SYS_arch_prctl, no_cpuid)? == 0;
+    let [(clock, clock_args), (cpuid, cpuid_args)] = machine::calls_that_trap();
+    tracee.call(syscall_at, clock, clock_args).and_then(check)?;
+    let cpuid_traps = tracee.call(syscall_at, cpuid, cpuid_args)? == 0;
     let (code, rest): (Vec<_>, Vec<_>) =
         maps.iter().filter(|m| own(m, &loader_move.0)).partition(|m| m.range.contains(&syscall_at));
     for mapping in rest.into_iter().chain(code) {
         remap(tracee, syscall_at, &mapping.range, loader_move.1)?;
     }
 
-    let loader_entry = regs.rip.wrapping_add(loader_move.1);
-    regs.rip = loader_entry;
+    let loader_entry = regs.instruction_pointer().wrapping_add(loader_move.1);
+    regs.go_to(loader_entry);
     tracee.set_registers(&regs)?;
     let by = new_program.wrapping_sub(old_program);
     let mut values = vec![
@@ -220,11 +216,12 @@ fn read_stack(tracee: &Tracee, range: Range<u64>) -> Result<InitialStack, Rearra
     InitialStack::parse(sp, &words).ok_or(RearrangeError::Form("its initial stack is not one"))
 }
 
-/// The unbiased address of a `syscall` instruction in executable, file-backed memory.
+/// The unbiased address of a system call instruction in executable, file-backed memory.
 pub fn find_syscall(elf: &ElfFile<'_>) -> Option<u64> {
     let code = elf.loads().find(|load| load.is_executable())?;
     let bytes = elf.contents(code)?;
-    let at = bytes.windows(2).position(|window| window == machine::SYSCALL_INSTRUCTION)?;
+    let instruction = elf.machine()?.system_call();
+    let at = bytes.windows(instruction.len()).position(|window| window == instruction)?;
     Some(code.p_vaddr + at as u64)
 }
 

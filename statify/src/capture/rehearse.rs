@@ -1,8 +1,8 @@
 //! What the starter does on a CPU that it knows nothing of, done in a captured process at its
 //! hand-off: the loader's record of the CPU is made again, and every IFUNC chosen again.
 
-use libc::{PROT_READ, PROT_WRITE, user_regs_struct};
-use statify_elf::machine::{self, Cpu};
+use statify_elf::machine::{Cpu, Registers};
+use statify_elf::{PROT_READ, PROT_WRITE};
 use statify_process::Tracee;
 
 use super::rearrange::Arranged;
@@ -106,7 +106,7 @@ impl Rehearsal<'_> {
         capture: &Capture,
         addresses: impl Iterator<Item = u64>,
     ) -> nix::Result<()> {
-        let both = (PROT_READ | PROT_WRITE) as u64;
+        let both = u64::from(PROT_READ | PROT_WRITE);
         for region in capture.locked_regions(addresses) {
             let range = &region.range;
             let args = [range.start, range.end - range.start, both, 0, 0, 0];
@@ -122,9 +122,9 @@ impl Rehearsal<'_> {
         cpu: Cpu,
         function: u64,
         argument: u64,
-        mut regs: user_regs_struct,
+        mut regs: Registers,
     ) -> Result<u64, RunError> {
-        let back = machine::prepare_function(&mut regs, function, argument);
+        let back = regs.prepare_function(function, argument);
         self.tracee.write(back, &self.handoff.to_le_bytes())?;
         self.tracee.set_registers(&regs)?;
         let variation = Variation { cpu, ..self.variation.clone() };
@@ -142,9 +142,9 @@ impl Rehearsal<'_> {
         };
         run.run_to_breakpoint()?;
         let regs = self.tracee.registers()?;
-        if machine::instruction(&regs) != self.handoff + 1 {
+        if regs.breakpoint() != self.handoff {
             return Err(RunError::Loader);
         }
-        Ok(machine::returned(&regs))
+        Ok(regs.result())
     }
 }

@@ -5,10 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use libc::user_regs_struct;
 use nix::sys::signal::Signal;
 use statify_elf::ElfFile;
-use statify_elf::machine;
+use statify_elf::machine::{Answers, CPUID, LONGEST_TRAP, Registers};
 use statify_process::{Stop, Tracee};
 
 use super::block::{Block, Object, Role};
@@ -27,8 +26,6 @@ const DEBUG_FILE: &str = "/etc/suid-debug";
 const OWN_FILE: &str = "/proc/self/exe";
 /// No mapping of a loader's is larger: 16 TiB, an eighth of the address space.
 const MOST_MAPPED: u64 = 1 << 44;
-/// arch_prctl(2).
-const ARCH_SET_FS: u64 = 0x1002;
 /// mmap(2), Linux 4.17; a hint to older kernels, and the hint is free.
 const MAP_FIXED_NOREPLACE: u64 = 0x0010_0000;
 
@@ -64,18 +61,21 @@ pub fn run_to_handoff(
     subject: &Subject,
 ) -> Result<u64, RunError> {
     let loader = &record.objects[1];
-    let handoff = handoff::find(tracee, arranged, loader, subject.c_library, &subject.files)?;
+    let handoff = handoff::find(tracee, arranged, loader, subject)?;
     let saved = tracee.set_breakpoint(handoff)?;
     let (block, cpuids) = (&mut arranged.block, &mut arranged.cpuids);
     let mut run = Run { tracee, variation, block, cpuids, record, subject, foreign: false };
     let arrived = run.run_to_breakpoint();
     arrived.map_err(|error| run.say_whose(error))?;
     let mut regs = tracee.registers()?;
-    if regs.rip != handoff + 1 || regs.rsp != arranged.stack.sp {
-        return Err(RunError::Behaviour(format!("stop at {:#x} on its own", regs.rip)));
+    if regs.breakpoint() != handoff || regs.stack_pointer() != arranged.stack.sp {
+        return Err(RunError::Behaviour(format!(
+            "stop at {:#x} on its own",
+            regs.instruction_pointer()
+        )));
     }
     tracee.poke(handoff, saved)?;
-    regs.rip = handoff;
+    regs.go_to(handoff);
     tracee.set_registers(&regs)?;
     Ok(handoff)
 }
@@ -134,10 +134,10 @@ impl Run<'_> {
         };
         let objects = &self.record.objects;
         let module = |address: u64| objects.iter().position(|o| o.range.contains(&address));
-        let inner = module(regs.rip);
+        let inner = module(regs.instruction_pointer());
         let mut words = (0..WORDS).map_while(|word| {
             let mut bytes = [0; 8];
-            self.tracee.read(regs.rsp.checked_add(8 * word)?, &mut bytes).ok()?;
+            self.tracee.read(regs.stack_pointer().checked_add(8 * word)?, &mut bytes).ok()?;
             Some(u64::from_le_bytes(bytes))
         });
         // The loader is the second of them.
@@ -155,15 +155,14 @@ impl Run<'_> {
     /// Reads the instruction that it stopped at, and does it if it is one that traps.
     pub fn emulate(&mut self) -> Result<bool, RunError> {
         let mut regs = self.tracee.registers()?;
-        let mut instruction = [0; 3];
-        if self.cpuids.has(regs.rip) {
-            instruction[..2].copy_from_slice(&machine::CPUID);
-        } else if self.tracee.read(regs.rip, &mut instruction).is_err() {
+        let mut instruction = [0; LONGEST_TRAP];
+        if self.cpuids.has(regs.instruction_pointer()) {
+            instruction[..CPUID.len()].copy_from_slice(&CPUID);
+        } else if self.tracee.read(regs.instruction_pointer(), &mut instruction).is_err() {
             return Ok(false);
         }
-        let answers =
-            machine::Answers { timestamp: self.variation.timestamp, cpu: self.variation.cpu };
-        let emulated = machine::emulate(&mut regs, instruction, &answers);
+        let answers = Answers { timestamp: self.variation.timestamp, cpu: self.variation.cpu };
+        let emulated = regs.emulate(instruction, &answers);
         if emulated {
             self.tracee.set_registers(&regs)?;
         }
@@ -171,8 +170,8 @@ impl Run<'_> {
     }
 
     /// A system call that the filter does not simply allow.
-    pub fn call(&mut self, mut regs: user_regs_struct) -> Result<(), RunError> {
-        let (number, args) = machine::call_of(&regs);
+    pub fn call(&mut self, mut regs: Registers) -> Result<(), RunError> {
+        let (number, args) = regs.call();
         self.cpuids.replace_pending(self.tracee);
         if self.foreign && names_file(number) {
             return Err(RunError::Behaviour(LOOKS_AT_FILE.into()));
@@ -193,14 +192,14 @@ impl Run<'_> {
             libc::SYS_access | libc::SYS_faccessat | libc::SYS_faccessat2 => {
                 let path = args[usize::from(number != libc::SYS_access)];
                 if self.is_path(path, DEBUG_FILE) {
-                    machine::skip_call(&mut regs, -i64::from(libc::ENOENT));
+                    regs.skip_call(-i64::from(libc::ENOENT));
                     return Ok(self.tracee.set_registers(&regs)?);
                 }
                 if !self.is_path(path, PRELOAD_FILE) {
                     return Ok(());
                 }
                 self.record.preload_hidden = self.subject.files.root().has(Path::new(PRELOAD_FILE));
-                machine::skip_call(&mut regs, -i64::from(libc::ENOENT));
+                regs.skip_call(-i64::from(libc::ENOENT));
             }
             // As if /proc were there in every root.
             libc::SYS_readlink | libc::SYS_readlinkat => {
@@ -215,41 +214,43 @@ impl Run<'_> {
                 let own = own.unwrap_or_default().as_bytes();
                 let own = &own[..own.len().min(len as usize)];
                 self.tracee.write(to, own)?;
-                machine::skip_call(&mut regs, own.len() as i64);
+                regs.skip_call(own.len() as i64);
             }
             // Another one at each start; in a namespace of its own always the same.
             libc::SYS_getpid | libc::SYS_gettid => {
-                machine::skip_call(&mut regs, i64::from(self.variation.thread_id));
+                regs.skip_call(i64::from(self.variation.thread_id));
             }
             // Only asked for: the loader has memory of its own.
             libc::SYS_brk if args[0] == 0 => {
-                machine::skip_call(&mut regs, self.variation.program_break as i64);
+                regs.skip_call(self.variation.program_break as i64);
             }
             // No more of it to be had: what is needed goes into the block.
             libc::SYS_brk if self.subject.c_library.allocates_at_break() => {
-                machine::skip_call(&mut regs, self.variation.program_break as i64);
+                regs.skip_call(self.variation.program_break as i64);
             }
             // Only advice.
-            libc::SYS_madvise => machine::skip_call(&mut regs, 0),
-            _ if sets_thread_pointer(number, &args) => {
+            libc::SYS_madvise => regs.skip_call(0),
+            _ if self.subject.machine.sets_thread_pointer(number, &args) => {
                 self.record_call(number, &args[..2]);
                 self.foreign |= self.subject.c_library.runs_resolvers();
                 return Ok(());
             }
             // Shadow stacks and the like are for the output's process to decide.
-            libc::SYS_arch_prctl => machine::skip_call(&mut regs, -i64::from(libc::EINVAL)),
+            _ if self.subject.machine.is_own_call(number) => {
+                regs.skip_call(-i64::from(libc::EINVAL));
+            }
             libc::SYS_set_tid_address => {
                 self.record_call(number, &args[..1]);
-                machine::skip_call(&mut regs, i64::from(self.variation.thread_id));
+                regs.skip_call(i64::from(self.variation.thread_id));
             }
             libc::SYS_set_robust_list => {
                 self.record_call(number, &args[..2]);
-                machine::skip_call(&mut regs, 0);
+                regs.skip_call(0);
             }
             // Not made, so that the area stays as the C library initialises it.
             libc::SYS_rseq => {
                 self.record_call(number, &args[..4]);
-                machine::skip_call(&mut regs, 0);
+                regs.skip_call(0);
             }
             libc::SYS_prlimit64 | libc::SYS_getrlimit => {
                 let (resource, to) = if number == libc::SYS_getrlimit {
@@ -265,7 +266,7 @@ impl Run<'_> {
                 }
                 let limits = [self.variation.stack_limit.value(), libc::RLIM_INFINITY];
                 self.tracee.write(to, limits.map(u64::to_le_bytes).as_flattened())?;
-                machine::skip_call(&mut regs, 0);
+                regs.skip_call(0);
             }
             libc::SYS_getrandom => {
                 let len = args[1].min(256);
@@ -273,10 +274,10 @@ impl Run<'_> {
                     self.variation.getrandom.iter().copied().cycle().take(len as usize).collect();
                 self.tracee.write(args[0], &bytes)?;
                 self.record.used_getrandom = true;
-                machine::skip_call(&mut regs, len as i64);
+                regs.skip_call(len as i64);
             }
             // Newer than what the capture wants: as on an older kernel.
-            NEWER.. => machine::skip_call(&mut regs, -i64::from(libc::ENOSYS)),
+            NEWER.. => regs.skip_call(-i64::from(libc::ENOSYS)),
             _ => return Err(refused(number)),
         }
         Ok(self.tracee.set_registers(&regs)?)
@@ -301,8 +302,8 @@ impl Run<'_> {
 
     /// Whether the call about to be made asks for the file of preloaded libraries, which the loader
     /// does once, after its variables and before the first library.
-    pub fn asks_for_preload_file(&self, regs: &user_regs_struct) -> bool {
-        let (number, args) = machine::call_of(regs);
+    pub fn asks_for_preload_file(&self, regs: &Registers) -> bool {
+        let (number, args) = regs.call();
         match number {
             libc::SYS_access => self.is_path(args[0], PRELOAD_FILE),
             libc::SYS_faccessat | libc::SYS_faccessat2 => self.is_path(args[1], PRELOAD_FILE),
@@ -317,7 +318,7 @@ impl Run<'_> {
             && path.strip_suffix(b"\0") == Some(expected.as_bytes())
     }
 
-    fn mmap(&mut self, mut regs: user_regs_struct, mut args: [u64; 6]) -> Result<(), RunError> {
+    fn mmap(&mut self, mut regs: Registers, mut args: [u64; 6]) -> Result<(), RunError> {
         let [address, len, prot, flags, fd, _] = args;
         let range = address..address.saturating_add(len);
         if flags & libc::MAP_PRIVATE as u64 == 0 {
@@ -346,7 +347,7 @@ impl Run<'_> {
             self.place_file(fd, len).map_err(RunError::Io)?
         };
         args[3] = flags | MAP_FIXED_NOREPLACE;
-        machine::set_arguments(&mut regs, args);
+        regs.set_arguments(args);
         Ok(self.tracee.set_registers(&regs)?)
     }
 
@@ -415,11 +416,6 @@ pub fn names_file(number: i64) -> bool {
             | libc::SYS_readlinkat
             | libc::SYS_getcwd
     )
-}
-
-/// See [`names_file`].
-pub fn sets_thread_pointer(number: i64, args: &[u64; 6]) -> bool {
-    number == libc::SYS_arch_prctl && args[0] == ARCH_SET_FS
 }
 
 /// A call that no loader makes.

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use nix::sys::signal::Signal;
+use statify_elf::PROT_READ;
 use statify_process::Stop;
 
 use super::launch::Launched;
@@ -79,8 +80,8 @@ fn to_question(
     let mut arranged = rearrange::rearrange(tracee, variation, &subject.interpreter, files)
         .map_err(Stage::Rearrange)?;
     // No further in any case: a loader that does not ask would go on to the program.
-    let handoff = handoff::find(tracee, &arranged, &arranged.objects[1], subject.c_library, files)
-        .map_err(Stage::Run)?;
+    let handoff =
+        handoff::find(tracee, &arranged, &arranged.objects[1], subject).map_err(Stage::Run)?;
     tracee.set_breakpoint(handoff).map_err(system)?;
     let search = Search::start(tracee, &arranged.objects[1], arranged.stack.envp);
     let mut search = search.map_err(system)?;
@@ -117,7 +118,7 @@ fn to_question(
     let mut bytes = vec![0; (loader.end - loader.start) as usize];
     let maps = read_maps(tracee.pid()).map_err(Stage::Snapshot)?;
     for mapping in &maps {
-        let readable = mapping.prot & libc::PROT_READ as u32 != 0;
+        let readable = mapping.prot & PROT_READ != 0;
         // The kernel joins the loader's last mapping with anonymous memory behind it.
         let from = mapping.range.start.max(loader.start);
         let to = mapping.range.end.min(loader.end);
@@ -138,9 +139,11 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
+    use statify_elf::c_library::CLibrary;
+    use statify_elf::machine::{Cpu, Level, Machine};
+
     use super::*;
     use crate::capture::{Capture, Files, capture as capture_all};
-    use statify_elf::c_library::CLibrary;
 
     /// The oracle for stopping early: of a whole run to the hand-off, AT_SECURE changes these words
     /// and no others.
@@ -157,6 +160,7 @@ mod tests {
             program,
             interpreter,
             c_library,
+            machine: Machine::HOST,
             is_privileged: false,
             timeout,
             memory: None,
@@ -164,7 +168,7 @@ mod tests {
             sandbox: None,
             reader: None,
         };
-        let cpu = statify_elf::machine::Cpu::Of(statify_elf::machine::Level::V1);
+        let cpu = Cpu::Of(Level::V1);
         let mode = Mode { fixed: false, apart: false, bind_now: true, cpu, agent: false };
         let early = capture(&subject, mode, 0).map_err(|failure| failure.error).unwrap().unwrap();
         let whole = [false, true].map(|secure| {

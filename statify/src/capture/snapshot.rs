@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use statify_elf::PAGE;
+use statify_elf::{PAGE, PROT_READ, PROT_WRITE};
 use statify_process::Tracee;
 use statify_process::procfs::{Mapping, PageState};
 
@@ -86,8 +86,8 @@ pub fn take(
         if mapping.shared {
             return Err(RearrangeError::Form("memory is mapped that other processes share"));
         }
-        let read_write = (libc::PROT_READ | libc::PROT_WRITE) as u32;
-        if mapping.prot & read_write == libc::PROT_WRITE as u32 {
+        let read_write = PROT_READ | PROT_WRITE;
+        if mapping.prot & read_write == PROT_WRITE {
             return Err(RearrangeError::Form("a segment is writable but not readable"));
         }
         let file = (mapping.inode != 0).then(|| {
@@ -98,7 +98,7 @@ pub fn take(
             Some(None) => return Err(RearrangeError::Form("a file is mapped that no module is")),
             other => other.flatten(),
         };
-        if mapping.prot & libc::PROT_READ as u32 != 0 {
+        if mapping.prot & PROT_READ != 0 {
             readable.push((mapping.range.clone(), file.is_some()));
         }
         // The kernel joins an object's zero-initialised data with what is mapped behind it.

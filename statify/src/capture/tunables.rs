@@ -4,7 +4,6 @@
 
 use memchr::memmem;
 use statify_elf::ElfFile;
-use statify_elf::machine;
 use statify_process::Tracee;
 
 use super::Object;
@@ -35,16 +34,16 @@ impl Search {
     /// If the process has stopped at one of them: takes that away, and tells whether it did.
     pub fn passes(&mut self, tracee: &Tracee) -> nix::Result<bool> {
         let mut regs = tracee.registers()?;
-        let at = machine::instruction(&regs).wrapping_sub(1);
+        let at = regs.breakpoint();
         let Some(index) = self.candidates.iter().position(|candidate| candidate.0 == at) else {
             return Ok(false);
         };
         let (_, word) = self.candidates.swap_remove(index);
-        if machine::first_argument(&regs) == self.envp {
+        if regs.first_argument() == self.envp {
             self.found = self.found.or(Some(at));
         }
         tracee.poke(at, word)?;
-        machine::go_to(&mut regs, at);
+        regs.go_to(at);
         tracee.set_registers(&regs)?;
         Ok(true)
     }
@@ -68,6 +67,7 @@ fn candidates(loader: &Object) -> Vec<u64> {
         found.map(|at| load.p_vaddr.wrapping_add(at as u64))
     });
     let names: Vec<u64> = names.collect();
-    let functions = machine::functions_that_refer_to(&elf, &names);
+    let Some(machine) = elf.machine() else { return Vec::new() };
+    let functions = machine.functions_that_refer_to(&elf, &names);
     functions.into_iter().take(MOST).map(|function| function.wrapping_add(bias)).collect()
 }

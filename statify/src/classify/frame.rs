@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use statify_elf::PROT_READ;
 use statify_params::ABSOLUTE;
 
 use super::{Module, Place, Region};
@@ -125,7 +126,7 @@ impl Frame {
                 let range = self.range(&region.range);
                 let module = module_at(modules, range.start).unwrap_or(0);
                 // x86-64 lets what is executable be read as well, and so must the output.
-                let read = if region.prot != 0 { libc::PROT_READ as u32 } else { 0 };
+                let read = if region.prot != 0 { PROT_READ } else { 0 };
                 Region { range, prot: region.prot | read, file: region.file, module }
             })
             .collect();

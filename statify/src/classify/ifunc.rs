@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use statify_elf::machine::relocation;
+use statify_elf::machine::{Machine, Meaning};
 use statify_elf::{ElfFile, Relocation};
 
 use super::Place;
@@ -35,7 +35,12 @@ pub fn find(capture: &Capture, frame: &Frame) -> Vec<Resolver> {
         .map(|(elf, object)| {
             let elf = elf.as_ref()?;
             let symbols = Symbols::read(elf.dynamic().ok()??)?;
-            Some(Module { symbols, bias: object.range.start.wrapping_sub(elf.span()?.start) })
+            let machine = elf.machine()?;
+            Some(Module {
+                machine,
+                symbols,
+                bias: object.range.start.wrapping_sub(elf.span()?.start),
+            })
         })
         .collect();
     let others = (0..modules.len()).rev().filter(|&index| index != LOADER);
@@ -58,6 +63,7 @@ pub fn find(capture: &Capture, frame: &Frame) -> Vec<Resolver> {
 }
 
 struct Module<'a> {
+    machine: Machine,
     symbols: Symbols<'a>,
     bias: u64,
 }
@@ -66,7 +72,7 @@ impl Module<'_> {
     /// Whether a PLT's word holds what stands there until its function is called first: an address
     /// in the PLT itself.
     fn is_unbound(&self, relocation: &Relocation, value: u64) -> bool {
-        relocation.kind == relocation::JUMP_SLOT
+        self.machine.relocation(relocation.kind) == Some(Meaning::JumpSlot)
             && self
                 .symbols
                 .word(relocation.at)
@@ -91,14 +97,14 @@ impl Found<'_> {
         relocation: &Relocation,
     ) {
         let at = module.bias.wrapping_add(relocation.at);
-        let function = match relocation.kind {
-            relocation::IRELATIVE => {
+        let function = match module.machine.relocation(relocation.kind) {
+            Some(Meaning::Indirect) => {
                 relocation.addend.map(|addend| module.bias.wrapping_add(addend as u64))
             }
-            relocation::GLOB_DAT | relocation::JUMP_SLOT => {
+            Some(Meaning::GlobalData | Meaning::JumpSlot) => {
                 self.chosen(at, module, all, relocation)
             }
-            relocation::WORD if relocation.addend == Some(0) => {
+            Some(Meaning::Symbol) if relocation.addend == Some(0) => {
                 self.chosen(at, module, all, relocation)
             }
             _ => None,

@@ -24,8 +24,9 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use statify_elf::PAGE;
 use statify_elf::c_library::CLibrary;
+use statify_elf::machine::Machine;
+use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_WRITE};
 use statify_params::ABSOLUTE;
 use statify_program::Refusal;
 
@@ -174,6 +175,14 @@ pub struct Image {
     pub index: Range<Place>,
 }
 
+impl Image {
+    /// The machine that it is for: its program's.
+    pub fn machine(&self) -> Machine {
+        let program = self.objects.first().and_then(|program| ElfFile::parse(&program.bytes).ok());
+        program.and_then(|program| program.machine()).unwrap_or(Machine::HOST)
+    }
+}
+
 /// Explains every difference. `program` is for messages.
 pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> Result<Image> {
     let unexpected = |what: &str| Error::Unexpected(program.to_owned(), what.to_owned());
@@ -193,7 +202,7 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
     }
     let modules = frame.modules(&first);
     let regions = frame.regions(&first, &modules);
-    let both = (libc::PROT_WRITE | libc::PROT_EXEC) as u32;
+    let both = PROT_WRITE | PROT_EXEC;
     if let Some(region) = regions.iter().find(|region| region.prot & both == both) {
         let object = modules[region.module].object.unwrap_or(0);
         let module = first.objects[object].path.clone();

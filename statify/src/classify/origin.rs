@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use statify_elf::c_library::CLibrary;
-use statify_elf::{DynamicFacts, ElfFile, PAGE, page_down};
+use statify_elf::{DynamicFacts, ElfFile, PAGE, PROT_READ, page_down};
 
 use super::frame::Frame;
 use super::{Place, words};
@@ -240,7 +240,7 @@ impl Memory<'_> {
         let mut at = address;
         while text.len() < LONGEST {
             let region = self.capture.region_at(at)?;
-            if region.prot & libc::PROT_READ as u32 == 0 {
+            if region.prot & PROT_READ == 0 {
                 return None;
             }
             let page = self.words.page(self.words.frame.place(page_down(at)));

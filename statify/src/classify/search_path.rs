@@ -2,8 +2,8 @@
 //! file of the machine, or a constant without that file. An output must not look where the
 //! machine of the conversion did, but ask the machine it runs on.
 
-use statify_elf::PAGE;
 use statify_elf::c_library::musl;
+use statify_elf::{PAGE, PROT_WRITE};
 
 use super::frame::Frame;
 use super::{Place, words};
@@ -31,7 +31,7 @@ pub fn find(capture: &Capture, frame: &Frame) -> Option<SearchPath> {
     let memory = words::Memory { capture, frame };
     let data = capture.pages.iter().filter(|&(address, _)| {
         let range = capture.objects.get(LOADER).map(|loader| loader.range.clone());
-        let writable = |region: &crate::capture::Region| region.prot & libc::PROT_WRITE as u32 != 0;
+        let writable = |region: &crate::capture::Region| region.prot & PROT_WRITE != 0;
         range.is_some_and(|range| range.contains(&address))
             && capture.region_at(address).is_some_and(writable)
     });

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use statify_elf::PROT_EXEC;
+
 use crate::classify::{Image, Place, Region};
 
 /// The most words that a page may have. Each takes 16 bytes in the starter's tables.
@@ -17,7 +19,7 @@ pub fn find(image: &Image) -> Constants {
     // What is executable never becomes writable; the agent's index is not complete yet.
     let is_data = |region: &&Region| {
         region.file.is_none()
-            && region.prot & libc::PROT_EXEC as u32 == 0
+            && region.prot & PROT_EXEC == 0
             && !image.index.contains(&region.range.start)
     };
     for region in image.regions.iter().filter(is_data) {

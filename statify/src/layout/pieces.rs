@@ -4,17 +4,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use goblin::elf::program_header::PT_GNU_RELRO;
-use statify_elf::{ElfFile, page_down, page_up};
+use statify_elf::{ElfFile, PROT_READ, PROT_WRITE, page_down, page_up};
 
 use super::constants::Constants;
 use crate::classify::{Image, Place};
-
-/// PROT_READ.
-pub const READ: u32 = libc::PROT_READ as u32;
-/// PROT_EXEC.
-pub const EXECUTE: u32 = libc::PROT_EXEC as u32;
-/// PROT_WRITE.
-pub const WRITE: u32 = libc::PROT_WRITE as u32;
 
 /// The most constants that are mapped writable for a moment, in bytes.
 const MOST_CONSTANTS: u64 = 1 << 20;
@@ -50,7 +43,7 @@ pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
         let is_loader = image.modules[region.module].object == Some(1);
         for (range, prot) in prots {
             let is_patched = patched.range(range.clone()).next().is_some();
-            let load_prot = if is_patched { READ | WRITE } else { prot };
+            let load_prot = if is_patched { PROT_READ | PROT_WRITE } else { prot };
             // If the loader itself makes a page of its RELRO writable again, that one page cannot
             // be told from the others.
             let is_rewritten = is_loader && is_patched && image.c_library.rewrites_constants();
@@ -58,10 +51,10 @@ pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
             // Code and what the loader had relocated are another matter.
             let is_programs = image.modules[region.module].object == Some(0);
             let is_relocated = is_patched
-                || region.prot & WRITE != 0
+                || region.prot & PROT_WRITE != 0
                 || relro.start < range.end && range.start < relro.end;
-            let is_plain = is_programs && prot == READ && !is_relocated;
-            let seal = prot & WRITE == 0 && prot != 0 && !is_rewritten && !is_plain;
+            let is_plain = is_programs && prot == PROT_READ && !is_relocated;
+            let seal = prot & PROT_WRITE == 0 && prot != 0 && !is_rewritten && !is_plain;
             let module = region.module;
             pieces.push(Piece { range, load_prot, prot, module, seal });
         }
@@ -77,14 +70,14 @@ fn join_constants(pieces: &mut [Piece]) {
     for i in 1..pieces.len() {
         let (before, after) = pieces.split_at_mut(i);
         let (constants, patched) = (&mut before[i - 1], &after[0]);
-        let joins = constants.prot == READ
-            && constants.load_prot == READ
-            && (patched.prot, patched.load_prot) == (READ, READ | WRITE)
+        let joins = constants.prot == PROT_READ
+            && constants.load_prot == PROT_READ
+            && (patched.prot, patched.load_prot) == (PROT_READ, PROT_READ | PROT_WRITE)
             && constants.module == patched.module
             && constants.range.end == patched.range.start
             && constants.range.end - constants.range.start <= MOST_CONSTANTS;
         if joins {
-            constants.load_prot = READ | WRITE;
+            constants.load_prot = PROT_READ | PROT_WRITE;
         }
     }
 }
@@ -150,10 +143,10 @@ fn cut_at(range: Range<Place>, other: &Range<Place>) -> Vec<Range<Place>> {
 fn split(range: Range<Place>, prot: u32, slots: &Range<Place>) -> Vec<(Range<Place>, u32)> {
     let start = slots.start.clamp(range.start, range.end);
     let end = slots.end.clamp(start, range.end);
-    if start == end || prot & WRITE == 0 {
+    if start == end || prot & PROT_WRITE == 0 {
         return vec![(range, prot)];
     }
-    [(range.start..start, prot), (start..end, prot & !WRITE), (end..range.end, prot)]
+    [(range.start..start, prot), (start..end, prot & !PROT_WRITE), (end..range.end, prot)]
         .into_iter()
         .filter(|(range, _)| !range.is_empty())
         .collect()
@@ -167,16 +160,19 @@ mod tests {
     #[test]
     fn slots_become_read_only_where_they_were_writable() {
         let page = |n: u64| n * PAGE;
-        let both = READ | WRITE;
+        let both = PROT_READ | PROT_WRITE;
         assert_eq!(
             split(page(0)..page(4), both, &(page(1)..page(3))),
-            [(page(0)..page(1), both), (page(1)..page(3), READ), (page(3)..page(4), both)]
+            [(page(0)..page(1), both), (page(1)..page(3), PROT_READ), (page(3)..page(4), both)]
         );
         assert_eq!(
             split(page(2)..page(4), both, &(page(1)..page(3))),
-            [(page(2)..page(3), READ), (page(3)..page(4), both)]
+            [(page(2)..page(3), PROT_READ), (page(3)..page(4), both)]
         );
         assert_eq!(split(page(0)..page(1), both, &(page(1)..page(3))), [(page(0)..page(1), both)]);
-        assert_eq!(split(page(1)..page(2), READ, &(page(1)..page(3))), [(page(1)..page(2), READ)]);
+        assert_eq!(
+            split(page(1)..page(2), PROT_READ, &(page(1)..page(3))),
+            [(page(1)..page(2), PROT_READ)]
+        );
     }
 }

@@ -8,11 +8,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use statify_elf::{ElfFile, PAGE, page_down, page_up};
+use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 use statify_params::{Group, MOST_GROUPS};
 
 use super::HEADERS;
-use super::pieces::{EXECUTE, READ, WRITE};
 use super::segments::{Segment, must_move};
 use crate::capture::Object;
 use crate::classify::{Image, Module, Place, is_absolute};
@@ -200,7 +199,7 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
         len: range.end - range.start,
         offset: 0,
         file_len: 0,
-        prot: READ | WRITE,
+        prot: PROT_READ | PROT_WRITE,
         align: PAGE,
     }));
     placement
@@ -219,9 +218,9 @@ pub fn front(base: u64, len: u64, code_len: u64) -> [Load; 3] {
         align: PAGE,
     };
     [
-        load(base, 0, tables, READ),
-        load(base + tables, tables, code_len, READ | EXECUTE),
-        load(base + len, len - PAGE, PAGE, READ | EXECUTE),
+        load(base, 0, tables, PROT_READ),
+        load(base + tables, tables, code_len, PROT_READ | PROT_EXEC),
+        load(base + len, len - PAGE, PAGE, PROT_READ | PROT_EXEC),
     ]
 }
 

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use statify_elf::PAGE;
+use statify_elf::{PAGE, PROT_READ, PROT_WRITE};
 
 use super::constants::Constants;
-use super::pieces::{Piece, READ, WRITE};
+use super::pieces::Piece;
 use crate::classify::{Image, Place, is_absolute};
 
 /// Zero pages in a row that are worth a mapping of their own (about 1.75 us at each start) rather
@@ -33,9 +33,9 @@ impl Segment {
     /// on zero pages that nobody may write to or reach; and a gap, mapped by the starter only, may
     /// have been given to the vDSO by then.
     pub fn make_writable(&mut self, pieces: &mut [Piece]) {
-        self.prot = READ | WRITE;
+        self.prot = PROT_READ | PROT_WRITE;
         for piece in pieces.iter_mut().filter(|piece| self.range.contains(&piece.range.start)) {
-            piece.load_prot = READ | WRITE;
+            piece.load_prot = PROT_READ | PROT_WRITE;
         }
     }
 
@@ -69,7 +69,7 @@ pub fn choose(image: &Image, pieces: &mut [Piece], constants: &Constants) -> Vec
         .collect();
     for segment in &mut segments {
         let has_zeros = segment.file_range().end < segment.range.end;
-        if segment.prot & WRITE == 0 && has_zeros {
+        if segment.prot & PROT_WRITE == 0 && has_zeros {
             segment.make_writable(pieces);
         }
     }
@@ -85,7 +85,7 @@ fn cut_zeros(
 ) -> Vec<Segment> {
     let segment =
         |range: Range<Place>, file_len| Segment { range, file_len, offset: 0, prot, module };
-    if prot & READ == 0 {
+    if prot & PROT_READ == 0 {
         return vec![segment(range, 0)];
     }
     let mut segments: Vec<Segment> = Vec::new();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
-use statify_elf::machine::{self, Redirection};
-use statify_elf::{ElfFile, PAGE, page_down, page_up};
+use statify_elf::machine::{Code, Machine, Redirection};
+use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 use statify_format::HostLibs;
 use statify_params::agent::{
     AGENT_MAGIC, AGENT_ROOM, AgentParams, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, POLICY_DENY,
@@ -22,8 +22,6 @@ use crate::layout::Plan;
 
 /// The loader, as an object.
 const LOADER: usize = 1;
-const READ: u32 = libc::PROT_READ as u32;
-const EXECUTE: u32 = libc::PROT_EXEC as u32;
 /// What of a module's code is compared with another file, at most.
 const MOST_COMPARED: u64 = 1 << 20;
 
@@ -65,7 +63,7 @@ pub fn embed(
     let mut next = page_up(index_at + index_len);
     let index_module = image.modules.len();
     image.modules.push(Module { object: None, group, range: index_at..next });
-    add_region(image, index_at..next, READ, None, index_module);
+    add_region(image, index_at..next, PROT_READ, None, index_module);
     let mut module = None;
     for (number, plugin) in plugins.files.iter().enumerate() {
         let object = first + number;
@@ -83,7 +81,7 @@ pub fn embed(
         };
         image.modules[module].range.end = range.end;
         index.files()[number].parts[0] = Part { at: range.start - index_at, offset: 0, len };
-        add_region(image, range, READ, Some((object, 0)), module);
+        add_region(image, range, PROT_READ, Some((object, 0)), module);
     }
     image.plugins = first..first + plugins.files.len();
     image.objects.extend(plugins.files.into_iter().map(|plugin| plugin.object));
@@ -119,8 +117,9 @@ pub fn embed(
     let mut code = params.as_bytes().to_vec();
     let entry = agent + code.len() as u64;
     code.extend(starter::AGENT);
+    let machine = image.machine();
     for (redirection, moved, kind) in redirected {
-        code.resize(code.len().next_multiple_of(16), machine::BREAKPOINT);
+        fill(&mut code, machine);
         let at = agent + code.len() as u64;
         let trampoline = redirection.trampoline(moved, at, entry, kind).ok_or_else(unable)?;
         code.extend(trampoline);
@@ -134,7 +133,7 @@ pub fn embed(
     image.agent = Some(agent);
     image.modules.push(Module { object: None, group, range: range.clone() });
     let module = image.modules.len() - 1;
-    add_region(image, range, READ | EXECUTE, None, module);
+    add_region(image, range, PROT_READ | PROT_EXEC, None, module);
     write(image, agent, &code);
     // Redirected code is no longer as in its file.
     for file in index.files().iter_mut().filter(|file| file.kind == FILE_MODULE) {
@@ -143,6 +142,12 @@ pub fn embed(
     write(image, index_at, &index.bytes());
     image.index = index_at..page_up(index_at + index_len);
     Ok(())
+}
+
+/// Fills code up to a multiple of 16 bytes, with what is never executed.
+fn fill(code: &mut Vec<u8>, machine: Machine) {
+    let missing = code.len().next_multiple_of(16) - code.len();
+    code.extend(machine.breakpoint().iter().cycle().take(missing));
 }
 
 /// Completes the index: where in the output each embedded file lies.
@@ -167,7 +172,7 @@ fn readers(image: &Image) -> Option<Vec<(CallSite, u32)>> {
     let mut sites = Vec::new();
     let (mut map, mut read) = (0, 0);
     for load in elf.loads().filter(|load| load.is_executable()) {
-        let code = machine::Code::new(elf.contents(load)?, load.p_vaddr);
+        let code = Code::new(elf.contents(load)?, load.p_vaddr);
         let maps = code.calls(&[libc::SYS_mmap]);
         let reads = code.calls(&[libc::SYS_pread64, libc::SYS_lseek]);
         (map, read) = (map + maps.len(), read + reads.len());
@@ -206,7 +211,7 @@ fn redirections(
                 else {
                     continue;
                 };
-                let code = code.get_or_insert_with(|| machine::Code::new(bytes, load.p_vaddr));
+                let code = code.get_or_insert_with(|| Code::new(bytes, load.p_vaddr));
                 found.push((code.redirection(load.p_vaddr + at)?, moved, kind));
             }
         }
@@ -269,12 +274,12 @@ fn telling_parts(image: &Image, object: usize, index: Place) -> [Part; 2] {
     let size = image.objects[object].bytes.len() as u64;
     let plain = image.regions.iter().filter_map(|region| {
         let (_, offset) = region.file.filter(|(of, _)| *of == object)?;
-        let writable = region.prot & libc::PROT_WRITE as u32 != 0;
+        let writable = region.prot & PROT_WRITE != 0;
         let changed = image.pages.range(region.range.clone()).next().map(|(&place, _)| place);
         let end = changed.unwrap_or(region.range.end);
         let len = (end - region.range.start).min(size.saturating_sub(offset));
         let part = Part { at: region.range.start.wrapping_sub(index), offset, len };
-        (!writable && len > 0).then_some((region.prot & EXECUTE, part))
+        (!writable && len > 0).then_some((region.prot & PROT_EXEC, part))
     });
     let plain: Vec<(u32, Part)> = plain.collect();
     let head = plain.iter().map(|(_, part)| *part).find(|part| part.offset == 0);

@@ -29,10 +29,9 @@ const LATER: &str = "symbol lookup error";
 /// Finds them. `modules` are the files that are mapped from the start, program and loader first.
 pub fn find(subject: &Subject, modules: &[Object], request: &Request) -> Result<Plugins> {
     let preloaded = preload(subject, modules, request)?;
-    let mut found = Plugins {
-        directories: names::system_directories(&preloaded.missing, capture::NOWHERE, Path::is_dir),
-        ..Plugins::default()
-    };
+    let (missing, machine) = (&preloaded.missing, subject.machine);
+    let directories = names::system_directories(missing, capture::NOWHERE, machine, Path::is_dir);
+    let mut found = Plugins { directories, ..Plugins::default() };
     let mut seen = vec![preloaded];
     if let Some(arguments) = &request.trace {
         let files = Files::default();

@@ -6,29 +6,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use statify_elf::ElfFile;
+use statify_elf::machine::{LIBRARY_DIRECTORIES, LINKED_DIRECTORIES, Machine};
 
 use crate::capture::Object;
 
-/// Directories of the root that are links into /usr on many machines, and no links on others.
-const LINKED: [&str; 4] = ["/lib", "/lib64", "/lib32", "/libx32"];
-/// Where other machines have their libraries: in these, too, a name means the embedded file.
-const ELSEWHERE: [&str; 8] = [
-    "/lib",
-    "/usr/lib",
-    "/lib64",
-    "/usr/lib64",
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/local/lib",
-    "/usr/local/lib64",
-];
-
-/// The directories in which this machine's loader looked for the library `nowhere`, and others'.
+/// The directories in which the loader looked for the library `nowhere`, and those in which the loaders of
+/// other systems on `machine` look: in these, too, a name means the embedded file.
 /// Those that are not there are variants for certain processors, which the loader tries first: a
 /// library found there would have a path that it has nowhere.
 pub fn system_directories(
     missing: &BTreeSet<Vec<u8>>,
     nowhere: &str,
+    machine: Machine,
     exists: impl Fn(&Path) -> bool,
 ) -> BTreeSet<Vec<u8>> {
     let here = missing.iter().filter_map(|path| {
@@ -36,7 +25,8 @@ pub fn system_directories(
         let directory = path.parent().filter(|directory| exists(directory))?;
         (path.file_name()? == nowhere).then(|| bytes_of(directory))
     });
-    here.chain(ELSEWHERE.map(|path| path.as_bytes().to_vec())).collect()
+    let elsewhere = LIBRARY_DIRECTORIES.iter().chain(machine.library_directories());
+    here.chain(elsewhere.map(|path| path.as_bytes().to_vec())).collect()
 }
 
 /// Finds the names of files.
@@ -88,7 +78,7 @@ impl Names {
 /// The same path by way of a link in the root directory, or without it.
 fn aliases(path: &Path) -> Vec<PathBuf> {
     let mut aliases = Vec::new();
-    for link in LINKED {
+    for link in LINKED_DIRECTORIES {
         let Ok(target) = Path::new(link).canonicalize() else { continue };
         if target == Path::new(link) {
             continue;
@@ -125,8 +115,10 @@ mod tests {
     fn where_a_name_was_looked_for() {
         let missing = ["/opt/a/nowhere.so", "/opt/b/other.so", "/opt/a/v3/nowhere.so"];
         let missing = missing.iter().map(|path| path.as_bytes().to_vec()).collect();
-        let found = system_directories(&missing, "nowhere.so", |path| !path.ends_with("v3"));
+        let exists = |path: &Path| !path.ends_with("v3");
+        let found = system_directories(&missing, "nowhere.so", Machine::HOST, exists);
         assert!(found.contains(&b"/opt/a"[..]) && found.contains(&b"/usr/lib64"[..]), "{found:?}");
-        assert_eq!(found.len(), 1 + ELSEWHERE.len());
+        let elsewhere = LIBRARY_DIRECTORIES.len() + Machine::HOST.library_directories().len();
+        assert_eq!(found.len(), 1 + elsewhere);
     }
 }

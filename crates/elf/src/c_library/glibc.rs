@@ -1,7 +1,6 @@
-//! What is particular to glibc's loader: how it is recognised, and its messages.
+//! What is particular to glibc's loader: its messages. It is recognised by its DT_SONAME, which is the machine's.
 
 use super::MissingLibrary;
-pub use crate::machine::LOADER_SONAME;
 
 /// The name in "error while loading shared libraries: NAME: cannot open shared object file".
 pub fn missing_library(messages: &str) -> Option<MissingLibrary> {

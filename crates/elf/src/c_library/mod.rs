@@ -4,6 +4,7 @@
 pub mod glibc;
 pub mod musl;
 
+use crate::machine::Machine;
 use crate::{DynamicFacts, ElfError, ElfFile};
 
 /// A C library with a loader that is understood.
@@ -28,7 +29,8 @@ impl CLibrary {
     /// The C library that a loader belongs to; `None` if it is none of them.
     pub fn of_loader(loader: &ElfFile<'_>) -> Result<Option<Self>, ElfError> {
         let dynamic = loader.dynamic()?;
-        if dynamic.as_ref().and_then(DynamicFacts::soname) == Some(glibc::LOADER_SONAME) {
+        let soname = dynamic.as_ref().and_then(DynamicFacts::soname);
+        if soname.is_some() && soname == loader.machine().map(Machine::loader_soname) {
             return Ok(Some(Self::Glibc));
         }
         Ok(loader.defines(&musl::LOADER_SYMBOLS).then_some(Self::Musl))

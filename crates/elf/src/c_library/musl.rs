@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::MissingLibrary;
+use crate::machine::Machine;
 
 /// By these two it is recognised: the third stage of its loader, which the second looks up by
 /// name, in the same file as the C library's start. It has no DT_SONAME that all builds agree on.
@@ -17,12 +18,12 @@ pub const DEFAULT_SEARCH_PATH: &[u8] = b"/lib:/usr/local/lib:/usr/lib";
 
 /// The file that says where to look for libraries: `etc/ld-musl-ARCH.path` beside the directory
 /// that the loader's own path, as the program gives it, lies in, and in /etc if that is not absolute.
-/// Without its first slash. For programs of the architecture that this is compiled for.
+/// Without its first slash. For programs of the machine that this is compiled for.
 pub fn search_file(interpreter: &Path) -> PathBuf {
-    search_file_of(interpreter, std::env::consts::ARCH)
+    search_file_of(interpreter, Machine::HOST.musl_name())
 }
 
-/// The same for programs of an architecture, as musl calls it.
+/// [`search_file`] for programs of another machine, which musl calls `arch`.
 pub fn search_file_of(interpreter: &Path, arch: &str) -> PathBuf {
     let below_root = interpreter.strip_prefix("/").unwrap_or(Path::new(""));
     let prefix = below_root.parent().and_then(Path::parent).unwrap_or(Path::new(""));

@@ -1,9 +1,227 @@
-//! What differs between architectures: one file each, with the same items.
+//! Everything that knows a machine: what its relocations mean and may leave, the shapes of its code, its
+//! registers and system calls, its CPUs, and by which names and in which directories its loaders are found.
+//!
+//! Each machine is a folder (`x86_64/`), all with the same functions, and a variant of [`Machine`], which is
+//! chosen by what a file says (e_machine and its class) at run time. For another machine: its folder, its
+//! variant, and its lines in [`Machine::of`] and `on!`; the compiler then names every function that it lacks.
+//!
+//! What the program that runs this does to others (their registers, CPUID) is of the machine that it is
+//! compiled for, and needs no choice: those types are handed on as they are.
+//!
+//! Tables that name all machines at once are beside the folders: [`Abi`] for loaders, [`name`] for people.
 
-#[cfg(target_arch = "x86_64")]
+mod abi;
+mod code;
+mod hwcaps;
+mod names;
+mod relocations;
 mod x86_64;
-#[cfg(target_arch = "x86_64")]
-pub use x86_64::*;
+
+use crate::{DynamicFacts, ElfFile};
+
+pub use abi::{Abi, CacheFlags};
+pub use code::{Call, CodePart, CpuidSites, Uses};
+pub use hwcaps::OlderScheme;
+pub use names::{LIBRARY_DIRECTORIES, LINKED_DIRECTORIES, name};
+pub use relocations::{FileValue, Meaning};
+pub use x86_64::{
+    Answers, CPUID, Code, Cpu, LONGEST_TRAP, Level, OWN_PLATFORM, Redirection, Registers,
+    UNDEFINED, Vendor, calls_that_trap, cpu_identity, is_intel_here, without_apic_id,
+};
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("statify converts x86-64 programs and runs on x86-64 only, so far");
+
+/// A machine whose code and relocations are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Machine {
+    /// AMD64, with addresses of 64 bits.
+    X86_64,
+}
+
+/// The same item of each machine's folder.
+macro_rules! on {
+    ($machine:expr, $($item:ident)::+ $(($($argument:expr),*))?) => {
+        match $machine {
+            Machine::X86_64 => x86_64::$($item)::+ $(($($argument),*))?,
+        }
+    };
+}
+
+impl Machine {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::X86_64];
+
+    /// The one that this is compiled for and runs on.
+    #[cfg(target_arch = "x86_64")]
+    pub const HOST: Self = Self::X86_64;
+
+    /// That of a file with this e_machine (gABI, "ELF Header"), whose addresses have 64 bits or 32; `None` if
+    /// nothing is known of it.
+    pub fn of(e_machine: u16, is_64: bool) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|machine| machine.e_machine() == e_machine && machine.is_64() == is_64)
+    }
+
+    /// Its number in the ELF header, EM_*.
+    pub fn e_machine(self) -> u16 {
+        on!(self, E_MACHINE)
+    }
+
+    /// Whether its files are of class ELFCLASS64.
+    pub fn is_64(self) -> bool {
+        self.word() == 8
+    }
+
+    /// The size of an address, a GOT entry and a pushed return address, in bytes.
+    pub fn word(self) -> u64 {
+        on!(self, WORD)
+    }
+
+    /// The size of a page, in bytes: [`crate::PAGE`].
+    pub fn page(self) -> u64 {
+        on!(self, PAGE)
+    }
+
+    /// The first address that no program has: those above are the kernel's.
+    pub fn address_limit(self) -> u64 {
+        on!(self, ADDRESS_LIMIT)
+    }
+
+    /// As the kernel calls it (uname(2), `machine`).
+    pub fn kernel_name(self) -> &'static str {
+        on!(self, KERNEL_NAME)
+    }
+
+    /// DT_SONAME of glibc's loader (glibc's shlib-versions).
+    pub fn loader_soname(self) -> &'static [u8] {
+        on!(self, loader::SONAME)
+    }
+
+    /// What stands for the machine in the names of musl's loader and of its search file.
+    pub fn musl_name(self) -> &'static str {
+        on!(self, loader::MUSL)
+    }
+
+    /// Directories in which only libraries for it lie, on distributions that have several kinds side by side.
+    pub fn library_directories(self) -> &'static [&'static str] {
+        on!(self, loader::DIRECTORIES)
+    }
+
+    /// What a relocation of this type (R_*) means; `None` if it does nothing.
+    pub fn relocation(self, kind: u32) -> Option<Meaning> {
+        on!(self, relocations::meaning(kind))
+    }
+
+    /// What readelf(1) calls a relocation of this type.
+    pub fn relocation_name(self, kind: u32) -> String {
+        on!(self, relocations::name(kind))
+    }
+
+    /// What a file has in the word that a relocation of this type writes.
+    pub fn file_value(self, kind: u32) -> FileValue {
+        on!(self, relocations::file_value(kind))
+    }
+
+    /// The type of the relocations that add the bias, as the words of DT_RELR get it without one.
+    pub fn relative(self) -> u32 {
+        on!(self, relocations::RELATIVE)
+    }
+
+    /// .init, .fini and what calls of other modules go through, as far as the code shows them.
+    pub fn code_parts(self, elf: &ElfFile<'_>, facts: &DynamicFacts<'_>) -> Vec<CodePart> {
+        on!(self, plt::code_parts(elf, facts))
+    }
+
+    /// What a slot holds until it is bound: by the index of its relocation in DT_JMPREL, the address (before
+    /// any bias) in the lazy PLT that tells the loader that index.
+    pub fn lazy_targets(
+        self,
+        elf: &ElfFile<'_>,
+        facts: &DynamicFacts<'_>,
+    ) -> std::collections::HashMap<u32, u64> {
+        on!(self, plt::lazy_targets(elf, facts))
+    }
+
+    /// If this is the code of a stub that has the loader bind its slot: which entry of DT_JMPREL that is.
+    pub fn lazy_stub(self, code: &[u8]) -> Option<u32> {
+        on!(self, plt::lazy_stub(code))
+    }
+
+    /// How the code of `elf` uses the imports whose addresses the loader writes to these words (before any
+    /// bias), one list of words for each import.
+    pub fn uses(self, elf: &ElfFile<'_>, imports: &[Vec<u64>]) -> Vec<Uses> {
+        on!(self, calls::uses(elf, imports))
+    }
+
+    /// The beginnings of the functions that take one of these addresses (before any bias); ascending.
+    pub fn functions_that_refer_to(self, elf: &ElfFile<'_>, addresses: &[u64]) -> Vec<u64> {
+        on!(self, references::functions_that_refer_to(elf, addresses))
+    }
+
+    /// The instructions of a file that tell of the CPU. Takes time in proportion to the code.
+    pub fn cpuid_sites(self, elf: &ElfFile<'_>) -> CpuidSites {
+        on!(self, sites::cpuid_sites(elf))
+    }
+
+    /// The instruction that makes a system call.
+    pub fn system_call(self) -> &'static [u8] {
+        on!(self, system_calls::INSTRUCTION)
+    }
+
+    /// The instruction that stops a traced process with SIGTRAP, and that nothing else executes.
+    pub fn breakpoint(self) -> &'static [u8] {
+        on!(self, BREAKPOINT)
+    }
+
+    /// Whether the instruction at `before`, if it was a call, has `back` as its return address.
+    pub fn is_call(self, before: u64, back: u64) -> bool {
+        on!(self, is_call(before, back))
+    }
+
+    /// Whether only this machine has the system call of this number: it is about registers and the like.
+    pub fn is_own_call(self, number: i64) -> bool {
+        on!(self, system_calls::is_own(number))
+    }
+
+    /// Whether this system call tells the kernel where the thread's memory is, as a loader does once, when
+    /// all files are mapped and before code of others runs. `args` may be cut behind the first.
+    pub fn sets_thread_pointer(self, number: i64, args: &[u64]) -> bool {
+        on!(self, system_calls::sets_thread_pointer(number, args))
+    }
+}
+
+impl ElfFile<'_> {
+    /// The machine that it is for; `None` if nothing is known of it.
+    pub fn machine(&self) -> Option<Machine> {
+        Machine::of(self.header().e_machine, self.is_64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_found_by_what_its_files_say() {
+        for machine in Machine::ALL {
+            assert_eq!(Machine::of(machine.e_machine(), machine.is_64()), Some(machine));
+            assert_eq!(Machine::of(machine.e_machine(), !machine.is_64()), None);
+            assert_eq!(machine.page(), crate::PAGE, "pages are rounded to by constants");
+        }
+        assert_eq!(Machine::of(0, true), None);
+        assert_eq!(Machine::HOST.kernel_name(), std::env::consts::ARCH);
+    }
+
+    #[test]
+    fn the_types_of_relocations_agree() {
+        for machine in Machine::ALL {
+            let kind = machine.relative();
+            assert_eq!(machine.relocation(kind), Some(Meaning::Relative));
+            assert_eq!(machine.file_value(kind), FileValue::Addend);
+            assert!(machine.relocation_name(kind).ends_with("RELATIVE"));
+            assert_eq!(machine.relocation(0), None);
+        }
+    }
+}

@@ -374,9 +374,9 @@ type Result<T> = std::result::Result<T, seccompiler::BackendError>;
 /// The filters, all of which apply. Of two that refuse, the later says with which error.
 pub fn filters() -> Result<Vec<BpfProgram>> {
     let error = |errno| SeccompAction::Errno(errno as u32);
-    let filter = |rules, others, these| {
-        SeccompFilter::new(rules, others, these, TargetArch::x86_64)?.try_into()
-    };
+    let machine = TargetArch::try_from(std::env::consts::ARCH)?;
+    let filter =
+        |rules, others, these| SeccompFilter::new(rules, others, these, machine)?.try_into();
     Ok(vec![
         filter(allowed()?, error(libc::ENOSYS), SeccompAction::Allow)?,
         filter(other_families()?, SeccompAction::Allow, error(libc::EAFNOSUPPORT))?,

@@ -161,7 +161,7 @@ pub fn describe(environment: &Environment, closure: &Closure) -> Answer {
 
 fn refusal(environment: &Environment, closure: &Closure) -> Option<String> {
     let library = &closure.modules[0].library;
-    library.interpreter.as_ref().filter(|_| library.abi.name() == "x86-64")?;
+    library.interpreter.as_ref().filter(|_| library.abi.known().is_some())?;
     let environment = Environment::new(Options::of_conversion(environment.options().root.clone()));
     let path = OsStr::from_bytes(&closure.modules[0].path);
     let closure = deps::closure(&environment, path.as_ref()).ok()?;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use statify_elf::PAGE;
+use statify_elf::machine::Machine;
 use statify_format::Shape;
 use statify_params as params;
 use statify_params::Params;
@@ -93,7 +94,9 @@ fn tables(input: &Input<'_>, code: u64, unmap: u64) -> Vec<u8> {
     let of_groups = pile.table(addresses.groups(image));
     let populates = runs::populates(patched, addresses);
     let populates = pile.table(populates.map(|(start, len)| range(at(start), len, 0)));
-    let calls = pile.table(image.calls.iter().map(|call| kernel_call(call, addresses)));
+    let machine = image.machine();
+    let calls = image.calls.iter().map(|call| kernel_call(call, addresses, machine));
+    let calls = pile.table(calls);
     let constants = pile.table(constants.values().flatten().map(constant));
     // How far their words' distances lie below `Params` is known when that has its place.
     let slide = |group: &SlideGroup, below: Placed, end: usize| params::Slide {
@@ -216,6 +219,7 @@ fn distances(group: &SlideGroup, stream: Placed, end: usize) -> u32 {
 fn kernel_call(
     (call, is_place): &(crate::capture::KernelCall, [bool; 4]),
     addresses: &Addresses,
+    machine: Machine,
 ) -> params::Call {
     let mut args = call.args;
     let mut places = 0;
@@ -224,7 +228,7 @@ fn kernel_call(
         places |= 1 << i;
     }
     let result = match call.number {
-        libc::SYS_arch_prctl => params::CALL_REQUIRED,
+        number if machine.sets_thread_pointer(number, &call.args) => params::CALL_REQUIRED,
         libc::SYS_set_tid_address => params::CALL_THREAD_ID,
         libc::SYS_rseq => params::CALL_RSEQ,
         _ => params::CALL_OPTIONAL,

@@ -121,7 +121,7 @@ impl Redirection {
         let mut bytes = vec![0xe9];
         bytes.extend(distance(start.wrapping_add(JUMP as u64), trampoline)?);
         // What is left of the last instruction is never executed.
-        bytes.resize((self.end - self.start) as usize, super::BREAKPOINT);
+        bytes.resize((self.end - self.start) as usize, super::BREAKPOINT[0]);
         Some(bytes)
     }
 
@@ -152,7 +152,7 @@ fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
 mod tests {
     use super::*;
 
-    const SYSCALL: [u8; 2] = super::super::SYSCALL_INSTRUCTION;
+    const SYSCALL: &[u8] = super::super::system_calls::INSTRUCTION;
 
     fn redirection(code: &[u8], base: u64, behind: u64) -> Option<Redirection> {
         Code::new(code, base).redirection(behind)
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_number_gives_way_with_the_call() {
-        let code = code(&[&[0x90], &[0xb8, 1, 1, 0, 0], &SYSCALL, &[0xc3]]);
+        let code = code(&[&[0x90], &[0xb8, 1, 1, 0, 0], SYSCALL, &[0xc3]]);
         let found = redirection(&code, 0x1000, 0x1008).unwrap();
         assert_eq!((found.start, found.end), (0x1001, 0x1008));
         assert_eq!((&found.before[..], &found.after[..]), (&[0xb8, 1, 1, 0, 0][..], &[][..]));
@@ -182,7 +182,7 @@ mod tests {
     fn the_comparison_behind_gives_way_where_the_call_is_jumped_to() {
         // jmp to the syscall; mov eax, imm32; syscall; cmp rax, imm32; ret
         let compare = [0x48, 0x3d, 0, 0xf0, 0xff, 0xff];
-        let code = code(&[&[0xeb, 5], &[0xb8, 1, 1, 0, 0], &SYSCALL, &compare, &[0xc3]]);
+        let code = code(&[&[0xeb, 5], &[0xb8, 1, 1, 0, 0], SYSCALL, &compare, &[0xc3]]);
         let found = redirection(&code, 0, 9).unwrap();
         assert_eq!((found.start, found.end), (7, 15));
         assert_eq!((&found.before[..], &found.after[..]), (&[][..], &compare[..]));
@@ -192,7 +192,7 @@ mod tests {
     fn calls_are_known_by_their_numbers() {
         let set = |number: u8| [0xb8, number, 0, 0, 0];
         let code =
-            code(&[&set(9), &[0x89, 0xc1], &SYSCALL, &set(17), &SYSCALL, &[0x31, 0xc0], &SYSCALL]);
+            code(&[&set(9), &[0x89, 0xc1], SYSCALL, &set(17), SYSCALL, &[0x31, 0xc0], SYSCALL]);
         let code = Code::new(&code, 0);
         assert_eq!(code.calls(&[9]), [9]);
         assert_eq!(code.calls(&[8, 17]), [16]);
@@ -203,8 +203,8 @@ mod tests {
     fn what_cannot_be_moved_stays() {
         // A relative load before, a return behind.
         let load = [0x48, 0x8b, 0x05, 0, 0, 0, 0];
-        assert_eq!(redirection(&code(&[&load, &SYSCALL, &[0xc3]]), 0, 9), None);
+        assert_eq!(redirection(&code(&[&load, SYSCALL, &[0xc3]]), 0, 9), None);
         assert_eq!(redirection(&[0xb8, 0x0f, 0x05, 0, 0], 0, 3), None);
-        assert!(redirection(&code(&[&[0xb8, 0, 0, 0, 0], &SYSCALL]), 0, 7).is_some());
+        assert!(redirection(&code(&[&[0xb8, 0, 0, 0, 0], SYSCALL]), 0, 7).is_some());
     }
 }

@@ -5,7 +5,7 @@ use memchr::memchr_iter;
 
 use crate::ElfFile;
 
-/// The beginnings of the functions that take one of these addresses (before any bias); ascending.
+/// See [`crate::machine::Machine::functions_that_refer_to`].
 pub fn functions_that_refer_to(elf: &ElfFile<'_>, addresses: &[u64]) -> Vec<u64> {
     const LEA: u8 = 0x8d;
     let Some(functions) = elf.functions() else { return Vec::new() };

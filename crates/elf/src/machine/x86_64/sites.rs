@@ -5,20 +5,12 @@ use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
 use memchr::memmem;
 
 use crate::ElfFile;
+use crate::machine::CpuidSites;
 
 /// `cpuid`.
 pub const CPUID: [u8; 2] = [0x0f, 0xa2];
 /// `ud2`, as long as `cpuid`, and an invalid instruction on every CPU.
 pub const UNDEFINED: [u8; 2] = [0x0f, 0x0b];
-
-/// The CPUID instructions of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuidSites {
-    /// Their addresses, before any bias; ascending.
-    pub addresses: Vec<u64>,
-    /// No bytes that look like one are left that could not be decoded.
-    pub complete: bool,
-}
 
 /// What bytes that look like a CPUID are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +20,8 @@ enum Found {
     Unknown,
 }
 
-/// Finds them. Takes time in proportion to the code, whatever the table of functions says.
+/// See [`crate::machine::Machine::cpuid_sites`]. The time that it takes does not depend on what the table of
+/// functions says.
 pub fn cpuid_sites(elf: &ElfFile<'_>) -> CpuidSites {
     let mut sites = CpuidSites { addresses: Vec::new(), complete: true };
     let functions = elf.functions();

@@ -3,19 +3,14 @@
 //! because nothing here is more than a number or a name.
 
 use goblin::elf::header;
-use statify_elf::ElfFile;
+use object::elf::{
+    EF_LARCH_ABI_DOUBLE_FLOAT, EF_LARCH_ABI_MODIFIER_MASK, EF_MIPS_ABI2, EF_PPC64_ABI,
+    EF_RISCV_FLOAT_ABI, EF_RISCV_FLOAT_ABI_DOUBLE, EM_LOONGARCH,
+};
 
-const EM_LOONGARCH: u16 = 258;
-/// e_flags: the version of the ppc64 ABI.
-const EF_PPC64_ABI: u32 = 3;
-/// e_flags: RISC-V's floating-point ABI; double.
-const EF_RISCV_FLOAT_ABI: u32 = 6;
-const EF_RISCV_FLOAT_ABI_DOUBLE: u32 = 4;
-/// e_flags: LoongArch's base ABI; double.
-const EF_LOONGARCH_ABI: u32 = 7;
-const EF_LOONGARCH_ABI_DOUBLE: u32 = 3;
-/// e_flags: N32.
-const EF_MIPS_ABI2: u32 = 0x20;
+use super::Machine;
+use super::x86_64::loader::{ROW, ROW_X32};
+use crate::ElfFile;
 
 /// Class, byte order and machine of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,26 +35,26 @@ pub struct CacheFlags {
 }
 
 /// What is particular to an architecture.
-struct Row {
-    name: &'static str,
+pub(super) struct Row {
+    pub name: &'static str,
     /// Flags of the cache besides FLAG_ELF_LIBC6.
-    flags: u32,
+    pub flags: u32,
     /// glibc's loader.
-    glibc: &'static str,
+    pub glibc: &'static str,
     /// musl's name for it.
-    musl: &'static str,
+    pub musl: &'static str,
     /// The names of glibc-hwcaps subdirectories begin so, up to a number.
-    hwcaps: &'static str,
+    pub hwcaps: &'static str,
 }
 
 impl Abi {
-    /// A file's.
+    /// That of a file.
     pub fn of(file: &ElfFile<'_>) -> Self {
         let header = file.header();
         let relevant = match header.e_machine {
             header::EM_PPC64 => EF_PPC64_ABI,
             header::EM_RISCV => EF_RISCV_FLOAT_ABI,
-            EM_LOONGARCH => EF_LOONGARCH_ABI,
+            EM_LOONGARCH => EF_LARCH_ABI_MODIFIER_MASK,
             header::EM_MIPS => EF_MIPS_ABI2,
             _ => 0,
         };
@@ -121,21 +116,17 @@ impl Abi {
         Some(self.row().hwcaps).filter(|prefix| !prefix.is_empty())
     }
 
-    /// Whether programs of it run on x86-64 CPUs, whose features decide on subdirectories.
-    pub fn is_x86(&self) -> bool {
-        matches!(self.machine, header::EM_X86_64 | header::EM_386)
+    /// The machine, if it is one whose code is understood.
+    pub fn known(&self) -> Option<Machine> {
+        Machine::of(self.machine, self.is_64)
     }
 
     fn row(&self) -> Row {
         let row = |name, flags, glibc, musl, hwcaps| Row { name, flags, glibc, musl, hwcaps };
         let double = |bits| self.flavour == bits;
         match (self.machine, self.is_64, self.is_little_endian) {
-            (header::EM_X86_64, true, _) => {
-                row("x86-64", 0x300, "/lib64/ld-linux-x86-64.so.2", "x86_64", "x86-64-v")
-            }
-            (header::EM_X86_64, false, _) => {
-                row("x32", 0x800, "/libx32/ld-linux-x32.so.2", "x32", "x86-64-v")
-            }
+            (header::EM_X86_64, true, _) => ROW,
+            (header::EM_X86_64, false, _) => ROW_X32,
             (header::EM_386, ..) => row("i386", 0, "/lib/ld-linux.so.2", "i386", ""),
             (header::EM_AARCH64, _, true) => {
                 row("aarch64", 0xa00, "/lib/ld-linux-aarch64.so.1", "aarch64", "")
@@ -157,7 +148,7 @@ impl Abi {
             (header::EM_RISCV, true, _) => {
                 row("riscv64", 0xf00, "/lib/ld-linux-riscv64-lp64.so.1", "riscv64-sf", "")
             }
-            (EM_LOONGARCH, true, _) if double(EF_LOONGARCH_ABI_DOUBLE) => row(
+            (EM_LOONGARCH, true, _) if double(EF_LARCH_ABI_DOUBLE_FLOAT) => row(
                 "loongarch64",
                 0x1200,
                 "/lib64/ld-linux-loongarch-lp64d.so.1",

@@ -2,29 +2,19 @@
 //! "Procedure Linkage Table") in the forms that linkers write, and the C library's .init and .fini.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 
 use goblin::elf::dynamic;
-use goblin::elf::program_header::PF_X;
 use goblin::elf::reloc::R_X86_64_JUMP_SLOT;
-use statify_elf::{DynamicFacts, ElfFile};
+
+use crate::machine::CodePart;
+use crate::{DynamicFacts, ElfFile};
 
 /// Of a PLT entry, in bytes.
 const ENTRY: usize = 16;
+/// `endbr64`, with which entries begin where indirect branches are tracked.
+const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
 
-/// A part of a module's code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CodePart {
-    /// The name that linkers give it.
-    pub name: &'static str,
-    /// Its addresses in the file.
-    pub range: Range<u64>,
-    /// The size of its entries in bytes; 0 if it has none.
-    pub entry: u64,
-}
-
-/// What a slot holds until it is bound, by the index of its relocation in DT_JMPREL: where its entry of
-/// the lazy PLT begins to tell the loader that index.
+/// See [`crate::machine::Machine::lazy_targets`].
 pub fn lazy_targets(elf: &ElfFile<'_>, facts: &DynamicFacts<'_>) -> HashMap<u32, u64> {
     let Some((address, entries)) = lazy(elf, facts) else { return HashMap::new() };
     let targets = entries.iter().enumerate().skip(1).map_while(|(number, entry)| {
@@ -49,11 +39,11 @@ fn lazy<'a>(elf: &ElfFile<'a>, facts: &DynamicFacts<'a>) -> Option<(u64, &'a [[u
 
 /// Addresses and bytes of the segments with code.
 fn code<'a>(elf: &ElfFile<'a>) -> impl Iterator<Item = (u64, &'a [u8])> {
-    let code = elf.loads().filter(|load| load.p_flags & PF_X != 0);
+    let code = elf.loads().filter(|load| load.is_executable());
     code.filter_map(|load| Some((load.p_vaddr, elf.contents(load)?)))
 }
 
-/// .init, .fini and what calls of other modules go through, as far as they are there.
+/// See [`crate::machine::Machine::code_parts`].
 pub fn code_parts(elf: &ElfFile<'_>, facts: &DynamicFacts<'_>) -> Vec<CodePart> {
     let mut parts = Vec::new();
     let mut from = code(elf).map(|(start, _)| start).min().unwrap_or(0);
@@ -147,5 +137,26 @@ fn pushes(entry: &[u8; ENTRY]) -> Option<(usize, u32)> {
         }
         [0x68, a, b, c, d, ..] => Some((0, u32::from_le_bytes([a, b, c, d]))),
         _ => None,
+    }
+}
+
+/// See [`crate::machine::Machine::lazy_stub`]. With ENDBR64 and BND prefixes for IBT and MPX.
+pub fn lazy_stub(code: &[u8]) -> Option<u32> {
+    let code = code.strip_prefix(&ENDBR64).unwrap_or(code);
+    let (index, jump) = code.strip_prefix(&[0x68])?.split_first_chunk::<4>()?;
+    let jump = jump.strip_prefix(&[0xf2]).unwrap_or(jump);
+    (jump.first() == Some(&0xe9)).then(|| u32::from_le_bytes(*index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stubs_with_and_without_branch_tracking() {
+        assert_eq!(lazy_stub(&[0x68, 3, 0, 0, 0, 0xe9, 0, 0]), Some(3));
+        assert_eq!(lazy_stub(&[0xf3, 0x0f, 0x1e, 0xfa, 0x68, 1, 1, 0, 0, 0xf2, 0xe9]), Some(257));
+        assert_eq!(lazy_stub(&[0x68, 3, 0, 0, 0, 0xff]), None);
+        assert_eq!(lazy_stub(&[0x68, 3]), None);
     }
 }

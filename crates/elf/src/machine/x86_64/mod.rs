@@ -1,0 +1,72 @@
+//! x86-64: psABI; arch/x86 of the kernel; Intel SDM and AMD APM for instructions and CPUs.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `relocations.rs` | what relocations mean and leave |
+//! | `plt.rs` | procedure linkage tables, .init and .fini |
+//! | `calls.rs`, `arguments.rs` | calls of imports, and their constant arguments |
+//! | `references.rs` | functions that take an address |
+//! | `sites.rs` | CPUID instructions |
+//! | `redirect.rs` | system call instructions made to call something else |
+//! | `registers.rs` | registers of a traced process |
+//! | `traps.rs` | instructions that trap in a capture, and what they answer |
+//! | `system_calls.rs` | the instruction, and calls that only this machine has |
+//! | `cpu.rs`, `levels.rs`, `features.rs`, `cpuid.rs`, `here.rs` | CPUs: whose, the psABI's levels, what they have, what CPUID answers, this one |
+//! | `hwcaps.rs` | the CPU in names of directories |
+//! | `cet.rs` | marks of control-flow enforcement |
+//! | `loader.rs` | names of loaders, and directories |
+
+mod arguments;
+pub mod calls;
+mod cet;
+mod cpu;
+mod cpuid;
+mod features;
+mod here;
+pub mod hwcaps;
+mod levels;
+pub mod loader;
+pub mod plt;
+mod redirect;
+pub mod references;
+mod registers;
+pub mod relocations;
+pub mod sites;
+pub mod system_calls;
+mod traps;
+
+use goblin::elf::header::{EM_386, EM_X86_64};
+
+pub use cpu::{Cpu, Vendor};
+pub use here::{cpu_identity, is_intel_here, without_apic_id};
+pub use hwcaps::OWN_PLATFORM;
+pub use levels::Level;
+pub use redirect::{Code, Redirection};
+pub use registers::Registers;
+pub use sites::{CPUID, UNDEFINED};
+pub use system_calls::calls_that_trap;
+pub use traps::{Answers, LONGEST_TRAP};
+
+/// e_machine.
+pub const E_MACHINE: u16 = EM_X86_64;
+/// The size of an address, in bytes.
+pub const WORD: u64 = 8;
+/// The size of a page, in bytes (page tables' last level).
+pub const PAGE: u64 = 4096;
+/// With page tables of four levels (Documentation/arch/x86/x86_64/mm.rst); nothing that is not asked to be is
+/// above.
+pub const ADDRESS_LIMIT: u64 = 1 << 47;
+/// uname(2).
+pub const KERNEL_NAME: &str = "x86_64";
+/// `int3`. It moves the instruction pointer behind itself.
+pub const BREAKPOINT: &[u8] = &[0xcc];
+
+/// Whether programs for this e_machine run on these CPUs: i386's do, too.
+pub fn is_run(e_machine: u16) -> bool {
+    matches!(e_machine, EM_X86_64 | EM_386)
+}
+
+/// See [`super::Machine::is_call`]: `call` has two to seven bytes, prefixes apart.
+pub fn is_call(before: u64, back: u64) -> bool {
+    (before + 2..=before + 7).contains(&back)
+}

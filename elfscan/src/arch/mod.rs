@@ -1,3 +1,0 @@
-//! What depends on the machine.
-
-pub mod x86_64;

@@ -1,3 +1,0 @@
-//! What differs between machines: one file for each, with the same functions.
-
-pub mod x86_64;
