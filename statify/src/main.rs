@@ -28,6 +28,10 @@ fn run(cli: &Cli) -> Result<(), String> {
         let text = generated.text(cli::command()).map_err(|error| error.to_string())?;
         return statify_command_line::print_bytes(&text).map_err(|error| error.to_string());
     }
+    if let Some(prefix) = &cli.generate_into {
+        let written = statify_command_line::write_all(&cli::command(), prefix);
+        return written.map_err(|error| error.to_string());
+    }
     let (Some(program), Some(output)) = (&cli.program, &cli.output) else {
         return Err("PROG and -o OUT are required".into());
     };
