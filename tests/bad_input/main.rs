@@ -9,6 +9,7 @@ mod musl;
 mod outputs;
 mod ptrace;
 mod readers;
+mod report;
 mod roots;
 mod usage;
 
@@ -31,6 +32,7 @@ fn main() -> Result<ExitCode> {
     outputs::add(&mut cases);
     ptrace::add(&mut cases);
     readers::add(&mut cases);
+    report::add(&mut cases);
     roots::add(&mut cases);
     usage::add(&mut cases);
     Ok(cases.run(&arguments))

@@ -7,7 +7,7 @@ mod sites;
 
 use libc::user_regs_struct;
 
-pub use cpu::{Cpu, Level, Vendor, cpu_identity, without_apic_id};
+pub use cpu::{Cpu, CpuModel, Level, Vendor, cpu_identity, without_apic_id};
 pub use redirect::{Code, Redirection};
 pub use references::functions_that_refer_to;
 pub use sites::{CPUID, CpuidSites, UNDEFINED, cpuid_sites};

@@ -6,6 +6,7 @@
 //! x86-64 psABI, "Micro-Architecture Levels".
 
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use std::fmt;
 
 use statify_params::CpuFeatures;
 
@@ -56,6 +57,14 @@ impl Level {
     /// All of them, ascending.
     pub const ALL: [Self; 5] = [Self::V1, Self::V2, Self::Avx, Self::V3, Self::V4];
 
+    /// The highest one that the CPU has that runs this, and that the kernel lets programs use.
+    pub fn of_this_cpu() -> Self {
+        let has = Cpu::This.features();
+        let levels = Self::ALL.into_iter().rev();
+        let found = levels.into_iter().find(|level| has.contains(&Cpu::Of(*level).features()));
+        found.unwrap_or(Self::V1)
+    }
+
     /// As compilers call it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,6 +74,46 @@ impl Level {
             Self::V3 => "x86-64-v3",
             Self::V4 => "x86-64-v4",
         }
+    }
+}
+
+/// Which CPU it is, as CPUID tells of the one that runs this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuModel {
+    /// Who made it, in the twelve letters of leaf 0.
+    pub vendor: String,
+    /// Its family, extended as the vendors' manuals say.
+    pub family: u32,
+    /// Its model, extended as the vendors' manuals say.
+    pub model: u32,
+    /// Its stepping.
+    pub stepping: u32,
+}
+
+impl CpuModel {
+    /// That of the CPU that runs this.
+    pub fn of_this_cpu() -> Self {
+        Self::new(this(0, 0), this(1, 0)[0])
+    }
+
+    /// From leaf 0, and from eax of leaf 1.
+    fn new([_, ebx, ecx, edx]: Registers, signature: u32) -> Self {
+        let letters = [ebx, edx, ecx].map(u32::to_le_bytes).concat();
+        let field = |from: u32, bits: u32| signature >> from & ((1 << bits) - 1);
+        let (family, model) = (field(8, 4), field(4, 4));
+        Self {
+            vendor: String::from_utf8_lossy(&letters).into_owned(),
+            family: if family == 0xf { family + field(20, 8) } else { family },
+            model: if matches!(family, 0x6 | 0xf) { field(16, 4) << 4 | model } else { model },
+            stepping: field(0, 4),
+        }
+    }
+}
+
+impl fmt::Display for CpuModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vendor, family, model, stepping } = self;
+        write!(f, "{vendor}, family {family}, model {model}, stepping {stepping}")
     }
 }
 
@@ -309,6 +358,21 @@ pub fn without_apic_id(mut identity: [u8; 8]) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_are_as_the_manuals_number_them() {
+        for (signature, family, model, stepping) in [
+            (OLD_INTEL, 15, 4, 1),
+            (NEHALEM, 6, 26, 5),
+            (NEW_INTEL, 6, 85, 4),
+            (0x00a2_0f12, 25, 33, 2),
+        ] {
+            let found = CpuModel::new(amd(&features(Level::V1), 0, 0), signature);
+            let vendor = "AuthenticAMD".into();
+            assert_eq!(found, CpuModel { vendor, family, model, stepping }, "{signature:#x}");
+        }
+        assert!(CpuModel::of_this_cpu().family > 0);
+    }
 
     #[test]
     fn levels_contain_one_another() {
