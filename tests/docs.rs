@@ -23,7 +23,7 @@ const BOOK: &str = "docs/src";
 const SUMMARY: &str = "docs/src/SUMMARY.md";
 
 /// What a path into this repository begins with, where it stands between backticks.
-const DIRECTORIES: [&str; 10] = [
+const DIRECTORIES: [&str; 11] = [
     "statify/",
     "starter/",
     "elfscan/",
@@ -33,6 +33,7 @@ const DIRECTORIES: [&str; 10] = [
     "crates/",
     "bench/",
     "fuzz/",
+    "xtask/",
     ".ci/",
 ];
 

@@ -29,7 +29,7 @@ const FLOORS: &[&[&str]] = &[
 
 /// What a crate may never depend on, and why.
 const NEVER: &[(&str, &str, &str)] = &[
-    ("elfscan", "statify", "it executes nothing, so it links no tracer"),
+    ("elfscan", "statify-convert", "it executes nothing, so it links no tracer"),
     ("crates/elf", "clap", "libraries do not know the command line"),
     ("crates/process", "clap", "libraries do not know the command line"),
     ("crates/format", "clap", "libraries do not know the command line"),

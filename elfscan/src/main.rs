@@ -43,7 +43,7 @@ fn run(verb: Verb) -> Result<Verdict, Failure> {
         Verb::Audit(arguments) => command::audit::run(&arguments),
         Verb::Extract(arguments) => command::extract::run(&arguments),
         Verb::Generate(arguments) => {
-            arguments.print(cli::command())?;
+            arguments.run(cli::command())?;
             Ok(Verdict::Good)
         }
     }

@@ -55,7 +55,7 @@ fn reason(error: &Cause) -> &'static str {
         Cause::CannotPreserve(..) => "privileges not kept",
         Cause::Timeout(..) => "too slow",
         Cause::Behaviour(..) => "forbidden behaviour",
-        Cause::Unexplained { .. } => "unexplained values",
+        Cause::Unexplained(..) => "unexplained values",
         _ => "other",
     }
 }

@@ -43,7 +43,7 @@ fn run(verb: &Verb) -> Result<Verdict, Failure> {
         Verb::Report(arguments) => command::report::run(arguments),
         Verb::Check(arguments) => command::check::run(arguments),
         Verb::Generate(arguments) => {
-            arguments.print(cli::command())?;
+            arguments.run(cli::command())?;
             Ok(Verdict::Good)
         }
     }

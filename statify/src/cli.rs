@@ -20,6 +20,8 @@ Examples:
       Run it once, embed the modules that this opens, and take nothing from the host.
   statify ./server -o server --fixed --force
       Addresses chosen now: less work at each start, no address randomisation.
+  statify --report ./server
+      Nothing is written; what a report of a fault needs is printed.
 
 Exit status: 0 converted; 1 could not convert, with a sentence on stderr; 2 wrong usage.";
 
@@ -33,11 +35,11 @@ Exit status: 0 converted; 1 could not convert, with a sentence on stderr; 2 wron
 #[command(group = clap::ArgGroup::new("runs").args(["verify", "trace"]).multiple(true))]
 pub struct Cli {
     /// The program; without a slash it is found through PATH
-    #[arg(value_name = "PROG", required_unless_present_any = ["generate", "with"])]
+    #[arg(value_name = "PROG", required_unless_present_any = ["generate", "generate_into", "with"])]
     pub program: Option<PathBuf>,
 
     /// Where to write the self-contained file
-    #[arg(short, long, value_name = "OUT", required_unless_present = "generate")]
+    #[arg(short, long, value_name = "OUT", required_unless_present_any = ["generate", "generate_into", "report"])]
     pub output: Option<PathBuf>,
 
     /// Take PROG, its loader and its libraries from the root file system in DIR: PROG is a path
@@ -100,6 +102,17 @@ pub struct Cli {
     #[arg(long, value_name = "WHAT", exclusive = true)]
     pub generate: Option<Generated>,
 
+    /// Print nothing: write the man page and all completions where they belong below a prefix such as
+    /// /usr/local
+    #[arg(long, value_name = "PREFIX", exclusive = true)]
+    pub generate_into: Option<PathBuf>,
+
+    /// Print what a report of a fault needs: version, kernel, C library, CPU, the program, and how its
+    /// conversion ends, with every value that is not explained. No file is written; the exit status is 0
+    /// if PROG can be converted
+    #[arg(long, conflicts_with_all = ["output", "force", "json", "verbose", "quiet"])]
+    pub report: bool,
+
     /// Arguments for --verify and --trace
     #[arg(last = true, value_name = "ARGS", requires = "runs")]
     pub arguments: Vec<std::ffi::OsString>,
@@ -132,7 +145,7 @@ impl Cli {
 
     /// `--with` takes all names up to the next option; where PROG is missing, the last was meant so.
     pub fn complete(mut self) -> Result<Self, clap::Error> {
-        if self.program.is_none() && self.generate.is_none() {
+        if self.program.is_none() && self.generate.is_none() && self.generate_into.is_none() {
             if self.with.len() < 2 {
                 let kind = clap::error::ErrorKind::MissingRequiredArgument;
                 return Err(command().error(kind, "PROG is missing"));
@@ -160,7 +173,7 @@ impl Cli {
                 with: self.with.clone(),
                 trace: self.trace.then(|| self.arguments.clone()),
                 // Standard output is for the report.
-                trace_to_stderr: self.json || self.verbose,
+                trace_to_stderr: self.json || self.verbose || self.report,
                 host_libs: match self.host_libs {
                     HostLibs::Allow => statify_format::HostLibs::Allow,
                     HostLibs::Deny => statify_format::HostLibs::Deny,

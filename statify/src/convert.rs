@@ -128,7 +128,7 @@ fn in_phases(
     report.notice_captures(&captures);
     enter(&mut report, Phase::Classify);
     let mut image = match classify::classify(&program.path, captures, options.shape.fixed) {
-        Err(error @ Error::Unexplained { .. }) => {
+        Err(error @ Error::Unexplained(..)) => {
             capture_otherwise(&program, options, &files, &cpus, error)?
         }
         image => image?,
@@ -262,7 +262,7 @@ fn capture_otherwise(
     for apart in on_one.into_iter().chain(together) {
         let captures = capture_all(program, options, files, &cpus[..1], apart)?;
         match classify::classify(&program.path, captures, options.shape.fixed) {
-            Err(unexplained @ Error::Unexplained { .. }) => error = unexplained,
+            Err(unexplained @ Error::Unexplained(..)) => error = unexplained,
             image => return image,
         }
     }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use statify_program::{Privileges, Refusal};
 use statify_room::Root;
 
+use crate::unexplained::Words;
+
 /// The reasons for which [`crate::convert`] fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -37,24 +39,11 @@ pub enum Error {
     #[error("{path}: code that runs before the program does {what}; it cannot be converted", path = .0.display(), what = .1)]
     Behaviour(PathBuf, String),
     /// Something about the process that has no place in an output.
-    #[error("{path}: {what}; please report it with the output of `statify --version`", path = .0.display(), what = .1)]
+    #[error("{path}: {what}; please report it with the output of `statify --report PROG`", path = .0.display(), what = .1)]
     Unexpected(PathBuf, String),
-    /// A word that differs between captures and is not explained.
-    #[error("{path}: {count} word(s) differ between two runs and are not explained, the first at offset {offset:#x} of {module}: {first:#x} and {second:#x}; please report this with the output of `statify --version`", path = .program.display())]
-    Unexplained {
-        /// The program.
-        program: PathBuf,
-        /// How many words.
-        count: usize,
-        /// The module that the first is in.
-        module: String,
-        /// The first's distance from the module's start, in bytes.
-        offset: u64,
-        /// Its value in the first capture.
-        first: u64,
-        /// Its value in the second.
-        second: u64,
-    },
+    /// Words that differ between captures and are not explained.
+    #[error("{path}: {words}; please report this with the output of `statify --report PROG`", path = .0.display(), words = .1)]
+    Unexplained(PathBuf, Box<Words>),
     /// A library of `--with` cannot be loaded.
     #[error("{path}: {library}, which --with names, cannot be embedded: {why}", path = .0.display(), library = .1.display(), why = .2)]
     Plugin(PathBuf, PathBuf, String),
@@ -62,7 +51,7 @@ pub enum Error {
     #[error("{path}: libraries can be embedded for dlopen in programs of this machine's glibc only; convert it without --with, --trace and --host-libs deny", path = .0.display())]
     NoPlugins(PathBuf),
     /// The loader's calls cannot be redirected to the agent.
-    #[error("{path}: its loader's way to open files is not understood, so that nothing can be embedded for dlopen; convert it without --with, --trace and --host-libs deny, and please report this with the output of `statify --version`", path = .0.display())]
+    #[error("{path}: its loader's way to open files is not understood, so that nothing can be embedded for dlopen; convert it without --with, --trace and --host-libs deny, and please report this with the output of `statify --report PROG`", path = .0.display())]
     Redirect(PathBuf),
     /// OUT exists and may not be replaced.
     #[error("{path}: it exists; give --force to replace it", path = .0.display())]
@@ -77,7 +66,7 @@ pub enum Error {
     #[error("{path}: it cannot be written: {source}", path = .0.display(), source = .1)]
     Output(PathBuf, #[source] io::Error),
     /// What was written is not what was planned: a bug here.
-    #[error("{path}: the file written is not what was planned ({what}); nothing was left behind, please report this", path = .0.display(), what = .1)]
+    #[error("{path}: the file written is not what was planned ({what}); nothing was left behind; please report this with the output of `statify --report PROG`", path = .0.display(), what = .1)]
     Check(PathBuf, String),
     /// Original and converted program behave differently.
     #[error("{path}: {what}; nothing was written", path = .0.display(), what = .1)]
@@ -95,6 +84,15 @@ impl Error {
                 Self::InRoot(directory.to_owned(), Box::new(self))
             }
             _ => self,
+        }
+    }
+
+    /// The words that are not explained, if it is that.
+    pub fn unexplained(&self) -> Option<&Words> {
+        match self {
+            Self::Unexplained(_, words) => Some(words),
+            Self::InRoot(_, error) => error.unexplained(),
+            _ => None,
         }
     }
 

@@ -3,11 +3,14 @@
 mod cli;
 mod progress;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use statify::Report;
+use statify::diagnosis::Diagnosis;
 use statify_format::manifest::FileKind;
+use statify_room::Root;
 
 use cli::Cli;
 use progress::Progress;
@@ -18,42 +21,83 @@ fn main() -> ExitCode {
         Err(error) => return statify_command_line::usage(&error),
     };
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => statify_command_line::failed("statify", &message),
     }
 }
 
-fn run(cli: &Cli) -> Result<(), String> {
+fn run(cli: &Cli) -> Result<ExitCode, String> {
     if let Some(generated) = cli.generate {
-        let text = generated.text(cli::command()).map_err(|error| error.to_string())?;
-        return statify_command_line::print_bytes(&text).map_err(|error| error.to_string());
+        let text = generated.text(cli::command()).map_err(text_of)?;
+        statify_command_line::print_bytes(&text).map_err(text_of)?;
+    } else if let Some(prefix) = &cli.generate_into {
+        statify_command_line::write_all(&cli::command(), prefix).map_err(text_of)?;
+    } else if cli.report {
+        return report(cli);
+    } else {
+        convert(cli)?;
     }
-    let (Some(program), Some(output)) = (&cli.program, &cli.output) else {
-        return Err("PROG and -o OUT are required".into());
-    };
-    let interrupted = || {
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error as a sentence.
+fn text_of(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// From now on, Ctrl-C and the like do what is to be done before the end, say so, and end this.
+fn end_on_signals(last: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let interrupted = move || {
+        last();
         statify_command_line::say("statify", &statify::Error::Interrupted.to_string());
         std::process::exit(1);
     };
-    statify::interrupt::clean_up_on_signals(interrupted).map_err(|error| error.to_string())?;
-    let root = cli.root().map_err(|error| error.to_string())?;
-    let program = statify_program::find(&root, program, std::env::var_os("PATH").as_deref())
-        .map_err(|error| error.to_string())?;
+    statify::interrupt::clean_up_on_signals(interrupted).map_err(text_of)
+}
+
+fn find(root: &Root, program: &Path) -> statify_program::Result<PathBuf> {
+    statify_program::find(root, program, std::env::var_os("PATH").as_deref())
+}
+
+/// What `--report` does: everything but writing OUT. Whatever cannot be done is a part of the answer.
+fn report(cli: &Cli) -> Result<ExitCode, String> {
+    let Some(program) = &cli.program else { return Err("PROG is required".into()) };
+    let root = cli.root().map_err(text_of)?;
+    // Nobody else may put a file of theirs in the output's place.
+    let room = tempfile::Builder::new().prefix("statify-report-").tempdir().map_err(text_of)?;
+    let path = room.path().to_owned();
+    end_on_signals(move || drop(std::fs::remove_dir_all(path)))?;
+    let program = find(&root, program).unwrap_or_else(|_| program.clone());
+    let progress = Progress::new(cli.trace);
+    let enter = |phase| progress.enter(phase);
+    let diagnosis = Diagnosis::make(&program, room.path(), &cli.options(root), enter);
+    drop(progress);
+    statify_command_line::print(&diagnosis.to_string()).map_err(text_of)?;
+    Ok(ExitCode::from(u8::from(diagnosis.outcome.is_err())))
+}
+
+fn convert(cli: &Cli) -> Result<(), String> {
+    let (Some(program), Some(output)) = (&cli.program, &cli.output) else {
+        return Err("PROG and -o OUT are required".into());
+    };
+    end_on_signals(|| ())?;
+    let root = cli.root().map_err(text_of)?;
+    let program = find(&root, program).map_err(text_of)?;
     // A program that is traced has the terminal for itself.
     let progress = Progress::new(cli.quiet || cli.json || cli.trace);
     let report =
         statify::convert(&program, output, &cli.options(root), |phase| progress.enter(phase));
     drop(progress);
-    let report = report.map_err(|error| error.to_string())?;
+    let report = report.map_err(text_of)?;
     if !cli.quiet {
         for notice in &report.notices {
             statify_command_line::say("statify", &format!("note: {notice}"));
         }
     }
     if cli.json {
-        statify_command_line::print_json(&report).map_err(|error| error.to_string())?;
+        statify_command_line::print_json(&report).map_err(text_of)?;
     } else if cli.verbose {
-        statify_command_line::print(&describe(&report)).map_err(|error| error.to_string())?;
+        statify_command_line::print(&describe(&report)).map_err(text_of)?;
     }
     if cli.verify && !cli.quiet && !cli.json {
         statify_command_line::say("statify", "original and converted agree");

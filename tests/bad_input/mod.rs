@@ -9,6 +9,7 @@ mod musl;
 mod outputs;
 mod ptrace;
 mod readers;
+mod report;
 mod roots;
 mod usage;
 
@@ -24,6 +25,7 @@ pub fn add(cases: &mut Cases) {
     outputs::add(cases);
     ptrace::add(cases);
     readers::add(cases);
+    report::add(cases);
     roots::add(cases);
     usage::add(cases);
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use statify_tests::case::{Case, Cases};
-use statify_tests::process::{End, Limits};
+use statify_tests::process::{End, Limits, Outcome};
 use statify_tests::tracer::step_by_syscall;
 
 use crate::bad_input::attempt::{Listing, finish, matches, sentence, start, statify};
@@ -26,6 +27,12 @@ pub fn add(cases: &mut Cases) {
 /// As in a container whose seccomp profile has no ptrace.
 fn forbidden(case: &Case) -> Result<()> {
     let program = plain(case)?;
+    let outcome = without_ptrace(case, &mut statify(case, &program, &[]))?;
+    matches(&sentence(&outcome)?, &["ptrace|trace", "permit|permission|container|allowed"])
+}
+
+/// Runs a command that may not call ptrace(2), and that must leave the case's directory as it is.
+pub fn without_ptrace(case: &Case, command: &mut Command) -> Result<Outcome> {
     let before = Listing::of(&case.dir)?;
     let rules = BTreeMap::from([(PTRACE, Vec::new())]);
     let denied = SeccompAction::Errno(EPERM);
@@ -35,12 +42,12 @@ fn forbidden(case: &Case) -> Result<()> {
     let outcome = thread::scope(|scope| {
         let confined = scope.spawn(|| {
             seccompiler::apply_filter(&filter)?;
-            finish(case, start(case, &mut statify(case, &program, &[]), Limits::seconds(30))?)
+            finish(case, start(case, command, Limits::seconds(30))?)
         });
         confined.join().map_err(|_| anyhow::anyhow!("the confined thread panicked"))?
     })?;
     Listing::of(&case.dir)?.must_equal(&before)?;
-    matches(&sentence(&outcome)?, &["ptrace|trace", "permit|permission|container|allowed"])
+    Ok(outcome)
 }
 
 /// A program whose children are traced by another cannot trace them.

@@ -7,7 +7,7 @@ use statify_tests::process::{End, Limits};
 use crate::bad_input::attempt::{Listing, finish, start};
 
 pub fn add(cases: &mut Cases) {
-    let wrong: [(&str, &[&str]); 11] = [
+    let wrong: [(&str, &[&str]); 13] = [
         ("nothing", &[]),
         ("no-output", &["/bin/true"]),
         ("no-program", &["-o", "out"]),
@@ -18,6 +18,8 @@ pub fn add(cases: &mut Cases) {
         ("align-not-a-number", &["/bin/true", "-o", "out", "--align", "page"]),
         ("align-not-a-power-of-two", &["/bin/true", "-o", "out", "--align", "12288"]),
         ("align-below-a-page", &["/bin/true", "-o", "out", "--align", "64"]),
+        ("report-of-nothing", &["--report"]),
+        ("report-and-output", &["--report", "/bin/true", "-o", "out"]),
         ("loud-and-quiet", &["/bin/true", "-o", "out", "-v", "-q"]),
     ];
     for (name, arguments) in wrong {

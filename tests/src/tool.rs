@@ -6,6 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+/// What the names of variables begin with by which cargo tells a program its package.
+const OF_A_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// `$STATIFY`, `$ELFSCAN` and so on if it is set; otherwise what cargo builds, in the profile of this
 /// test run.
 pub fn locate(name: &str) -> Result<PathBuf> {
@@ -22,6 +25,12 @@ fn build(name: &str) -> Result<PathBuf> {
     // Of the whole workspace, as it is tested: with other features everything would be built once more.
     command.args(["build", "--quiet", "--workspace", "--bin", name, "--message-format=json"]);
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
+    // cargo tells a test its package in the environment: build scripts that look there (ring's) would be run once more,
+    // and all that depends on them built again.
+    let of_package = |name: &str| OF_A_PACKAGE.iter().any(|start| name.starts_with(start));
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+        command.env_remove(name);
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

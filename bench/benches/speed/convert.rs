@@ -18,7 +18,15 @@ pub fn statify_binary() -> Result<PathBuf> {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let output = Command::new(cargo)
-        .args(["build", "--release", "-p", "statify", "--bin", "statify", "--message-format=json"])
+        .args([
+            "build",
+            "--release",
+            "-p",
+            "statify-convert",
+            "--bin",
+            "statify",
+            "--message-format=json",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use statify_printable::{printable, printable_json, printable_lines};
 
-pub use generate::{GenerateArguments, Generated};
+pub use generate::{GenerateArguments, Generated, write_all};
 pub use shape::ShapeArguments;
 
 /// Says what is wrong with the arguments, or what was asked for: help and version are no errors.

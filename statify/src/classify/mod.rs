@@ -5,7 +5,7 @@
 //! [`words`] compares, [`cpu`] and [`ifunc`] tell what depends on the CPU, [`probes`] asks the
 //! captures that vary one thing, [`secure`] those that vary AT_SECURE, [`scrub`] removes what belongs
 //! to the machine of the conversion, [`tunables`] sees to variables that the loader has
-//! read, [`origin`] to what it has made of `$ORIGIN`.
+//! read, [`origin`] to what it has made of `$ORIGIN`, [`whereabouts`] finds names for what is not explained.
 
 pub mod cpu;
 mod frame;
@@ -19,6 +19,7 @@ mod search_path;
 mod secure;
 mod symbols;
 pub mod tunables;
+mod whereabouts;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +34,12 @@ use statify_program::Refusal;
 use crate::capture::secure::Secure;
 use crate::capture::{Capture, KernelCall, Object};
 use crate::error::{Error, Result};
+use crate::unexplained::{self, Word, Words};
 use cpu::CpuChoices;
 use frame::Frame;
 use search_path::SearchPath;
 use tunables::{Tunables, Variables};
+use whereabouts::Whereabouts;
 use words::Slid;
 
 pub use ifunc::Resolver;
@@ -216,20 +219,11 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
         &words::Memory { capture: &second, frame: &frame_of_second },
         &known,
     );
-    if let Some(&(at, a, b)) = compared.unexplained.first() {
-        let module = frame::module_at(&modules, at).map(|module| &modules[module]);
-        let name = module.and_then(|module| module.object).map_or_else(
-            || "the loader's memory".to_owned(),
-            |object| first.objects[object].path.display().to_string(),
-        );
-        return Err(Error::Unexplained {
-            program: program.to_owned(),
-            count: compared.unexplained.len(),
-            module: name,
-            offset: at - module.map_or(0, |module| module.range.start),
-            first: a,
-            second: b,
-        });
+    if !compared.unexplained.is_empty() {
+        let kept = compared.unexplained.iter().take(unexplained::MOST_KEPT);
+        let kept = kept.map(|&word| unexplained_word(word, &modules, &first.objects));
+        let words = Words { count: compared.unexplained.len(), kept: kept.collect() };
+        return Err(Error::Unexplained(program.to_owned(), Box::new(words)));
     }
 
     if c_library == CLibrary::Musl
@@ -349,6 +343,24 @@ pub fn classify(program: &std::path::Path, captures: Captures, fixed: bool) -> R
         agent: None,
         index: 0..0,
     })
+}
+
+/// What is known of a word that is not explained: its place and its two values.
+fn unexplained_word(
+    (at, first, second): (Place, u64, u64),
+    modules: &[Module],
+    objects: &[Object],
+) -> Word {
+    let module = frame::module_at(modules, at).map(|module| &modules[module]);
+    let object = module.and_then(|module| module.object).map(|object| &objects[object]);
+    let offset = at - module.map_or(0, |module| module.range.start);
+    let Whereabouts { section, symbol } =
+        object.map(|object| whereabouts::of(&object.bytes, offset)).unwrap_or_default();
+    let module = object.map_or_else(
+        || "the loader's memory".to_owned(),
+        |object| object.path.display().to_string(),
+    );
+    Word { module, offset, section, symbol, first, second }
 }
 
 /// Whether a place is an absolute address.

@@ -12,6 +12,9 @@ static inline long call(long number, long a, long b, long c) {
     return result;
 }
 
+// More words than a report tells.
+unsigned long disguised[70];
+
 static int answer(void) {
     return 42;
 }
@@ -72,6 +75,9 @@ static void *resolve(void) {
     char parameters[256] = {0};
     if (call(425, 4, (long)parameters, 0) < 0)
         call(SYS_kill, self, SIGKILL, 0);
+#elif defined DISGUISE
+    for (int i = 0; i < 70; i++)
+        ((volatile unsigned long *)disguised)[i] = ~(unsigned long)&disguised[i];
 #elif defined REMOVE
     call(SYS_unlink, (long)"program", 0, 0);
 #endif

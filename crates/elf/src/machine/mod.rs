@@ -25,7 +25,7 @@ pub use hwcaps::OlderScheme;
 pub use names::{LIBRARY_DIRECTORIES, LINKED_DIRECTORIES, name};
 pub use relocations::{FileValue, Meaning};
 pub use x86_64::{
-    Answers, CPUID, Code, Cpu, LONGEST_TRAP, Level, OWN_PLATFORM, Redirection, Registers,
+    Answers, CPUID, Code, Cpu, CpuModel, LONGEST_TRAP, Level, OWN_PLATFORM, Redirection, Registers,
     UNDEFINED, Vendor, calls_that_trap, cpu_identity, is_intel_here, without_apic_id,
 };
 

@@ -29,6 +29,14 @@ impl Level {
     pub const REFUSALS: [&str; 2] =
         ["CPU ISA level is lower than required", "CPU does not support x86-64-v"];
 
+    /// The highest one that the CPU has that runs this, and that the kernel lets programs use.
+    pub fn of_this_cpu() -> Self {
+        let has = Cpu::This.features();
+        let levels = Self::ALL.into_iter().rev();
+        let found = levels.into_iter().find(|level| has.contains(&Cpu::Of(*level).features()));
+        found.unwrap_or(Self::V1)
+    }
+
     /// As compilers call it.
     pub const fn name(self) -> &'static str {
         match self {

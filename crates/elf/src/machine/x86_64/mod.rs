@@ -11,7 +11,7 @@
 //! | `registers.rs` | registers of a traced process |
 //! | `traps.rs` | instructions that trap in a capture, and what they answer |
 //! | `system_calls.rs` | the instruction, and calls that only this machine has |
-//! | `cpu.rs`, `levels.rs`, `features.rs`, `cpuid.rs`, `here.rs` | CPUs: whose, the psABI's levels, what they have, what CPUID answers, this one |
+//! | `cpu.rs`, `levels.rs`, `features.rs`, `cpuid.rs`, `here.rs`, `model.rs` | CPUs: whose, the psABI's levels, what they have, what CPUID answers, this one |
 //! | `hwcaps.rs` | the CPU in names of directories |
 //! | `cet.rs` | marks of control-flow enforcement |
 //! | `loader.rs` | names of loaders, and directories |
@@ -26,6 +26,7 @@ mod here;
 pub mod hwcaps;
 mod levels;
 pub mod loader;
+mod model;
 pub mod plt;
 mod redirect;
 pub mod references;
@@ -41,6 +42,7 @@ pub use cpu::{Cpu, Vendor};
 pub use here::{cpu_identity, is_intel_here, without_apic_id};
 pub use hwcaps::OWN_PLATFORM;
 pub use levels::Level;
+pub use model::CpuModel;
 pub use redirect::{Code, Redirection};
 pub use registers::Registers;
 pub use sites::{CPUID, UNDEFINED};
