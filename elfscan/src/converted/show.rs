@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 use statify_elf::PAGE;
+use statify_elf::machine::Machine;
 use statify_format::build_id;
 use statify_format::manifest::{EmbeddedFile, Manifest, Memory, hex};
 use statify_format::parameters::{Parameters, ParametersError};
@@ -246,6 +247,8 @@ fn starter(
         exact: variant.exact != 0,
         words: u64::from(variant.literals.count) + u64::from(variant.pointers.count),
     });
+    let machine = converted.elf.machine();
+    let calls = parameters.calls().map(|call| call_name(machine, call.number));
     let code = converted.part(parameters.code.clone()).unwrap_or_default();
     Ok(Starter {
         is_ours: code.starts_with(starter::IMAGE),
@@ -257,7 +260,7 @@ fn starter(
         has_floor: params.floor != statify_params::CpuFeatures::default(),
         cpus: cpus.collect(),
         chosen_at_start: params.can_resolve != 0,
-        calls: parameters.calls().map(|call| call_name(call.number)).collect(),
+        calls: calls.collect(),
         groups: params.groups.count.into(),
         maps: params.maps.count.into(),
         zeros: params.zeros.count.into(),
@@ -332,15 +335,15 @@ fn auxv_name(kind: u16) -> String {
 }
 
 /// Names of the calls that a conversion records.
-fn call_name(number: u64) -> String {
+fn call_name(machine: Option<Machine>, number: u64) -> String {
     let names = [
-        (libc::SYS_arch_prctl, "arch_prctl"),
         (libc::SYS_set_tid_address, "set_tid_address"),
         (libc::SYS_set_robust_list, "set_robust_list"),
         (libc::SYS_rseq, "rseq"),
     ];
-    let found = names.iter().find(|(known, _)| *known as u64 == number);
-    found.map_or_else(|| format!("call {number}"), |(_, name)| (*name).into())
+    let found = names.iter().find(|(known, _)| *known as u64 == number).map(|(_, name)| *name);
+    let found = found.or_else(|| machine?.own_call_name(number as i64));
+    found.map_or_else(|| format!("call {number}"), str::to_owned)
 }
 
 fn sizes(converted: &Converted<'_>, parameters: &Parameters<'_>, allocated: u64) -> Sizes {

@@ -180,9 +180,14 @@ impl Machine {
         on!(self, is_call(before, back))
     }
 
-    /// Whether only this machine has the system call of this number: it is about registers and the like.
+    /// The name of the system call of this number if only this machine has it: one about registers and the like.
+    pub fn own_call_name(self, number: i64) -> Option<&'static str> {
+        on!(self, system_calls::own_name(number))
+    }
+
+    /// Whether only this machine has the system call of this number.
     pub fn is_own_call(self, number: i64) -> bool {
-        on!(self, system_calls::is_own(number))
+        self.own_call_name(number).is_some()
     }
 
     /// Whether this system call tells the kernel where the thread's memory is, as a loader does once, when

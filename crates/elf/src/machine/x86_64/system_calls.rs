@@ -10,14 +10,14 @@ const ARCH_SET_CPUID: u64 = 0x1012;
 /// PR_SET_TSC of prctl(2): RDTSC ends in SIGSEGV.
 const PR_TSC_SIGSEGV: u64 = 2;
 
-/// See [`crate::machine::Machine::is_own_call`].
-pub fn is_own(number: i64) -> bool {
-    number == libc::SYS_arch_prctl
+/// See [`crate::machine::Machine::own_call_name`].
+pub fn own_name(number: i64) -> Option<&'static str> {
+    (number == libc::SYS_arch_prctl).then_some("arch_prctl")
 }
 
 /// See [`crate::machine::Machine::sets_thread_pointer`].
 pub fn sets_thread_pointer(number: i64, args: &[u64]) -> bool {
-    is_own(number) && args.first() == Some(&ARCH_SET_FS)
+    number == libc::SYS_arch_prctl && args.first() == Some(&ARCH_SET_FS)
 }
 
 /// The system calls, each with its number and arguments, by which a process makes its own instructions trap
