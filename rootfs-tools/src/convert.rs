@@ -102,7 +102,7 @@ pub struct Outcome {
     /// What stays as it is, by kind.
     pub left: BTreeMap<String, u64>,
     /// What was wrong with the place of the cache, in a sentence.
-    pub cache_trouble: Option<String>,
+    pub cache_failures: Option<String>,
     /// Bytes of converted programs in blocks that they share with what is embedded.
     pub shared: u64,
 }
@@ -149,7 +149,7 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     let replacer = Replacer { recorder: &mut recorder, keep: &mut keep, next_id };
     let with = With { tree: &tree, options: each(options, &tree, pool.clone()), cache, pool };
     let result = run(options.jobs, &with, units, replacer, &mut outcome, tell);
-    outcome.cache_trouble = with.cache.as_ref().and_then(Cache::trouble);
+    outcome.cache_failures = with.cache.as_ref().and_then(Cache::failures);
     work.remove()?;
     let seconds = since.elapsed().as_secs();
     let end = Record::End(End { seconds, left: outcome.left.clone() });

@@ -13,6 +13,9 @@ pub enum Error {
     /// A directory that cannot stand for the root, or that there is no room for.
     #[error(transparent)]
     Room(#[from] statify_room::Error),
+    /// A place where a cache cannot lie, or a file that cannot be its key.
+    #[error(transparent)]
+    Store(#[from] statify_store::Error),
     /// ROOT is this machine's own root.
     #[error("{path}: it is the root of the running system; give --i-know if that is meant", path = .0.display())]
     RunningSystem(PathBuf),
@@ -69,17 +72,11 @@ pub enum Error {
     /// Programs run as nobody, who cannot enter the tree.
     #[error("{path}: programs run as nobody here, who may not enter it; allow it (chmod o+x), or check without running them (--no-run)", path = .0.display())]
     NotOpen(PathBuf),
-    /// The file is not fit to be a cache's key.
-    #[error("{path}: it cannot be the cache's key: {why}", path = .0.display(), why = .1)]
-    CacheKey(PathBuf, &'static str),
     /// A cache that others may write to has no key.
     #[error(
         "{0}: give --cache-key FILE, a secret that all builders share: without it, whoever can write to the bucket could put programs into images"
     )]
     NoCacheKey(String),
-    /// An object store cannot be used as it is set up.
-    #[error("{0}: it cannot be used as a cache: {1}")]
-    Store(String, String),
     /// `--reflink always`.
     #[error("{path}: files cannot share blocks on its file system ({source}); give --reflink auto, or take one that can, such as btrfs or XFS", path = .0.display(), source = .1)]
     NoReflinks(PathBuf, #[source] io::Error),

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use rootfs_tools::archive::{kind, room};
-use rootfs_tools::cache::place::Place;
 use rootfs_tools::convert::{self, Event, Options, Target};
 use rootfs_tools::oci::platform::Platform;
 use rootfs_tools::packed;
@@ -17,6 +16,7 @@ use rootfs_tools::report::figures::thousands;
 use rootfs_tools::{cache, estimate, find, patterns};
 use statify_command_line::ShapeArguments;
 use statify_files::{new_file, path_text};
+use statify_store::Place;
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict};
@@ -227,9 +227,9 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
             (converted.outcome.clone(), Some(converted))
         }
     };
-    if let Some(trouble) = &outcome.cache_trouble {
-        log.line(trouble);
-        progress.say(&format!("rootfs-tools: {trouble}"));
+    if let Some(failures) = &outcome.cache_failures {
+        log.line(failures);
+        progress.say(&format!("rootfs-tools: {failures}"));
     }
     drop(progress);
     let text = summary(&outcome);

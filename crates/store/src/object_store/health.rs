@@ -2,14 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::answer::Trouble;
+use super::answer::Failure;
 
 /// So many requests in a row come to nothing before no more are made.
 const PATIENCE: u32 = 3;
 
 /// How requests of one kind, reading or writing, have gone.
 #[derive(Debug, Default)]
-pub struct Health(Mutex<State>);
+pub(crate) struct Health(Mutex<State>);
 
 #[derive(Clone, Debug, Default)]
 struct State {
@@ -25,31 +25,31 @@ impl Health {
     }
 
     /// Whether no more requests are to be made.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.state().is_over
     }
 
     /// One has been answered.
-    pub fn good(&self) {
+    pub(crate) fn good(&self) {
         self.state().in_a_row = 0;
     }
 
     /// One has come to nothing.
-    pub fn bad(&self, trouble: &Trouble) {
+    pub(crate) fn bad(&self, failure: &Failure) {
         let mut state = self.state();
         state.in_a_row += 1;
         state.failed += 1;
-        state.first.get_or_insert_with(|| trouble.clause());
-        state.is_over |= state.in_a_row >= PATIENCE || trouble.is_lasting();
+        state.first.get_or_insert_with(|| failure.clause());
+        state.is_over |= state.in_a_row >= PATIENCE || failure.is_lasting();
     }
 
     /// There is no need to try any more.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.state().is_over = true;
     }
 
     /// How many came to nothing, and why the first one did; `None` if none.
-    pub fn failures(&self) -> Option<(u64, String)> {
+    pub(crate) fn failures(&self) -> Option<(u64, String)> {
         let state = self.state();
         state.first.clone().map(|first| (state.failed, first))
     }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn patience() {
-        let late = Trouble::NoAnswer { why: "late".into(), late: true };
+        let late = Failure::NoAnswer { why: "late".into(), late: true };
         let health = Health::default();
         for _ in 0..PATIENCE - 1 {
             health.bad(&late);
@@ -70,7 +70,7 @@ mod tests {
         health.bad(&late);
         assert!(!health.is_over());
         assert_eq!(health.failures(), Some((u64::from(PATIENCE), "late".into())));
-        let refused = Trouble::Refused { status: 403, code: String::new(), region: String::new() };
+        let refused = Failure::Refused { status: 403, code: String::new(), region: String::new() };
         health.bad(&refused);
         assert!(health.is_over());
     }

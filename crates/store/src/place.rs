@@ -1,8 +1,10 @@
-//! Where a cache lies, as `--cache` says it.
+//! Where a store lies, as users say it.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+
+use crate::error::{Error, Result};
 
 /// How the name of a place in an object store begins.
 const SCHEME: &str = "s3://";
@@ -22,20 +24,18 @@ pub enum Place {
 }
 
 impl Place {
-    /// Reads it; a name that no bucket has is refused.
-    pub fn parse(text: OsString) -> Result<Self, String> {
+    /// Reads a path or `s3://BUCKET/PREFIX`. An error says that no bucket can have the name, or no object the prefix.
+    pub fn parse(text: OsString) -> Result<Self> {
         let Some(rest) = text.to_str().and_then(|text| text.strip_prefix(SCHEME)) else {
             return Ok(Self::Directory(text.into()));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
         if !is_bucket(bucket) {
-            return Err(format!("no bucket can be called {bucket:?}"));
+            return Err(Error::Bucket(bucket.into()));
         }
         if !prefix.is_empty() && !prefix.split('/').all(is_component) {
-            return Err(format!(
-                "{prefix:?} is no prefix: letters, digits, '-', '_', '.' and slashes between them are"
-            ));
+            return Err(Error::Prefix(prefix.into()));
         }
         Ok(Self::Bucket { bucket: bucket.into(), prefix: prefix.into() })
     }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn places() {
-        let parse = |text: &str| Place::parse(text.into());
+        let parse = |text: &str| Place::parse(text.into()).map_err(|error| error.to_string());
         let shown = |text| parse(text).map(|place| place.to_string());
         assert_eq!(parse("/var/cache"), Ok(Place::Directory("/var/cache".into())));
         assert_eq!(parse("s3:/x"), Ok(Place::Directory("s3:/x".into())));

@@ -7,7 +7,7 @@ use ureq::Timeout;
 
 /// Why a request came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Failure {
     /// The store refuses it.
     Refused {
         /// The HTTP status.
@@ -26,9 +26,9 @@ pub enum Trouble {
     },
 }
 
-impl Trouble {
-    /// What is asked for is not there, which is no trouble of the store's.
-    pub fn is_missing(&self) -> bool {
+impl Failure {
+    /// What is asked for is not there, which is no failure of the store's.
+    pub(crate) fn is_missing(&self) -> bool {
         match self {
             Self::Refused { status, code, .. } => *status == 404 && code != "NoSuchBucket",
             Self::NoAnswer { .. } => false,
@@ -36,7 +36,7 @@ impl Trouble {
     }
 
     /// Whether the same request may be answered a moment later.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
             Self::NoAnswer { late, .. } => !late,
@@ -44,12 +44,12 @@ impl Trouble {
     }
 
     /// Whether it will be so all the time.
-    pub fn is_lasting(&self) -> bool {
+    pub(crate) fn is_lasting(&self) -> bool {
         matches!(self, Self::Refused { .. }) && !self.may_pass()
     }
 
     /// As a clause.
-    pub fn clause(&self) -> String {
+    pub(crate) fn clause(&self) -> String {
         match self {
             Self::Refused { status, code, .. } if code.is_empty() => {
                 format!("the answer was HTTP status {status}")
@@ -60,7 +60,7 @@ impl Trouble {
     }
 
     /// What to do about a refusal of the first request; `None` if nothing, as it may pass.
-    pub fn advice(&self, endpoint: &str) -> Option<String> {
+    pub(crate) fn advice(&self, endpoint: &str) -> Option<String> {
         let Self::Refused { status, code, region } = self else { return None };
         let said = match code.is_empty() {
             true => format!("HTTP status {status}"),
@@ -88,7 +88,7 @@ impl Trouble {
 }
 
 /// The code in an answer's body: `<Error><Code>NoSuchKey</Code> ...`.
-pub fn code(body: &str) -> String {
+pub(crate) fn code(body: &str) -> String {
     let code = body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
     let code = code.map(|(code, _)| code).unwrap_or_default();
     let is_code = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -96,7 +96,7 @@ pub fn code(body: &str) -> String {
 }
 
 /// Of an exchange that failed. The error's own text may have the address with the signature in it.
-pub fn no_answer(error: &ureq::Error, patience: Duration) -> Trouble {
+pub(crate) fn no_answer(error: &ureq::Error, patience: Duration) -> Failure {
     let late = matches!(error, ureq::Error::Timeout(_));
     let why = match error {
         ureq::Error::Timeout(Timeout::Resolve) => "its host was not found in time".into(),
@@ -116,15 +116,15 @@ pub fn no_answer(error: &ureq::Error, patience: Duration) -> Trouble {
         ureq::Error::Protocol(_) => "the answer was not HTTP".into(),
         _ => "the exchange failed".into(),
     };
-    Trouble::NoAnswer { why, late }
+    Failure::NoAnswer { why, late }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(status: u16, code: &str) -> Trouble {
-        Trouble::Refused { status, code: code.into(), region: "eu-west-1".into() }
+    fn refused(status: u16, code: &str) -> Failure {
+        Failure::Refused { status, code: code.into(), region: "eu-west-1".into() }
     }
 
     #[test]

@@ -7,20 +7,23 @@ use rusty_s3::{Bucket, Credentials, UrlStyle};
 use url::{Host, Url};
 
 /// A bucket, and the right to use it.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// The bucket, with the addresses of its objects.
-    pub bucket: Bucket,
+    pub(crate) bucket: Bucket,
     /// Whom requests are from. They sign, and are never sent or shown.
-    pub credentials: Credentials,
+    pub(crate) credentials: Credentials,
     /// The store is on this machine.
-    pub is_local: bool,
+    pub(crate) is_local: bool,
     /// Scheme, host and port, to be shown.
-    pub shown: String,
+    pub(crate) shown: String,
 }
 
 impl Endpoint {
     /// Finds it; an error says which variable to set.
-    pub fn find(bucket: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, String> {
+    pub(crate) fn find(
+        bucket: &str,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, String> {
         let variable = |name: &str| {
             let text = variable(name)?.into_string().ok()?;
             Some(text.trim().to_owned()).filter(|text| !text.is_empty())

@@ -14,7 +14,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 use url::Url;
 
-use super::answer::{self, Trouble};
+use super::answer::{self, Failure};
 use super::endpoint::Endpoint;
 use super::health::Health;
 
@@ -36,7 +36,7 @@ const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 const MOST_TEXT: u64 = 1 << 20;
 
 /// Who makes requests.
-pub struct Client {
+pub(crate) struct Client {
     endpoint: Endpoint,
     /// As the user calls it.
     place: String,
@@ -52,17 +52,17 @@ impl fmt::Debug for Client {
 }
 
 /// What a request comes to.
-type Tried<T> = Result<T, Trouble>;
+type Tried<T> = Result<T, Failure>;
 
 impl Client {
     /// Nothing is sent yet.
-    pub fn new(endpoint: Endpoint, place: String) -> Result<Self, String> {
+    pub(crate) fn new(endpoint: Endpoint, place: String, agent: &str) -> Result<Self, String> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections_per_host(64)
-            .user_agent(concat!("rootfs-tools/", env!("CARGO_PKG_VERSION")))
+            .user_agent(agent)
             .timeout_resolve(Some(CONNECT))
             .timeout_connect(Some(CONNECT))
             .timeout_per_read(Some(STILL))
@@ -79,22 +79,22 @@ impl Client {
 
     /// The first request. If the store refuses it, the error says what to do; one that does not answer
     /// is not asked again.
-    pub fn begin(&self, prefix: &str) -> Result<(), String> {
-        let trouble = match self.again(|| self.try_list(prefix, 1)) {
+    pub(crate) fn begin(&self, prefix: &str) -> Result<(), String> {
+        let failure = match self.again(|| self.try_list(prefix, 1)) {
             Ok(_) => return Ok(()),
-            Err(trouble) => trouble,
+            Err(failure) => failure,
         };
-        if let Some(advice) = trouble.advice(&self.endpoint.shown) {
+        if let Some(advice) = failure.advice(&self.endpoint.shown) {
             return Err(advice);
         }
-        self.reading.bad(&trouble);
+        self.reading.bad(&failure);
         self.reading.end();
         self.writing.end();
         Ok(())
     }
 
     /// The names of at most `most` objects whose names begin so.
-    pub fn list(&self, prefix: &str, most: usize) -> io::Result<Vec<String>> {
+    pub(crate) fn list(&self, prefix: &str, most: usize) -> io::Result<Vec<String>> {
         self.ask(&self.reading, || self.try_list(prefix, most))
     }
 
@@ -104,7 +104,7 @@ impl Client {
         list.with_max_keys(most);
         let body = self.fetch(&self.signed(&list), MOST_TEXT, WHOLE)?;
         let parsed = str::from_utf8(&body).ok().and_then(|t| ListObjectsV2::parse_response(t).ok());
-        let parsed = parsed.ok_or_else(|| Trouble::NoAnswer {
+        let parsed = parsed.ok_or_else(|| Failure::NoAnswer {
             why: "the answer was not that of an S3 store".into(),
             late: false,
         })?;
@@ -112,14 +112,14 @@ impl Client {
     }
 
     /// An object of at most `most` bytes.
-    pub fn get(&self, object: &str, most: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn get(&self, object: &str, most: u64) -> io::Result<Vec<u8>> {
         let bucket = &self.endpoint.bucket;
         let action = bucket.get_object(Some(&self.endpoint.credentials), object);
         self.ask(&self.reading, || self.fetch(&self.signed(&action), most, patience(most)))
     }
 
     /// The size of an object, if it is there.
-    pub fn size(&self, object: &str) -> io::Result<Option<u64>> {
+    pub(crate) fn size(&self, object: &str) -> io::Result<Option<u64>> {
         let action = self.endpoint.bucket.head_object(Some(&self.endpoint.credentials), object);
         let size = self.ask(&self.reading, || {
             let request = self.agent.head(self.signed(&action).as_str()).config();
@@ -135,14 +135,14 @@ impl Client {
     }
 
     /// Makes an object of these bytes.
-    pub fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()> {
         let action = self.endpoint.bucket.put_object(Some(&self.endpoint.credentials), object);
         let patience = patience(bytes.len() as u64);
         self.ask(&self.writing, || self.exchange_put(&self.signed(&action), patience, bytes))
     }
 
-    /// What came to nothing, in a sentence.
-    pub fn trouble(&self) -> Option<String> {
+    /// As [`crate::Storage::failures`].
+    pub(crate) fn failures(&self) -> Option<String> {
         let (count, first) = match (self.reading.failures(), self.writing.failures()) {
             (None, None) => return None,
             (Some((read, first)), Some((written, _))) => (read + written, first),
@@ -150,10 +150,7 @@ impl Client {
         };
         let (place, shown) = (&self.place, &self.endpoint.shown);
         let requests = if count == 1 { "a request" } else { &*format!("{count} requests") };
-        Some(format!(
-            "{place}: {requests} to {shown} came to nothing ({first}), so some programs were converted \
-             without this cache, or not kept in it; they are as good as any"
-        ))
+        Some(format!("{place}: {requests} to {shown} came to nothing ({first})"))
     }
 
     fn signed<'a>(&self, action: &impl S3Action<'a>) -> Url {
@@ -163,7 +160,7 @@ impl Client {
     /// Makes a request, a second time if that may help.
     fn again<T>(&self, mut request: impl FnMut() -> Tried<T>) -> Tried<T> {
         match request() {
-            Err(trouble) if trouble.may_pass() => {
+            Err(failure) if failure.may_pass() => {
                 sleep(PAUSE);
                 request()
             }
@@ -171,7 +168,7 @@ impl Client {
         }
     }
 
-    /// The same, unless too many have come to nothing.
+    /// Makes a request, a second time if that may help, unless too many have come to nothing.
     fn ask<T>(&self, health: &Health, request: impl FnMut() -> Tried<T>) -> io::Result<T> {
         if health.is_over() {
             return Err(io::ErrorKind::NotConnected.into());
@@ -181,13 +178,13 @@ impl Client {
                 health.good();
                 Ok(answer)
             }
-            Err(trouble) if trouble.is_missing() => {
+            Err(failure) if failure.is_missing() => {
                 health.good();
                 Err(io::ErrorKind::NotFound.into())
             }
-            Err(trouble) => {
-                health.bad(&trouble);
-                Err(io::Error::other(trouble.clause()))
+            Err(failure) => {
+                health.bad(&failure);
+                Err(io::Error::other(failure.clause()))
             }
         }
     }
@@ -240,7 +237,7 @@ fn accepted(mut answer: Response<Body>) -> Tried<Response<Body>> {
     let region = region.filter(is_plain).unwrap_or_default().to_owned();
     let body = answer.body_mut().with_config().limit(MOST_TEXT).read_to_vec().unwrap_or_default();
     let code = answer::code(&String::from_utf8_lossy(&body));
-    Err(Trouble::Refused { status, code, region })
+    Err(Failure::Refused { status, code, region })
 }
 
 /// With the certificates that this machine trusts.
