@@ -67,7 +67,7 @@ pub struct Cache {
 
 /// What is kept of a conversion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What was embedded: path in the tree and SHA-256, in hexadecimal.
     files: Vec<(String, String)>,
     /// Where the loader found it.

@@ -17,8 +17,7 @@ use statify_tests::small_root::SmallRoot;
 
 use crate::guest::{self, shell};
 use crate::packed::{self, Piece};
-use crate::snapshot;
-use crate::tool;
+use crate::{snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     for (name, test) in [

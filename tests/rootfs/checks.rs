@@ -14,8 +14,7 @@ use statify_tests::small_root::SmallRoot;
 
 use crate::check_rooms::bodies;
 use crate::guest::{self, shell};
-use crate::snapshot;
-use crate::tool;
+use crate::{snapshot, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.check("check/good", good);

@@ -13,8 +13,7 @@ use statify_tests::case::{Case, Cases};
 use statify_tests::machine::find_program;
 use statify_tests::process::{self, End, Limits};
 
-use crate::guest;
-use crate::tool;
+use crate::{guest, tool};
 
 pub fn add(cases: &mut Cases) {
     cases

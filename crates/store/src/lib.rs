@@ -8,9 +8,9 @@
 mod directory;
 mod error;
 mod object_store;
-pub mod place;
+mod place;
 mod purpose;
-pub mod secret;
+mod secret;
 pub mod storage;
 
 use std::ffi::OsString;

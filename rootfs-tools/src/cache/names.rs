@@ -24,7 +24,7 @@ const CONTEXT: &str = "statify rootfs-tools 2026-11-27 names of cache entries";
 pub struct Names(Secret);
 
 impl Names {
-    /// Those under the key in a file. Without one, those for a place to which nobody else can write.
+    /// The names under the key in a file; without one, those for a place to which nobody else can write.
     pub fn open(key: Option<&Path>) -> statify_store::Result<Self> {
         Ok(match key {
             Some(path) => Self(Secret::read(path, CONTEXT, PURPOSE.noun)?),
