@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["crates/elf", "starter"],
     &["crates/format", "crates/process"],
     &["crates/files", "crates/room"],
-    &["crates/program", "crates/command-line"],
+    &["crates/program", "crates/command-line", "crates/store"],
     &["statify", "elfscan"],
     &["rootfs-tools"],
     &["tests", "bench"],

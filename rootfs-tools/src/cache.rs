@@ -4,17 +4,12 @@
 //! What a conversion is made of is known before it only in part: the program, the options, the tool.
 //! So an entry under that key says which files were embedded, and where the loader found them and might
 //! have found others ([`search`]); it counts where all that is the same in the tree at hand. An entry's
-//! name is a tag of its contents and its key ([`secret`]). Of an output is kept what it does not have from
-//! the files in it ([`recipe`]), under the hash of that as its name. Both lie in a [`directory`] or an
-//! [`object_store`].
+//! name is a tag of its contents and its key ([`names`]). Of an output is kept what it does not have from
+//! the files in it ([`recipe`]), under the hash of that as its name. Both lie in a store ([`statify_store`]).
 
-pub mod directory;
-pub mod object_store;
-pub mod place;
+pub mod names;
 pub mod recipe;
-pub mod search;
-pub mod secret;
-pub mod storage;
+mod search;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -33,16 +28,13 @@ use statify_files::path_text;
 use statify_format::Shape;
 use statify_format::build_id;
 use statify_format::manifest::{Manifest, hex};
+use statify_store::{Place, Storage, storage};
 
 use crate::error::{Error, Result};
 use crate::tree::Tree;
-use directory::Directory;
-use object_store::ObjectStore;
-use place::Place;
+use names::{Names, PURPOSE};
 use recipe::Recipe;
 use search::Search;
-use secret::Secret;
-use storage::Storage;
 
 /// Of the format; part of each key.
 const FORMAT: &str = "rootfs-tools cache 3";
@@ -64,7 +56,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Cache {
     storage: Box<dyn Storage>,
-    secret: Secret,
+    names: Names,
     /// What all keys of the run have in common.
     common: String,
     /// Hashes of the tree's files, by device, inode, size and times.
@@ -75,7 +67,7 @@ pub struct Cache {
 
 /// What is kept of a conversion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What was embedded: path in the tree and SHA-256, in hexadecimal.
     files: Vec<(String, String)>,
     /// Where the loader found it.
@@ -104,25 +96,19 @@ pub struct Hit {
 impl Cache {
     /// Opens it, or makes it if it is a directory.
     pub fn open(options: &Options, shape: Shape) -> Result<Self> {
-        let secret = options.key.as_deref().map(Secret::read).transpose()?;
-        let storage: Box<dyn Storage> = match &options.place {
-            Place::Directory(dir) => Box::new(Directory::open(dir)?),
-            Place::Bucket { bucket, prefix } => {
-                if secret.is_none() {
-                    return Err(Error::NoCacheKey(options.place.to_string()));
-                }
-                let store = ObjectStore::open(bucket, prefix, |name| std::env::var_os(name));
-                let failed = |why| Error::Store(options.place.to_string(), why);
-                Box::new(store.map_err(failed)?)
-            }
-        };
+        let names = Names::open(options.key.as_deref())?;
+        // Others than the owner may write to a bucket.
+        if matches!(options.place, Place::Bucket { .. }) && options.key.is_none() {
+            return Err(Error::NoCacheKey(options.place.to_string()));
+        }
+        let storage = statify_store::open(&options.place, &PURPOSE, |name| std::env::var_os(name))?;
         let own = Path::new("/proc/self/exe");
         let tool = File::open(own).and_then(|file| contents::sha256(&file));
         let tool = tool.map_err(Error::file("read", own))?;
         let cpu = hex(&machine::without_apic_id(machine::cpu_identity()));
         Ok(Self {
             storage,
-            secret: secret.unwrap_or_else(Secret::none),
+            names,
             common: format!("{FORMAT}\n{tool}\n{cpu}\n{shape:?}\n"),
             hashes: Mutex::default(),
             damaged: Mutex::default(),
@@ -130,12 +116,16 @@ impl Cache {
     }
 
     fn key(&self, program: &Path, sha256: &str) -> String {
-        self.secret.key(&format!("{}{sha256}\n{}", self.common, path_text::to_text(program)))
+        self.names.key(&format!("{}{sha256}\n{}", self.common, path_text::to_text(program)))
     }
 
     /// What went wrong with the place where it lies, in a sentence.
-    pub fn trouble(&self) -> Option<String> {
-        self.storage.trouble()
+    pub fn failures(&self) -> Option<String> {
+        let failures = self.storage.failures()?;
+        Some(format!(
+            "{failures}, so some programs were converted without this cache, or not kept in it; they are as \
+             good as any"
+        ))
     }
 
     /// If `program`, whose contents have this hash, was converted before and all that belongs to it is
@@ -149,7 +139,7 @@ impl Cache {
         sharing: Option<&dyn Sharing>,
     ) -> Option<Hit> {
         let key = self.key(program, sha256);
-        for name in self.storage.entries(&key, MOST_ENTRIES).ok()? {
+        for name in self.storage.list(names::entries(&key), MOST_ENTRIES).ok()? {
             let Ok(entry) = self.entry(&key, &name) else {
                 continue;
             };
@@ -171,8 +161,8 @@ impl Cache {
 
     /// An entry as it was written: its name says so.
     fn entry(&self, key: &str, name: &str) -> io::Result<Entry> {
-        let bytes = self.storage.entry(key, name, MOST_ENTRY)?;
-        if self.secret.entry(key, &bytes) != name {
+        let bytes = self.storage.get(names::entries(key), name, MOST_ENTRY)?;
+        if self.names.entry(key, &bytes) != name {
             return Err(io::ErrorKind::InvalidData.into());
         }
         serde_json::from_slice(&bytes).map_err(io::Error::other)
@@ -222,7 +212,7 @@ impl Cache {
         if !storage::is_name(&entry.recipe) {
             return Ok(None);
         }
-        let packed = self.storage.recipe(&entry.recipe, entry.kept)?;
+        let packed = self.storage.get(names::recipes(), &entry.recipe, entry.kept)?;
         if hex(&Sha256::digest(&packed)) != entry.recipe {
             locked(&self.damaged).insert(entry.recipe.clone());
             return Ok(None);
@@ -290,13 +280,13 @@ impl Cache {
             return Ok(());
         }
         let is_damaged = locked(&self.damaged).contains(&entry.recipe);
-        let is_kept = || self.storage.has_recipe(&entry.recipe, entry.kept).unwrap_or(false);
-        if is_damaged || !is_kept() {
-            self.storage.keep_recipe(&entry.recipe, &packed)?;
+        let size = || self.storage.size(names::recipes(), &entry.recipe).ok().flatten();
+        if is_damaged || size() != Some(entry.kept) {
+            self.storage.put(names::recipes(), &entry.recipe, &packed)?;
         }
         let json = serde_json::to_vec(&entry).map_err(io::Error::other)?;
         let key = self.key(program, sha256);
-        self.storage.keep_entry(&key, &self.secret.entry(&key, &json), &json)
+        self.storage.put(names::entries(&key), &self.names.entry(&key, &json), &json)
     }
 }
 

@@ -1,42 +1,21 @@
 //! Converts the programs of a whole root file system into self-contained files, safely, and reports
 //! what it cost.
 //!
-//! [`convert::convert`] is a run, and reads as its phases; [`restore::restore`] undoes it.
+//! [`run::convert::convert`] is a run, and reads as its phases; [`run::restore::restore`] undoes it.
 //! [`check::check`] holds the converted programs against their originals.
+//!
+//! A module imports only those that come before it here: errors; [`tree`]; [`journal`]; [`programs`]; what is
+//! measured; [`cache`]; [`report`]; [`run`]; [`packed`], for archives and images; [`check`].
 
-pub mod archive;
-pub mod backup;
 pub mod cache;
 pub mod check;
-pub mod chunks;
-pub mod convert;
-pub mod copy_tree;
 mod error;
-pub mod estimate;
-pub mod ext4_image;
-pub mod failure;
-pub mod fault;
-pub mod find;
 pub mod journal;
-pub mod ledger;
-pub mod lock;
-pub mod measure;
-pub mod oci;
-pub mod originals;
+mod measure;
 pub mod packed;
-pub mod partial;
-pub mod patterns;
-pub mod physical;
-pub mod plan;
-pub mod recorder;
-pub mod recover;
-pub mod reflink;
-pub mod replace;
+pub mod programs;
 pub mod report;
-pub mod restore;
-pub mod run_id;
-pub mod state;
+pub mod run;
 pub mod tree;
-pub mod unit;
 
 pub use error::{Error, Result};

@@ -18,8 +18,8 @@ pub enum Verdict {
     Bad,
 }
 
-/// A sentence for the user; exit status 1, or 2 if it is about the command line.
-pub type Failure = Box<dyn std::error::Error>;
+/// What ends the command: a sentence for the user; exit status 1, or 2 if it is about the command line.
+pub type Error = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: &Verb) -> Result<Verdict, Failure> {
+fn run(verb: &Verb) -> Result<Verdict, Error> {
     match verb {
         Verb::Convert(arguments) => command::convert::run(arguments, &mut cli::command()),
         Verb::Restore(arguments) => command::restore::run(arguments),

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use rootfs_tools::cache::secret::Secret;
+use rootfs_tools::cache::names::Names;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use statify_format::manifest::hex;
@@ -134,7 +134,7 @@ fn damaged(case: &Case) -> Result<()> {
 fn write_entry(key: &Path, entry: &Value) -> Result<()> {
     let bytes = serde_json::to_vec(entry)?;
     let name = key.file_name().and_then(|name| name.to_str()).context("a key")?;
-    Ok(fs::write(key.join(Secret::none().entry(name, &bytes)), bytes)?)
+    Ok(fs::write(key.join(Names::open(None)?.entry(name, &bytes)), bytes)?)
 }
 
 /// Entries whose names are as they must be, but that speak of another program's output, or of one that takes

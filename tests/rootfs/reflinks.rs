@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use rootfs_tools::reflink::{Pool, Reflink};
+use rootfs_tools::run::pool::Pool;
+use rootfs_tools::run::reflink::Reflink;
 use rootfs_tools::tree::Tree;
 use statify::sharing::Sharing;
 use statify_tests::case::{Case, Cases};

@@ -1,5 +1,7 @@
 //! From a converted file and the package databases to the document.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use statify_format::manifest::{EmbeddedFile, FileKind, hex};
@@ -221,22 +223,11 @@ fn serial_number(bom: &Bom) -> String {
     format!("urn:uuid:{}", parts.join("-"))
 }
 
-/// Seconds since 1970 as `2026-11-22T03:57:03Z` (civil-from-days by the 400-year era of the calendar).
+/// Seconds since 1970 as `2026-11-22T03:57:03Z`.
 fn rfc3339(seconds: u64) -> String {
     // The last second of the year 9999: the format has no later.
-    let seconds = seconds.min(253_402_300_799);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Counted from 1 March of the year 0, so that a leap day is a year's last.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let date = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = 400 * era + year + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let since = Duration::from_secs(seconds.min(253_402_300_799));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Package URLs (purl-spec): `pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12`.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::os_release::OsRelease;
 use super::package::{Database, Package};
 
@@ -26,18 +28,12 @@ pub fn of(package: &Package, release: &OsRelease) -> String {
     url
 }
 
-/// Everything percent-encoded but what the specification leaves as it is; the colon is, too.
+/// What the specification has encoded: everything but letters, digits, these and the colon.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+
 fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded += &format!("%{byte:02X}"),
-        }
-    }
-    encoded
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 #[cfg(test)]

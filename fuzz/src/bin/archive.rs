@@ -3,9 +3,9 @@
 
 use std::io::{Read, Write};
 
-use rootfs_tools::archive::compression;
-use rootfs_tools::archive::members::Members;
-use rootfs_tools::oci::whiteouts;
+use rootfs_tools::packed::archive::compression;
+use rootfs_tools::packed::archive::members::Members;
+use rootfs_tools::packed::oci::whiteouts;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = compression::Compression::of(bytes);

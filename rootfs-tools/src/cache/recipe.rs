@@ -21,7 +21,7 @@ const PIECE: u64 = 256 << 10;
 const LEVEL: i32 = 1;
 
 /// Of a file's contents: BLAKE3, in hexadecimal. All of an output is hashed each time it is made.
-pub type Hash = String;
+pub(crate) type Hash = String;
 
 /// What an output consists of; what is named by nothing is zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Recipe {
     taken: Vec<Taken>,
     /// Where the bytes of its own belong; ascending.
     own: Vec<Range<u64>>,
-    /// These bytes, one range's after the other's.
+    /// The bytes of its own, one range's after the other's.
     #[serde(skip)]
     bytes: Vec<u8>,
 }
@@ -50,7 +50,8 @@ struct Taken {
 }
 
 impl Recipe {
-    /// That of `output`, which `manifest` describes. `files` are what it names, in its order.
+    /// The recipe of `output`, which `manifest` describes, and the output's hash. `files` are what the manifest
+    /// names, in its order.
     pub fn of(output: &File, manifest: &Manifest, files: &[File]) -> io::Result<(Self, Hash)> {
         let size = output.metadata()?.len();
         let mut recipe = Self { size, ..Self::default() };
@@ -120,7 +121,7 @@ impl Recipe {
         self.bytes.extend_from_slice(page);
     }
 
-    /// As it is kept.
+    /// The bytes that are kept: its head in JSON behind the length of that, and its own bytes, in zstd.
     pub fn pack(&self) -> io::Result<Vec<u8>> {
         let head = serde_json::to_vec(self)?;
         let mut packed = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
@@ -136,7 +137,8 @@ impl Recipe {
         Self::read(zstd::stream::read::Decoder::new(packed)?, size)
     }
 
-    /// The same of what is not packed.
+    /// Reads what [`Recipe::pack`] packs, before it is packed, of an output of `size` bytes; an error if it is
+    /// nothing of the kind.
     pub fn read(bytes: impl Read, size: u64) -> io::Result<Self> {
         let wrong = || io::Error::from(io::ErrorKind::InvalidData);
         // Each page may be a range of its own, of less than 128 bytes.

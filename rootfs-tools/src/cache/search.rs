@@ -21,7 +21,7 @@ use crate::tree::Tree;
 
 /// A search and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Search {
+pub(crate) struct Search {
     /// Names of libraries.
     #[serde(with = "path_text::list")]
     names: Vec<PathBuf>,
@@ -86,7 +86,7 @@ impl Search {
     }
 
     /// Whether the same is found now.
-    pub fn is_the_same(&self, tree: &Tree) -> bool {
+    pub(crate) fn is_the_same(&self, tree: &Tree) -> bool {
         self.look(tree) == self.found
     }
 

@@ -39,7 +39,7 @@ pub fn same_lines(a: &Outcome, b: &Outcome) -> bool {
 }
 
 /// How two outcomes differ, byte for byte.
-pub fn exact_difference(a: &Outcome, b: &Outcome) -> Option<String> {
+pub(crate) fn exact_difference(a: &Outcome, b: &Outcome) -> Option<String> {
     difference(a, b, View::Exact)
 }
 

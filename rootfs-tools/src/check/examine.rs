@@ -16,7 +16,7 @@ use super::report::{Answer, Checked, Judgement};
 use super::run::{self, Limits};
 use super::subjects::Subject;
 use crate::error::Result;
-use crate::state;
+use crate::journal::state;
 use crate::tree::Tree;
 
 /// What programs are called with, one after the other.
@@ -28,7 +28,7 @@ const PATIENCE: u32 = 4;
 
 /// What all programs have in common.
 #[derive(Debug)]
-pub struct Examiner<'a> {
+pub(crate) struct Examiner<'a> {
     /// The tree.
     pub tree: &'a Tree,
     /// Whether programs are run.

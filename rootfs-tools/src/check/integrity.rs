@@ -11,7 +11,7 @@ use statify_room::Root;
 
 use super::subjects::Subject;
 use crate::journal::record::Replacement;
-use crate::state;
+use crate::journal::state;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub struct Findings {
     pub problems: Vec<String>,
     /// What a user should know.
     pub notices: Vec<String>,
-    /// It is a whole converted program, whichever.
+    /// The file is a whole converted program, whichever.
     pub runnable: bool,
     /// What it says of itself, if that can be read.
     pub manifest: Option<Manifest>,
@@ -84,7 +84,7 @@ fn another(found: &str, expected: &str, manifest: &Manifest) -> String {
 }
 
 /// What the original of a program must be, as SHA-256.
-pub fn original_of(subject: &Subject, manifest: Option<&Manifest>) -> Option<String> {
+pub(crate) fn original_of(subject: &Subject, manifest: Option<&Manifest>) -> Option<String> {
     match &subject.replacement {
         Some(replacement) => Some(replacement.original.sha256.clone()),
         None => Some(manifest?.files.first()?.sha256.clone()),

@@ -4,53 +4,30 @@
 //! tree is all there is, and read-only ([`statify_room::sandbox`]).
 
 pub mod compare;
-pub mod examine;
-pub mod integrity;
-pub mod normalise;
+mod examine;
+mod integrity;
+mod normalise;
+mod options;
 pub mod outcome;
 pub mod report;
-pub mod run;
-pub mod subjects;
+mod run;
+mod subjects;
 pub mod text;
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
 
-use globset::GlobSet;
 use rayon::prelude::*;
 use statify_room::sandbox;
 
 use crate::error::{Error, Result};
-use crate::lock::Lock;
 use crate::tree::Tree;
+use crate::tree::lock::Lock;
+pub use options::Options;
+
 use examine::Examiner;
 use report::{Checked, Report};
-
-/// What is asked of it.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The tree.
-    pub root: PathBuf,
-    /// The tree, or the backup directory, that has the originals now, if not what the journal says.
-    pub original: Option<PathBuf>,
-    /// Where converted programs are, in a tree without a journal.
-    pub dirs: Vec<PathBuf>,
-    /// Programs that are checked; all where there is none.
-    pub only: GlobSet,
-    /// Programs that are not.
-    pub exclude: GlobSet,
-    /// How many at a time.
-    pub jobs: usize,
-    /// Whether they are run and compared.
-    pub runs: bool,
-    /// How long one run may take.
-    pub timeout: Duration,
-    /// How much address space a process may have, in bytes.
-    pub memory: u64,
-}
 
 /// What a check tells while it goes on.
 #[derive(Debug)]

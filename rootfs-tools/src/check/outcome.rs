@@ -54,7 +54,7 @@ impl fmt::Display for End {
 /// What a program printed on one stream.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
-    /// As much of it as is kept.
+    /// The beginning of what was written, as much as is kept.
     pub bytes: Vec<u8>,
     /// How many bytes came behind them.
     pub more: u64,
@@ -77,7 +77,7 @@ impl Stream {
     }
 
     /// Whether what is not kept is the same.
-    pub fn has_same_rest(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_rest(&self, other: &Self) -> bool {
         self.more == other.more && self.rest.clone().finalize() == other.rest.clone().finalize()
     }
 }

@@ -7,7 +7,7 @@ use statify_files::path_text;
 
 use super::outcome::End;
 
-/// All of it.
+/// What a check found, all of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The tree.
@@ -29,15 +29,15 @@ pub struct Report {
 pub struct Counts {
     /// All programs.
     pub programs: usize,
-    /// Those that are as they were written, and what belongs there.
+    /// Programs that are as they were written, and what belongs there.
     pub intact: usize,
-    /// Those that are not.
+    /// Programs that are not.
     pub damaged: usize,
-    /// Those that were run beside their originals.
+    /// Programs that were run beside their originals.
     pub compared: usize,
-    /// Those of which no original was found.
+    /// Programs of which no original was found.
     pub not_compared: usize,
-    /// Those that differ in an answer.
+    /// Programs that differ in an answer.
     pub differing: usize,
     /// Answers that are the same.
     pub agree: usize,
@@ -88,7 +88,7 @@ pub struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
-    /// The same, byte for byte.
+    /// Both wrote the same, byte for byte.
     Agrees,
     /// The original differs from itself; or they differed once and then agreed every time.
     Varies,

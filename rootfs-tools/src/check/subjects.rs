@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use elfscan::converted::open::{Converted, MappedFile, NotConverted};
 
-use super::Options;
+use super::options::Options;
 use crate::error::{Error, Result};
 use crate::journal::record::{Record, Replacement};
-use crate::ledger::{self, Kept};
+use crate::journal::told::{self, Kept};
+use crate::journal::{self, history};
+use crate::programs::find;
 use crate::tree::{self, FileId, Name, Tree};
-use crate::{find, journal, recover, report};
 
 /// A file to be checked.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub struct Found {
     pub originals: Vec<PathBuf>,
 }
 
-/// Finds them.
+/// Finds the programs that `options` asks for; an error if there is none.
 pub fn find(tree: &Tree, options: &Options) -> Result<Found> {
     let mut originals = Originals::open(options)?;
     let records = match journal::read(tree) {
@@ -69,12 +70,12 @@ pub fn find(tree: &Tree, options: &Options) -> Result<Found> {
 }
 
 fn of_journal(tree: &Tree, records: &[Record], originals: &mut Originals) -> Vec<Subject> {
-    let told = ledger::tell(tree, records, None);
+    let told = told::tell(tree, records, None);
     let steps: BTreeMap<u64, &(Replacement, Kept)> =
         told.steps.iter().map(|step| (step.0.id, step)).collect();
     let nowhere = Kept::Nowhere;
     let mut subjects = Vec::new();
-    for replacement in report::in_place(records) {
+    for replacement in history::in_place(records) {
         // What is outside of the tree counts more than what its journal says.
         let (replacement, kept) = match steps.get(&replacement.id) {
             Some((replacement, kept)) => (replacement, kept),
@@ -104,7 +105,7 @@ type Named = (Vec<PathBuf>, std::result::Result<Name, String>);
 fn by_file(tree: &Tree, names: &[PathBuf]) -> Vec<Named> {
     let mut files: Vec<(Option<FileId>, Named)> = Vec::new();
     for path in names {
-        let found = recover::find(tree, path).and_then(|name| {
+        let found = tree.name_if_there(path).and_then(|name| {
             let name = name.ok_or(io::ErrorKind::NotFound)?;
             let id = tree::id(&name.at().symlink_metadata()?);
             Ok((name, id))

@@ -9,7 +9,7 @@ use statify_printable::printable;
 use super::report::{Answer, Checked, Judgement, Report};
 use crate::report::text::grid;
 
-/// All of it, in lines.
+/// The whole check, in lines.
 pub fn text(report: &Report) -> String {
     let counts = &report.counts;
     let mut text = String::new();

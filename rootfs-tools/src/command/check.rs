@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rootfs_tools::check::{self, Event, Options, text};
-use rootfs_tools::{find, patterns};
+use rootfs_tools::programs::find;
+use rootfs_tools::tree::patterns;
 
 use crate::progress::Progress;
-use crate::{Failure, Verdict};
+use crate::{Error, Verdict};
 
 /// Say whether every converted program is as it was written, and does what its original does
 ///
@@ -53,7 +54,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn options(&self) -> Result<Options, Failure> {
+    fn options(&self) -> Result<Options, Error> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {
             root: self.root.clone(),
@@ -70,7 +71,7 @@ impl Arguments {
 }
 
 /// Checks.
-pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
     let mut progress = Progress::new(arguments.quiet);
     let report = check::check(&arguments.options()?, &mut |event| match event {
         Event::Found(count) => progress.begin(count),

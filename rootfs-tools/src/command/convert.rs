@@ -7,19 +7,22 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
-use rootfs_tools::archive::{kind, room};
-use rootfs_tools::cache::place::Place;
-use rootfs_tools::convert::{self, Event, Options, Target};
-use rootfs_tools::oci::platform::Platform;
-use rootfs_tools::packed;
-use rootfs_tools::reflink::Reflink;
+use rootfs_tools::cache;
+use rootfs_tools::packed::oci::platform::Platform;
+use rootfs_tools::packed::{self, kind, room};
+use rootfs_tools::programs::find;
 use rootfs_tools::report::figures::thousands;
-use rootfs_tools::{cache, estimate, find, patterns};
+use rootfs_tools::run::options::{Options, Target};
+use rootfs_tools::run::outcome::{Event, Outcome};
+use rootfs_tools::run::reflink::Reflink;
+use rootfs_tools::run::{convert, estimate};
+use rootfs_tools::tree::patterns;
 use statify_command_line::ShapeArguments;
 use statify_files::{new_file, path_text};
+use statify_store::Place;
 
 use crate::progress::Progress;
-use crate::{Failure, Verdict};
+use crate::{Error, Verdict};
 
 /// Make every program of a root file system self-contained
 #[derive(Debug, clap::Args)]
@@ -113,7 +116,7 @@ enum When {
 }
 
 impl Arguments {
-    fn options(&self, command: &mut clap::Command) -> Result<Options, Failure> {
+    fn options(&self, command: &mut clap::Command) -> Result<Options, Error> {
         if let (Some(place @ Place::Bucket { .. }), None) = (&self.cache, &self.cache_key) {
             let error = rootfs_tools::Error::NoCacheKey(place.to_string());
             return Err(command.error(ErrorKind::MissingRequiredArgument, error).into());
@@ -150,7 +153,7 @@ impl Arguments {
 struct Log(Option<(PathBuf, File, Instant)>);
 
 impl Log {
-    fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
+    fn open(path: Option<&PathBuf>) -> Result<Self, Error> {
         let Some(path) = path else {
             return Ok(Self(None));
         };
@@ -176,7 +179,7 @@ impl Log {
 }
 
 /// Converts.
-pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Failure> {
+pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Error> {
     if arguments.dry_run {
         return dry_run(arguments, command);
     }
@@ -213,9 +216,9 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
             log.line(&format!("converted {}", names.join(" ")));
             progress.step();
         }
-        Event::Failed(failed) => {
-            log.line(&format!("left {}", failed.message));
-            progress.say(&format!("rootfs-tools: {}", failed.message));
+        Event::Failed(failure) => {
+            log.line(&format!("left {}", failure.message));
+            progress.say(&format!("rootfs-tools: {}", failure.message));
             progress.step();
         }
     };
@@ -227,9 +230,9 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
             (converted.outcome.clone(), Some(converted))
         }
     };
-    if let Some(trouble) = &outcome.cache_trouble {
-        log.line(trouble);
-        progress.say(&format!("rootfs-tools: {trouble}"));
+    if let Some(failures) = &outcome.cache_failures {
+        log.line(failures);
+        progress.say(&format!("rootfs-tools: {failures}"));
     }
     drop(progress);
     let text = summary(&outcome);
@@ -241,11 +244,11 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
         let tree = unpacked.as_ref().map_or_else(|| outcome.tree.clone(), |all| all.tree());
         super::report::write(&tree, &outcome.tree, dir)?;
     }
-    let all = outcome.failed.is_empty() || arguments.keep_going;
+    let all = outcome.failures.is_empty() || arguments.keep_going;
     Ok(if all { Verdict::Good } else { Verdict::Bad })
 }
 
-fn dry_run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Failure> {
+fn dry_run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Error> {
     if kind::of(&arguments.root)?.is_some() {
         return Err(rootfs_tools::Error::ArchiveDryRun(arguments.root.clone()).into());
     }
@@ -258,7 +261,7 @@ fn dry_run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
     Ok(if all { Verdict::Good } else { Verdict::Bad })
 }
 
-fn summary(outcome: &convert::Outcome) -> String {
+fn summary(outcome: &Outcome) -> String {
     let left: Vec<_> = outcome.left.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let left = if left.is_empty() { "none".into() } else { left.join(", ") };
     let shared = match outcome.shared {
@@ -269,6 +272,6 @@ fn summary(outcome: &convert::Outcome) -> String {
         "{}: {} programs converted, {} could not be; other files: {left}{shared}",
         statify_printable::path(&outcome.tree),
         outcome.converted,
-        outcome.failed.len()
+        outcome.failures.len()
     )
 }

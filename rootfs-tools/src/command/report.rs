@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use rootfs_tools::Error;
-use rootfs_tools::archive::kind;
-use rootfs_tools::report::csv::Table;
+use rootfs_tools::packed::kind;
+use rootfs_tools::report::csv::{self, Table};
 use rootfs_tools::report::measured::Wanted;
-use rootfs_tools::report::{self, Report, csv, html, text};
+use rootfs_tools::report::{self, Report, html, text};
 use statify::interrupt;
 use statify_files::new_file;
 use statify_files::trusted::{self, Way};
 use tempfile::TempDir;
 
-use crate::{Failure, Verdict};
+use crate::{Error, Verdict};
 
 /// Of a directory that is made for reports, for the umask to take from.
 const MODE: u32 = 0o777;
@@ -60,7 +59,7 @@ fn table(name: String) -> Table {
 }
 
 /// Prints it.
-pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
     if kind::of(&arguments.root)?.is_some() {
         return Err(rootfs_tools::Error::ArchiveReported(arguments.root.clone()).into());
     }
@@ -75,11 +74,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     )?;
     if let Some(scratch) = scratch {
         let path = scratch.path().to_owned();
-        scratch.close().map_err(Error::file("removed", &path))?;
+        scratch.close().map_err(rootfs_tools::Error::file("removed", &path))?;
     }
     if let Some(path) = &arguments.html {
         let page = html::html(&report);
-        new_file::write(path, page.as_bytes()).map_err(Error::file("written", path))?;
+        new_file::write(path, page.as_bytes())
+            .map_err(rootfs_tools::Error::file("written", path))?;
     }
     if arguments.json {
         statify_command_line::print_json(&report)?;
@@ -92,10 +92,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 }
 
 /// A directory for what is not to stay, whatever ends the run but SIGKILL.
-fn scratch() -> Result<TempDir, Failure> {
+fn scratch() -> Result<TempDir, Error> {
     let parent = std::env::temp_dir();
     let dir = tempfile::Builder::new().prefix("rootfs-tools-").tempdir_in(&parent);
-    let dir = dir.map_err(Error::file("written", &parent))?;
+    let dir = dir.map_err(rootfs_tools::Error::file("written", &parent))?;
     let path = dir.path().to_owned();
     interrupt::clean_up_on_signals(move || {
         // What is being copied meanwhile may come in behind; without its directory nothing does.
@@ -111,13 +111,13 @@ fn scratch() -> Result<TempDir, Failure> {
 }
 
 /// Writes all of it into a directory, about the tree `root`, which is called `name`.
-pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
+pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Error> {
     let report = Report { root: name.to_owned(), ..report::read(root, &Wanted::default())? };
-    let place =
-        trusted::directory(dir, Way::Any, Some(MODE)).map_err(Error::file("written", dir))?;
+    let place = trusted::directory(dir, Way::Any, Some(MODE))
+        .map_err(rootfs_tools::Error::file("written", dir))?;
     let write = |name: &str, bytes: &[u8]| {
         let written = new_file::write_in(&place, name, bytes);
-        written.map_err(Error::file("written", &dir.join(name)))
+        written.map_err(rootfs_tools::Error::file("written", &dir.join(name)))
     };
     write("report.txt", text::text(&report).as_bytes())?;
     write("report.json", statify_command_line::json(&report)?.as_bytes())?;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use rootfs_tools::archive::kind;
-use rootfs_tools::restore::{self, Options};
+use rootfs_tools::packed::kind;
+use rootfs_tools::run::restore::{self, Options};
 
-use crate::{Failure, Verdict};
+use crate::{Error, Verdict};
 
 /// Put back every original
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 /// Restores.
-pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
     if kind::of(&arguments.root)?.is_some() {
         return Err(rootfs_tools::Error::ArchiveRestored(arguments.root.clone()).into());
     }
@@ -33,12 +33,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         i_know: arguments.i_know,
     };
     let outcome = restore::restore(&options)?;
-    for problem in &outcome.problems {
-        statify_command_line::say("rootfs-tools", problem);
+    for failure in &outcome.failures {
+        statify_command_line::say("rootfs-tools", failure);
     }
     statify_command_line::print(&format!("{} programs restored\n", outcome.restored))?;
-    if outcome.problems.is_empty() {
+    if outcome.failures.is_empty() {
         return Ok(Verdict::Good);
     }
-    Err(rootfs_tools::Error::NotRestored(options.root, outcome.problems.len()).into())
+    Err(rootfs_tools::Error::NotRestored(options.root, outcome.failures.len()).into())
 }

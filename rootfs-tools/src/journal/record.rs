@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use statify_files::{beneath, path_text};
 use statify_format::manifest::FileKind;
 
-use crate::run_id::RunId;
+use crate::error::reason::Reason;
+use crate::tree::run_id::RunId;
 
 /// Numbers of replacements are smaller, so that there is always a next one.
 const MOST_ID: u64 = 1 << 62;
@@ -21,13 +22,13 @@ pub enum Record {
     Directory(Directory),
     /// The names of one file are about to be replaced; the original is kept.
     Replace(Replacement),
-    /// They all have been.
+    /// All names of a replacement have been replaced.
     Replaced {
         /// As in [`Replacement::id`].
         id: u64,
     },
     /// A program could not be converted and stays as it is.
-    Failed(Failed),
+    Failed(Failure),
     /// A run has come to its end.
     End(End),
     /// The original has all its names again.
@@ -39,12 +40,12 @@ pub enum Record {
 
 impl Record {
     /// Whether a run can have written it: paths lead nowhere but down.
-    pub fn makes_sense(&self) -> bool {
+    pub(crate) fn makes_sense(&self) -> bool {
         match self {
             Self::Begin(begin) => begin.makes_sense(),
             Self::Directory(directory) => is_absolute(&directory.path),
             Self::Replace(replacement) => replacement.makes_sense(),
-            Self::Failed(failed) => are_names(&failed.names),
+            Self::Failed(failure) => are_names(&failure.names),
             Self::Replaced { id } | Self::Restored { id } => *id < MOST_ID,
             Self::End(_) => true,
         }
@@ -126,7 +127,7 @@ pub struct Replacement {
     /// All its names, from ROOT on.
     #[serde(with = "path_text::list")]
     pub names: Vec<PathBuf>,
-    /// As it was.
+    /// The program as it was.
     pub original: Original,
     /// What it is replaced by.
     pub converted: Converted,
@@ -165,11 +166,11 @@ pub struct Converted {
     pub allocated: u64,
     /// The build-id, a hash of all that is loaded, in hexadecimal.
     pub build_id: String,
-    /// How much of it is in blocks that it shares with what is embedded ([`crate::reflink`]), in
+    /// How much of it is in blocks that it shares with what is embedded ([`crate::run::pool`]), in
     /// bytes; journals of before know nothing of it.
     #[serde(default)]
     pub shared: u64,
-    /// It came from the cache.
+    /// The conversion came from the cache.
     pub cached: bool,
     /// What is embedded.
     pub files: Vec<Embedded>,
@@ -186,9 +187,9 @@ pub struct Embedded {
     pub stored: u64,
 }
 
-/// A program that was not converted.
+/// A program that was not converted, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
+pub struct Failure {
     /// Its names, from ROOT on.
     #[serde(with = "path_text::list")]
     pub names: Vec<PathBuf>,
@@ -196,6 +197,14 @@ pub struct Failed {
     pub reason: String,
     /// The sentence.
     pub message: String,
+}
+
+impl Failure {
+    /// The failure of the program with these names, from ROOT on.
+    pub(crate) fn new(names: Vec<PathBuf>, reason: Reason) -> Self {
+        let Reason { kind, message } = reason;
+        Self { names, reason: kind.into(), message }
+    }
 }
 
 /// What a run has come to.

@@ -4,7 +4,7 @@
 use csv::Writer;
 use statify_printable::cell;
 
-use super::Report;
+use super::contents::Report;
 use super::figures::Growth;
 use super::measured::ChunkTable;
 use super::statics::Sizes;

@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use statify_files::path_text;
 use statify_printable::{printable_json, printable_lines};
 
-use super::Report;
+use super::contents::Report;
 use cells::{dd, factor_text};
 
 /// The page.
@@ -92,9 +92,9 @@ fn facts(report: &Report) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::super::measured::Measured;
-    use super::super::{Failure, Library};
     use super::*;
     use crate::journal::record::Size;
+    use crate::report::contents::{Failure, Library};
 
     #[test]
     fn hostile_names_stay_names() {

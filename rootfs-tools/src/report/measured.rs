@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::figures::times;
-use crate::chunks::{self, Counted, SIZES, Unique};
 use crate::error::Result;
-use crate::ext4_image;
 use crate::journal::record::{Record, Replacement};
-use crate::originals::{self, Files, Originals};
-use crate::physical;
+use crate::measure::chunks::{self, Counted, SIZES, Unique};
+use crate::measure::originals::{self, Files, Originals};
+use crate::measure::{ext4_image, physical};
 use crate::tree::Tree;
 
 /// What a report is to have besides what the journal says.
@@ -28,13 +27,13 @@ pub struct Wanted {
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
-    /// As [`super::Report::originals_missing`].
+    /// As [`super::contents::Report::originals_missing`].
     pub originals_missing: Option<String>,
-    /// As [`super::Image::physical`].
+    /// As [`super::contents::Image::physical`].
     pub physical: Physical,
-    /// As [`super::Report::chunks`].
+    /// As [`super::contents::Report::chunks`].
     pub chunks: Option<ChunkTable>,
-    /// As [`super::Report::image_chunks`].
+    /// As [`super::contents::Report::image_chunks`].
     pub image_chunks: Option<ChunkTable>,
 }
 

@@ -9,8 +9,8 @@ use statify_elf::{ElfFile, Excerpt};
 use statify_files::path_text;
 use statify_format::manifest;
 
-use super::Program;
 use super::figures::times;
+use super::program::Program;
 use crate::error::{Error, Result};
 
 /// What distributions put behind the names of static variants.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table as Grid, presets};
 use statify_printable::printable;
 
-use super::Report;
+use super::contents::Report;
 use super::figures::{Growth, Named, Table, thousands};
 use super::measured::ChunkTable;
 use super::statics::{self, Pair, Sizes};
@@ -13,7 +13,7 @@ use super::statics::{self, Pair, Sizes};
 /// Libraries that are listed.
 const LIBRARIES: usize = 20;
 
-/// All of it, in lines.
+/// The whole report, in lines.
 pub fn text(report: &Report) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}\n", statify_files::path_text::to_text(&report.root));
@@ -87,7 +87,7 @@ fn table_1(table: &Table) -> Grid {
     grid
 }
 
-/// What a run would make of programs and image ([`crate::estimate`]).
+/// What a run would make of programs and image ([`crate::run::estimate`]).
 pub(crate) fn estimated(table: &Table, image: &Growth) -> Grid {
     let mut grid = table_1(table);
     grid.add_row(row("whole image", image));
@@ -233,9 +233,9 @@ mod tests {
     use statify_printable::is_shown;
 
     use super::super::measured::Measured;
-    use super::super::{Failure, Library};
     use super::*;
     use crate::journal::record::Size;
+    use crate::report::contents::{Failure, Library};
     use crate::report::csv;
 
     /// A journal may say anything.

@@ -10,7 +10,7 @@ pub fn number(pointer: &str, value: u64) -> Markup {
 }
 
 /// A quotient.
-pub fn factor(pointer: &str, value: f64) -> Markup {
+pub(crate) fn factor(pointer: &str, value: f64) -> Markup {
     html! { td.n data-json=(pointer) { (factor_text(value)) } }
 }
 
@@ -20,12 +20,12 @@ pub fn percent(pointer: &str, value: f64) -> Markup {
 }
 
 /// A number that may be missing.
-pub fn maybe_number(pointer: &str, value: Option<u64>) -> Markup {
+pub(crate) fn maybe_number(pointer: &str, value: Option<u64>) -> Markup {
     value.map_or_else(unknown, |value| number(pointer, value))
 }
 
 /// A quotient that may be missing.
-pub fn maybe_factor(pointer: &str, value: Option<f64>) -> Markup {
+pub(crate) fn maybe_factor(pointer: &str, value: Option<f64>) -> Markup {
     value.map_or_else(unknown, |value| factor(pointer, value))
 }
 
@@ -48,7 +48,7 @@ pub fn growth(pointer: &str, growth: &Growth) -> Markup {
 }
 
 /// A row's name, and what kind of row it is.
-pub fn row_name(what: &str, name: &str) -> Markup {
+pub(crate) fn row_name(what: &str, name: &str) -> Markup {
     html! {
         th scope="row" {
             @if !what.is_empty() { span.what { (what) } }
@@ -59,7 +59,7 @@ pub fn row_name(what: &str, name: &str) -> Markup {
 }
 
 /// A quotient in words.
-pub fn factor_text(value: f64) -> String {
+pub(crate) fn factor_text(value: f64) -> String {
     format!("{value:.2}×")
 }
 
@@ -69,7 +69,7 @@ pub fn key(name: &str) -> String {
 }
 
 /// A number of bytes, briefly, for charts.
-pub fn brief_bytes(bytes: f64) -> String {
+pub(crate) fn brief_bytes(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut value = bytes;
     let mut unit = 0;

@@ -9,14 +9,14 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 /// Where charts are drawn on.
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// Why one could not be drawn.
-type Failure = DrawingAreaErrorKind<std::io::Error>;
+type Error = DrawingAreaErrorKind<std::io::Error>;
 
-/// As they were.
-pub const ORIGINAL: RGBColor = RGBColor(0x2f, 0x6f, 0xb0);
+/// The colour of originals.
+pub(crate) const ORIGINAL: RGBColor = RGBColor(0x2f, 0x6f, 0xb0);
 /// Converted.
 pub const CONVERTED: RGBColor = RGBColor(0xc4, 0x54, 0x1a);
 /// Statically linked.
-pub const STATIC: RGBColor = RGBColor(0x7a, 0x7a, 0x7a);
+pub(crate) const STATIC: RGBColor = RGBColor(0x7a, 0x7a, 0x7a);
 
 const WIDTH: u32 = 900;
 const FONT: &str = "sans-serif";
@@ -34,7 +34,7 @@ const AXIS: u32 = 34;
 const LETTERS: usize = 30;
 
 /// Bars of a colour, one in each group, each with what stands at its end.
-pub struct Series {
+pub(crate) struct Series {
     /// Which.
     pub color: RGBColor,
     /// For each group; none where there is no bar.
@@ -43,7 +43,7 @@ pub struct Series {
 
 /// How long bars are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// As large as the number.
     Linear,
     /// As its logarithm.
@@ -51,7 +51,12 @@ pub enum Scale {
 }
 
 /// Horizontal bars in groups, the first on top. `unit` says what a number on the axis is.
-pub fn bars(names: &[String], series: &[Series], scale: Scale, unit: fn(f64) -> String) -> String {
+pub(crate) fn bars(
+    names: &[String],
+    series: &[Series],
+    scale: Scale,
+    unit: fn(f64) -> String,
+) -> String {
     let values = || series.iter().flat_map(|s| s.bars.iter().flatten()).map(|(value, _)| *value);
     let most = values().fold(0.0, f64::max);
     let least = values().fold(f64::INFINITY, f64::min);
@@ -76,7 +81,7 @@ fn draw_bars<X>(
     from: f64,
     axis: X,
     unit: fn(f64) -> String,
-) -> Result<(), Failure>
+) -> Result<(), Error>
 where
     X: AsRangedCoord<Value = f64>,
     X::CoordDescType: ValueFormatter<f64>,
@@ -133,7 +138,7 @@ fn shortened(name: &str) -> String {
 }
 
 /// How much each program grew, on a logarithmic scale, the least first.
-pub fn growths(times: &[f64]) -> String {
+pub(crate) fn growths(times: &[f64]) -> String {
     let mut sorted = times.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
@@ -175,7 +180,7 @@ pub fn growths(times: &[f64]) -> String {
 }
 
 /// A chart as an SVG element.
-fn draw(height: u32, chart: impl FnOnce(&Area<'_>) -> Result<(), Failure>) -> String {
+fn draw(height: u32, chart: impl FnOnce(&Area<'_>) -> Result<(), Error>) -> String {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
     let drawn = chart(&area).and_then(|()| area.present());

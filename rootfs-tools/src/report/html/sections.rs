@@ -8,10 +8,10 @@ use super::cells::{
 };
 use super::charts::{self, CONVERTED, ORIGINAL, STATIC, Scale, Series};
 
+use crate::report::contents::{Class, Report};
 use crate::report::figures::{Growth, thousands};
 use crate::report::measured::ChunkTable;
 use crate::report::statics::{self, Sizes};
-use crate::report::{Class, Report};
 
 /// Libraries in the chart.
 const LIBRARIES: usize = 15;

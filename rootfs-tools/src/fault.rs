@@ -1,4 +1,0 @@
-//! What can be wrong with a file that is converted in place of a directory.
-
-pub mod archive;
-pub mod image;
