@@ -1,6 +1,5 @@
 //! Building a variant of a fixture with the C and C++ compilers of the machine.
 
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+pub use crate::compiler::compiler;
 use crate::directives::{Fixture, SharedObject};
 use crate::guest;
 use crate::process::{self, End, Limits};
@@ -112,12 +112,6 @@ pub fn is_cxx(source: &Path) -> bool {
     source
         .extension()
         .is_some_and(|extension| ["cc", "cpp", "cxx"].iter().any(|cxx| extension == *cxx))
-}
-
-/// The machine's compiler, `$CC` or `$CXX` before `cc` and `c++`.
-pub fn compiler(cxx: bool) -> OsString {
-    let (variable, default) = if cxx { ("CXX", "c++") } else { ("CC", "cc") };
-    env::var_os(variable).unwrap_or_else(|| default.into())
 }
 
 /// Runs a compiler: `inputs` first, since libraries among the arguments only serve what stands before them.

@@ -3,6 +3,7 @@
 pub mod builder;
 pub mod case;
 pub mod compare;
+pub mod compiler;
 pub mod convert;
 pub mod directives;
 pub mod guest;

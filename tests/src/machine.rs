@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::geteuid;
 
-use crate::builder::compiler;
+use crate::compiler::compiler;
 use crate::convert::SYSTEM_PATH;
 use crate::guest;
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::builder::compiler;
+use crate::compiler::compiler;
 use crate::directives::Fixture;
 use crate::machine;
 

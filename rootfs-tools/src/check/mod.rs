@@ -24,10 +24,10 @@ use statify_room::sandbox;
 use crate::error::{Error, Result};
 use crate::tree::Tree;
 use crate::tree::lock::Lock;
-pub use options::Options;
-
 use examine::Examiner;
 use report::{Checked, Report};
+
+pub use options::Options;
 
 /// What a check tells while it goes on.
 #[derive(Debug)]

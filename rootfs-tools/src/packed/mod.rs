@@ -10,11 +10,12 @@ mod unpacked;
 
 use std::path::PathBuf;
 
+use room::Room;
+
 use crate::error::{Error, Result};
 use crate::run::options::{Options, Target};
 use crate::run::outcome::{Event, Outcome};
 use kind::Kind;
-use room::Room;
 
 /// What came of it, with the tree, which goes away with this.
 #[derive(Debug)]

@@ -43,7 +43,7 @@ impl Machine {
             system: fs::read_to_string("/etc/os-release").ok().as_deref().and_then(system),
             c_library: c_library(),
             cpu: CpuModel::of_this_cpu(),
-            level: Level::of_this_cpu(),
+            level: Level::here(),
             is_root: nix::unistd::geteuid().is_root(),
             seccomp: seccomp(&status),
             ptrace_scope: scope.ok().and_then(|scope| scope.trim().parse().ok()),

@@ -9,6 +9,7 @@ use object::elf::{
 };
 
 use super::Machine;
+use super::row::Row;
 use super::x86_64::loader::{ROW, ROW_X32};
 use crate::ElfFile;
 
@@ -32,19 +33,6 @@ pub struct CacheFlags {
     pub accepted: [u32; 2],
     /// this one ends the search.
     pub exact: u32,
-}
-
-/// What is particular to an architecture.
-pub(super) struct Row {
-    pub name: &'static str,
-    /// Flags of the cache besides FLAG_ELF_LIBC6.
-    pub flags: u32,
-    /// glibc's loader.
-    pub glibc: &'static str,
-    /// musl's name for it.
-    pub musl: &'static str,
-    /// The names of glibc-hwcaps subdirectories begin so, up to a number.
-    pub hwcaps: &'static str,
 }
 
 impl Abi {

@@ -15,6 +15,7 @@ mod code;
 mod hwcaps;
 mod names;
 mod relocations;
+mod row;
 mod x86_64;
 
 use crate::{DynamicFacts, ElfFile};

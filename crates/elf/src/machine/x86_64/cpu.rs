@@ -10,6 +10,7 @@ use super::cpuid::{Leaf, NEHALEM, NEW_INTEL, OLD_INTEL, amd, intel};
 use super::features::{AVX512CD, LAHF, LZCNT, features, prepared_features, unlike_features};
 use super::here;
 use super::levels::Level;
+use super::vendor::Vendor;
 
 /// What CPUID answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +26,13 @@ pub enum Cpu {
     This,
 }
 
-/// Whose CPU: C libraries ask them for the sizes of their caches in different ways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vendor {
-    /// GenuineIntel.
-    Intel,
-    /// AuthenticAMD.
-    Amd,
-    /// AuthenticAMD with ERMS, as from Zen 3 on.
-    NewAmd,
+impl Level {
+    /// The highest that the CPU has that runs this.
+    pub fn here() -> Self {
+        let own = Cpu::This.features();
+        let mut levels = Self::ALL.into_iter().rev();
+        levels.find(|&level| own.contains(&Cpu::Of(level).features())).unwrap_or(Self::V1)
+    }
 }
 
 impl Cpu {

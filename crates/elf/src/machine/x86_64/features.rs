@@ -1,7 +1,7 @@
 //! What CPUs have, by the bits in which CPUID says so (Intel SDM vol. 2, CPUID; AMD APM vol. 3, appendix E).
 
-use super::cpu::Vendor;
 use super::levels::Level;
+use super::vendor::Vendor;
 
 // Leaf 1, edx: FPU, TSC, MSR, CX8, SEP, CMOV, CLFSH, MMX, FXSR, SSE, SSE2.
 pub(super) const BASE_1_EDX: u32 =

@@ -4,7 +4,6 @@ use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 
 use statify_params::CpuFeatures;
 
-use super::cpu::Cpu;
 use super::cpuid::Leaf;
 use super::features::{LZCNT, OSXSAVE};
 
@@ -63,5 +62,5 @@ pub fn without_apic_id(mut identity: [u8; 8]) -> [u8; 8] {
 
 /// Whether it is one of Intel's, whose names glibc's older scheme of directories knows.
 pub fn is_intel_here() -> bool {
-    Cpu::This.features().more & statify_params::CPU_INTEL != 0
+    features().more & statify_params::CPU_INTEL != 0
 }

@@ -1,7 +1,5 @@
 //! The levels of CPUs by which compilers and loaders choose (x86-64 psABI, "Micro-Architecture Levels").
 
-use super::cpu::Cpu;
-
 /// The psABI's levels, and one between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -29,14 +27,6 @@ impl Level {
     pub const REFUSALS: [&str; 2] =
         ["CPU ISA level is lower than required", "CPU does not support x86-64-v"];
 
-    /// The highest one that the CPU has that runs this, and that the kernel lets programs use.
-    pub fn of_this_cpu() -> Self {
-        let has = Cpu::This.features();
-        let levels = Self::ALL.into_iter().rev();
-        let found = levels.into_iter().find(|level| has.contains(&Cpu::Of(*level).features()));
-        found.unwrap_or(Self::V1)
-    }
-
     /// As compilers call it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -51,13 +41,6 @@ impl Level {
     /// The psABI's that is called so.
     pub fn named(name: &str) -> Option<Self> {
         Self::NAMED.into_iter().find(|level| level.name() == name)
-    }
-
-    /// The highest that the CPU has that runs this.
-    pub fn here() -> Self {
-        let own = Cpu::This.features();
-        let mut levels = Self::ALL.into_iter().rev();
-        levels.find(|&level| own.contains(&Cpu::Of(level).features())).unwrap_or(Self::V1)
     }
 
     /// How many of the psABI's are below it.

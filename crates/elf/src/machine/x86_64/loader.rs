@@ -1,7 +1,7 @@
 //! By which names loaders of this machine are known, and where libraries for it lie (glibc's shlib-versions
 //! and sysdeps/x86_64; musl's manual; Debian's multiarch specification; FHS, /lib<qual>).
 
-use crate::machine::abi::Row;
+use crate::machine::row::Row;
 
 /// See [`crate::machine::Machine::loader_soname`].
 pub const SONAME: &[u8] = b"ld-linux-x86-64.so.2";

@@ -11,7 +11,7 @@
 //! | `registers.rs` | registers of a traced process |
 //! | `traps.rs` | instructions that trap in a capture, and what they answer |
 //! | `system_calls.rs` | the instruction, and calls that only this machine has |
-//! | `cpu.rs`, `levels.rs`, `features.rs`, `cpuid.rs`, `here.rs`, `model.rs` | CPUs: whose, the psABI's levels, what they have, what CPUID answers, this one |
+//! | `cpu.rs`, `levels.rs`, `features.rs`, `cpuid.rs`, `here.rs`, `model.rs`, `vendor.rs` | CPUs: whose, the psABI's levels, what they have, what CPUID answers, this one |
 //! | `hwcaps.rs` | the CPU in names of directories |
 //! | `cet.rs` | marks of control-flow enforcement |
 //! | `loader.rs` | names of loaders, and directories |
@@ -35,10 +35,11 @@ pub mod relocations;
 pub mod sites;
 pub mod system_calls;
 mod traps;
+mod vendor;
 
 use goblin::elf::header::{EM_386, EM_X86_64};
 
-pub use cpu::{Cpu, Vendor};
+pub use cpu::Cpu;
 pub use here::{cpu_identity, is_intel_here, without_apic_id};
 pub use hwcaps::OWN_PLATFORM;
 pub use levels::Level;
@@ -48,6 +49,7 @@ pub use registers::Registers;
 pub use sites::{CPUID, UNDEFINED};
 pub use system_calls::calls_that_trap;
 pub use traps::{Answers, LONGEST_TRAP};
+pub use vendor::Vendor;
 
 /// e_machine.
 pub const E_MACHINE: u16 = EM_X86_64;
