@@ -10,7 +10,7 @@ use statify_tests::compare::{against_directives, against_each_other};
 use statify_tests::convert::Statify;
 use statify_tests::old_kernel::{Refusal, only_old_calls};
 use statify_tests::process::Outcome;
-use statify_tests::report::{Done, Tier};
+use statify_tests::report::Done;
 use statify_tests::suite::{self, Variant};
 
 const REFUSALS: [Refusal; 2] = [Refusal::Unknown, Refusal::NotPermitted];
@@ -18,7 +18,6 @@ const REFUSALS: [Refusal; 2] = [Refusal::Unknown, Refusal::NotPermitted];
 /// Adds them.
 pub fn add(cases: &mut Cases) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fixtures");
-    cases.tier(Tier::Slow);
     // Those that cannot be read fail among the fixtures themselves.
     for variant in suite::variants(&sources)?.into_iter().flatten() {
         if variant.fixture.refuses.is_none() {

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 use statify_tests::case::Cases;
 use statify_tests::convert::Statify;
-use statify_tests::report::{Done, Tier};
+use statify_tests::report::Done;
 use statify_tests::suite;
 use statify_tests::toolchain::Toolchain;
 
@@ -24,7 +24,6 @@ const PROGRAMS: &[&str] = &[
 /// Adds them.
 pub fn add(cases: &mut Cases) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fixtures");
-    cases.tier(Tier::Slow);
     let mut add = |name: &str, test: fn(&Statify, &Path, &Subject) -> Result<Done>, subject| {
         cases.add(name, move |case| match emulated::missing() {
             Some(reason) => Done::not_here(reason),

@@ -15,7 +15,7 @@ use crate::compare::said;
 use crate::convert::{SYSTEM_PATH, Statify};
 use crate::process::{self, End, Limits, Outcome};
 use crate::processes;
-use crate::report::{Done, Suite, Tier};
+use crate::report::{Done, Suite};
 use crate::scratch::Scratch;
 use crate::toolchain::Toolchain;
 
@@ -115,7 +115,6 @@ pub struct Cases {
     scratch: Arc<Scratch>,
     suite: &'static str,
     sources: &'static Path,
-    tier: Tier,
 }
 
 impl Cases {
@@ -126,24 +125,12 @@ impl Cases {
         let scratch = Arc::new(Scratch::new()?);
         let statify = Statify::for_run(arguments.list, scratch.path())?;
         let (suite, sources) = ("", Path::new(""));
-        Ok(Cases { list: Suite::new()?, statify, scratch, suite, sources, tier: Tier::Quick })
+        Ok(Cases { list: Suite::new()?, statify, scratch, suite, sources })
     }
 
-    /// From here on tests are of this suite, whose small programs lie in `sources`, and of the quick tier.
+    /// From here on tests are of this suite, whose small programs lie in `sources`.
     pub fn begin(&mut self, suite: &'static str, sources: &'static Path) {
-        (self.suite, self.sources, self.tier) = (suite, sources, Tier::Quick);
-    }
-
-    /// From here on tests of this suite are of this tier.
-    pub fn tier(&mut self, tier: Tier) {
-        self.tier = tier;
-    }
-
-    /// Adds what `add` adds, in the slow tier.
-    pub fn slow(&mut self, add: impl FnOnce(&mut Self)) {
-        let before = std::mem::replace(&mut self.tier, Tier::Slow);
-        add(self);
-        self.tier = before;
+        (self.suite, self.sources) = (suite, sources);
     }
 
     /// Adds a test.
@@ -208,7 +195,7 @@ impl Needing<'_> {
             (cases.statify.clone(), cases.scratch.clone(), cases.sources);
         let name = format!("{}/{name}{}", cases.suite, toolchain.suffix());
         let directory = name.clone();
-        cases.list.add(cases.tier, name, self.needs.clone(), move || {
+        cases.list.add(name, self.needs.clone(), move || {
             let statify = statify.context("only listing")?;
             if let Some(reason) = toolchain.missing()? {
                 return Done::not_here(reason);

@@ -17,6 +17,7 @@ pub mod sandbox;
 pub mod scratch;
 pub mod small_root;
 pub mod suite;
+pub mod tier;
 pub mod tool;
 pub mod toolchain;
 pub mod tracer;

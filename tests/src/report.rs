@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::machine;
+use crate::tier::{SLOW, Tier};
 
 /// Names the file to which is written how long each test took, in milliseconds: `SUITE/NAME MS`, a line each.
 const TIMES: &str = "TEST_TIMES";
@@ -29,15 +30,6 @@ impl Done {
     pub fn not_here(reason: impl Into<String>) -> Result<Self> {
         Ok(Done::NotHere(reason.into()))
     }
-}
-
-/// When a test is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tier {
-    /// By `cargo test`: all of them together take minutes.
-    Quick,
-    /// By `cargo test -- --ignored`, and always in CI: what takes long, or tries the same on ever more.
-    Slow,
 }
 
 /// A list of tests that grows.
@@ -64,7 +56,6 @@ impl Suite {
     /// lacking. Its name begins with its suite's and a slash.
     pub fn add(
         &mut self,
-        tier: Tier,
         name: String,
         needs: Vec<String>,
         test: impl FnOnce() -> Result<Done> + Send + 'static,
@@ -90,7 +81,7 @@ impl Suite {
                 }
             }
         };
-        let is_slow = tier == Tier::Slow;
+        let is_slow = Tier::of(&shown) == Tier::Slow;
         if is_slow {
             let suite = shown.split('/').next().unwrap_or_default();
             *self.slow.entry(suite.to_owned()).or_default() += 1;
@@ -102,6 +93,11 @@ impl Suite {
 
     /// Runs the tests that the command line selects.
     pub fn run(self, arguments: &Arguments) -> ExitCode {
+        let is_some = |start: &str| self.trials.iter().any(|trial| trial.name().starts_with(start));
+        if let Some((start, _)) = SLOW.iter().find(|(start, _)| !is_some(start)) {
+            eprintln!("of the slow tier, no test begins with {start}");
+            return ExitCode::FAILURE;
+        }
         let conclusion = libtest_mimic::run(arguments, self.trials);
         if arguments.list {
             return conclusion.exit_code();

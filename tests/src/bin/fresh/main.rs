@@ -33,16 +33,10 @@ struct Cli {
     /// Run the tests as these
     #[arg(long = "as", value_name = "WHO", value_delimiter = ',', default_values = ["user", "root"])]
     callers: Vec<Caller>,
-    /// As root, run these test suites only (`rootfs`, `privileges`)
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    root_suites: Vec<String>,
-    /// Run these test suites only, whoever runs them
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    suites: Vec<String>,
     /// Leave out the first command, which builds in release mode
     #[arg(long)]
     tests_only: bool,
-    /// Words for the suites, such as a filter
+    /// Words for the tests, such as a part of a name, or `--include-ignored` for the slow tier, too
     #[arg(last = true, value_name = "ARGUMENT")]
     arguments: Vec<String>,
 }
@@ -128,11 +122,7 @@ fn check(cli: &Cli) -> Result<bool> {
         if number == 0 && !cli.tests_only {
             first_command(&room)?;
         }
-        let suites = match caller {
-            Caller::Root if !cli.root_suites.is_empty() => &cli.root_suites,
-            _ => &cli.suites,
-        };
-        well &= second_command(&room, caller, suites, &cli.arguments)?;
+        well &= second_command(&room, caller, &cli.arguments)?;
     }
     Ok(well)
 }
@@ -150,16 +140,10 @@ fn first_command(room: &Room) -> Result<()> {
 }
 
 /// Whether the tests passed, those that did not run being listed.
-fn second_command(
-    room: &Room,
-    caller: Caller,
-    suites: &[String],
-    arguments: &[String],
-) -> Result<bool> {
+fn second_command(room: &Room, caller: Caller, arguments: &[String]) -> Result<bool> {
     let since = Instant::now();
     // Without the option the first suite that fails would be the last.
     let mut words = vec!["cargo", "test", "--workspace", "--no-fail-fast"];
-    words.extend(suites.iter().flat_map(|suite| ["--test", suite]));
     words.push("--");
     words.extend(arguments.iter().map(String::as_str));
     let (status, said) = room.run(&words)?;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use statify_tests::tier::Tier;
+
 /// One test binary, as far as its output tells.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Suite {
@@ -70,7 +72,7 @@ impl Suite {
             let mut lines = self.listed.iter();
             lines.any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(": ")))
         };
-        let silent = self.ignored.iter().filter(|name| !listed(name));
+        let silent = self.ignored.iter().filter(|name| !listed(name) && !is_slow(name));
         problems.extend(
             silent.map(|name| format!("{}: {name} did not run, and is not listed", self.name)),
         );
@@ -90,13 +92,21 @@ impl Suite {
     }
 }
 
+/// Tests of the slow tier are not asked for one by one.
+fn is_slow(name: &str) -> bool {
+    Tier::of(name) == Tier::Slow
+}
+
 /// Counts of the suites with tests, and of the reasons for which tests did not run.
 pub fn print_table(suites: &[Suite]) {
-    println!("\n| suite | passed | failed | not run |\n|---|---|---|---|");
+    println!("\n| suite | passed | failed | not run | slow tier |\n|---|---|---|---|---|");
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for suite in suites.iter().filter(|suite| suite.announced != Some(0)) {
-        let counts = [&suite.passed, &suite.failed, &suite.ignored].map(Vec::len);
-        println!("| {} | {} | {} | {} |", suite.name, counts[0], counts[1], counts[2]);
+        let [passed, failed, ignored] =
+            [&suite.passed, &suite.failed, &suite.ignored].map(Vec::len);
+        let slow = suite.ignored.iter().filter(|name| is_slow(name)).count();
+        let not_run = ignored - slow;
+        println!("| {} | {passed} | {failed} | {not_run} | {slow} |", suite.name);
         for reason in suite.reasons() {
             *reasons.entry(reason).or_default() += 1;
         }
@@ -120,14 +130,15 @@ test tests::one ... ok
 
 test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 
-     Running tests/rootfs/main.rs (target/debug/deps/rootfs-0)
+     Running suites.rs (target/debug/deps/suites-0)
 
-running 3 tests
+running 4 tests
+test cpus/program/awk ... ignored
 test a/one        ... ok
 test b/two        ... ignored, root: not run as root
 test c/three-four ... ignored
 
-test result: ok. 1 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 1.00s
+test result: ok. 1 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; finished in 1.00s
 
 not run here:
     b/two: root: not run as root
@@ -148,7 +159,7 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     fn all_is_well_where_everything_is_accounted_for() {
         let suites = parse(SAID);
         let names: Vec<_> = suites.iter().map(|suite| suite.name.as_str()).collect();
-        assert_eq!(names, ["unittests src/lib.rs", "tests/rootfs/main.rs", "Doc-tests elfscan"]);
+        assert_eq!(names, ["unittests src/lib.rs", "suites.rs", "Doc-tests elfscan"]);
         assert_eq!(problems(SAID), Vec::<String>::new());
         let reasons: Vec<_> = suites[1].reasons().collect();
         assert_eq!(reasons, ["root: not run as root", "program:xz: not installed"]);
@@ -159,8 +170,8 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         for (change, by, problem) in [
             ("a/one        ... ok", "a/one        ... FAILED", "a/one failed"),
             ("    b/two: root: not run as root\n", "", "b/two did not run, and is not listed"),
-            ("test a/one        ... ok\n", "", "2 of 3 tests are accounted for"),
-            ("test result: ok. 1 passed; 0 failed; 2", "killed", "did not come to its end"),
+            ("test a/one        ... ok\n", "", "3 of 4 tests are accounted for"),
+            ("test result: ok. 1 passed; 0 failed; 3", "killed", "did not come to its end"),
         ] {
             let found = problems(&SAID.replace(change, by));
             assert!(found.len() == 1 && found[0].contains(problem), "{problem}: {found:?}");
