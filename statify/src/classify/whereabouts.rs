@@ -73,13 +73,18 @@ mod tests {
         let elf = ElfFile::parse(&bytes).unwrap();
         let facts = elf.dynamic().unwrap().unwrap();
         let table = facts.symbols();
-        let stdout = table.iter().find(|symbol| {
-            facts.string(symbol.name.into()) == Some(b"stdout") && symbol.is_defined()
-        });
-        let at = stdout.expect("a variable of every C library").value;
-        let found = of(&bytes, at - elf.span().unwrap().start);
-        assert!(found.section.is_some_and(|name| name.starts_with(".data")), "{at:#x}");
-        assert_eq!(found.symbol.as_deref(), Some("stdout"));
+        let variable = |name: &[u8]| {
+            let mut defined = table.iter().filter(|symbol| symbol.is_defined());
+            let found = defined.find(|symbol| facts.string(symbol.name.into()) == Some(name));
+            found.expect("a variable of this C library").value
+        };
+        let start = elf.span().unwrap().start;
+        // A pointer to another variable, by a relocation; a word within that variable.
+        for at in [variable(b"stdout"), variable(b"_IO_2_1_stdout_") + 8] {
+            let found = of(&bytes, at - start);
+            assert!(found.section.is_some_and(|name| name.starts_with(".data")), "{at:#x}");
+            assert_eq!(found.symbol.as_deref(), Some("_IO_2_1_stdout_"), "{at:#x}");
+        }
         assert_eq!(of(b"no ELF file", 0), Whereabouts::default());
         assert_eq!(of(&bytes, u64::MAX - 4096).section, None);
     }
