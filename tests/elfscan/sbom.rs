@@ -62,7 +62,7 @@ const SCHEMAS: &[&str] = &["cyclonedx"];
 
 /// What the validator says of each of these.
 fn validate(boms: &[&Value]) -> Result<Vec<String>> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/elfscan/cyclonedx.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/elfscan/validate_sbom.py");
     let mut command = Command::new(test_python().context("no TEST_PYTHON")?);
     command.arg(script).env_clear();
     let lines: String = boms.iter().map(|bom| format!("{bom}\n")).collect();

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 pub enum Error {
     /// No emulator.
     #[error("{0} is not installed")]
-    NoEmulator(&'static str),
+    NoEmulator(String),
     /// It cannot be started.
     #[error("{0} cannot be started: {1}")]
-    Start(&'static str, #[source] io::Error),
+    Start(String, #[source] io::Error),
     /// The serial line is no pipe, or broken.
     #[error("the machine's line: {0}")]
     Line(#[source] io::Error),

@@ -10,7 +10,10 @@ use nix::sys::signal::Signal;
 
 use crate::{Error, Result};
 
-const QEMU: &str = "qemu-system-x86_64";
+/// The emulator of machines like this one.
+fn qemu() -> String {
+    format!("qemu-system-{}", std::env::consts::ARCH)
+}
 
 /// What a machine is made of.
 #[derive(Clone, Debug)]
@@ -55,8 +58,8 @@ impl Machine {
     /// Where the emulator is, on the PATH.
     pub fn emulator() -> Result<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut candidates = std::env::split_paths(&path).map(|dir| dir.join(QEMU));
-        candidates.find(|path| path.is_file()).ok_or(Error::NoEmulator(QEMU))
+        let mut candidates = std::env::split_paths(&path).map(|dir| dir.join(qemu()));
+        candidates.find(|path| path.is_file()).ok_or_else(|| Error::NoEmulator(qemu()))
     }
 
     /// The command that emulates it.
@@ -99,7 +102,7 @@ impl Machine {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         // SAFETY: one system call between fork and exec.
         unsafe { command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)) };
-        command.spawn().map_err(|error| Error::Start(QEMU, error))
+        command.spawn().map_err(|error| Error::Start(qemu(), error))
     }
 }
 

@@ -198,14 +198,18 @@ fn maps(memory: &Memory<'_>, modules: &BTreeMap<usize, Module>) -> BTreeMap<usiz
         for (index, word) in page.as_chunks::<8>().0.iter().enumerate() {
             let Some(&object) = by_section.get(&u64::from_le_bytes(*word)) else { continue };
             let at = (address + 8 * index as u64).wrapping_sub(16);
-            // Its own GOT begins with that address, too.
-            if memory.capture.objects[object].range.contains(&at) {
+            let bias = modules[&object].at.0;
+            if memory.word(at) != Some(bias) {
                 continue;
             }
-            let named = || memory.string(memory.word(at + 8)?);
-            // The initial stack, where musl's program has its name, is not in a capture.
-            let is_map = memory.word(at) == Some(modules[&object].at.0)
-                && (object == 0 || named().is_some());
+            let name = || memory.string(memory.word(at + 8)?);
+            let is_map = match memory.capture.objects[object].range.contains(&at) {
+                // Its own GOT begins with that address, too. But musl allocates in the gaps of modules'
+                // pages as well, those of the very module among them.
+                true => bias != 0 && name().is_some_and(|name| name.starts_with(b"/")),
+                // The initial stack, where musl's program has its name, is not in a capture.
+                false => object == 0 || name().is_some(),
+            };
             if is_map {
                 maps.entry(object).or_insert(at);
             }
