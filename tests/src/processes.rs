@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::unistd::Pid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{Pid, getpgrp, getsid};
 
 /// A process that is alive (not a zombie).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,34 @@ pub fn children() -> Vec<Process> {
     all().into_iter().filter(|process| process.parent == own).collect()
 }
 
+/// Reaps orphans that came to this process and have ended: as zombies they would count against its user's limit of
+/// processes. Those that it started itself are its own group's, or lead one in its session; they are left to whoever
+/// waits for them.
+pub fn reap_orphans() {
+    let (own, own_group) = (Pid::this().as_raw(), getpgrp().as_raw());
+    let own_session = getsid(None).map_or(0, Pid::as_raw);
+    let Ok(entries) = fs::read_dir("/proc") else { return };
+    for entry in entries.flatten() {
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some((state, [pid, parent, group, session])) = state_and_places(&stat) else {
+            continue;
+        };
+        let is_orphan = session != own_session || (group != own_group && group != pid);
+        if state == "Z" && parent == own && is_orphan {
+            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+/// The state of a process; its id, its parent's, its group's and its session's.
+fn state_and_places(stat: &str) -> Option<(&str, [i32; 4])> {
+    let (pid, rest) = stat.split_once(" (")?;
+    let mut fields = rest.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?;
+    let mut number = || fields.next()?.parse().ok();
+    Some((state, [pid.parse().ok()?, number()?, number()?, number()?]))
+}
+
 /// The processes that run the file `program`.
 pub fn running(program: &Path) -> Vec<Process> {
     let exe = |process: &Process| fs::read_link(format!("/proc/{}/exe", process.pid));
@@ -97,6 +126,13 @@ mod tests {
         for line in ["42 (dead) Z 7 40", "", "42", "42 (x) S", "x (y) S 1 2"] {
             assert_eq!(parse_stat(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn states() {
+        let line = "42 (a (b) c) Z 7 40 41 0 -1 4194304";
+        assert_eq!(state_and_places(line), Some(("Z", [42, 7, 40, 41])));
+        assert_eq!(state_and_places("42 (x) Z 7"), None);
     }
 
     #[test]

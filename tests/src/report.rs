@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::machine;
+use crate::processes;
 use crate::tier::{SLOW, Tier};
 
 /// Names the file to which is written how long each test took, in milliseconds: `SUITE/NAME MS`, a line each.
@@ -68,6 +69,7 @@ impl Suite {
                 Some(reason) => Done::not_here(reason),
                 None => test(),
             };
+            processes::reap_orphans();
             if let Some(times) = times {
                 let mut file = times.lock().unwrap_or_else(PoisonError::into_inner);
                 writeln!(file, "{name} {}", since.elapsed().as_millis())?;
