@@ -322,12 +322,14 @@ impl Services {
 
 /// The memory of all processes together is limited, and shared pages count once.
 fn memory(case: &Case) -> Result<()> {
+    // Other tests' programs are the same user's, who has only so many processes.
+    const FORK: &str = "({ pid_t child; while ((child = fork()) < 0) usleep(1000); child; })";
     let fill = "char *p = malloc(20 << 20); memset(p, 1, 20 << 20);";
     let share = format!(
-        "{fill} for (int i = 0; i < 30; i++) if (fork() == 0) {{ sleep(1); _exit(0); }} while (wait(0) > 0);"
+        "{fill} for (int i = 0; i < 30; i++) if ({FORK} == 0) {{ sleep(1); _exit(0); }} while (wait(0) > 0);"
     );
     let take = format!(
-        "for (int i = 0; i < 30; i++) if (fork() == 0) {{ {fill} sleep(600); }} sleep(600);"
+        "for (int i = 0; i < 30; i++) if ({FORK} == 0) {{ {fill} sleep(600); }} sleep(600);"
     );
     // In no process, but in what it has sent to itself.
     let send = "char text[4096]; for (int i = 0; i < 450; i++) { int pair[2]; if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0) while (write(pair[0], text, sizeof text) > 0); } sleep(600);";
