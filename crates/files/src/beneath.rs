@@ -15,6 +15,12 @@ const ATTEMPTS: usize = 16;
 /// For a directory that is read.
 pub const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY);
 
+/// Whether an error says that nothing is there, or something else than a directory is on the way to it.
+pub fn is_gone(error: &io::Error) -> bool {
+    let gone = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
+    Errno::from_io_error(error).is_some_and(|errno| gone.contains(&errno))
+}
+
 /// Whether a path is one that this opens: relative, and of names only. The empty one is the directory
 /// itself.
 pub fn is_plain(path: &Path) -> bool {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use globset::GlobSet;
 use statify_elf::ElfError;
+use statify_files::beneath;
 use statify_program::{Program, Refusal};
 
 use crate::error::reason::Reason;
@@ -101,14 +102,7 @@ pub(crate) fn directories(tree: &Tree, dirs: &[PathBuf]) -> Result<Vec<Arc<Direc
     for path in dirs {
         let directory = match tree.directory(path) {
             Ok(directory) => directory,
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
-                ) =>
-            {
-                continue;
-            }
+            Err(error) if beneath::is_gone(&error) => continue,
             Err(error) => return Err(Error::file("read", &tree.path.join(strip(path)))(error)),
         };
         let stat = directory.file().metadata().map_err(Error::file("read", path))?;

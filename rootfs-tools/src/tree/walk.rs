@@ -80,14 +80,7 @@ impl Walk {
             });
             let (file, entries) = match opened {
                 // Gone meanwhile, or something else now.
-                Err(error)
-                    if matches!(
-                        error.raw_os_error(),
-                        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
-                    ) =>
-                {
-                    continue;
-                }
+                Err(error) if beneath::is_gone(&error) => continue,
                 other => other.map_err(Error::file("read", &tree.join(inside)))?,
             };
             let directory = Arc::new(Directory::new(path, file));

@@ -91,6 +91,15 @@ impl<'a> Symbols<'a> {
     }
 }
 
+/// The C library that a test is linked with.
+#[cfg(test)]
+pub(super) fn own_c_library() -> Vec<u8> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let path = maps.lines().filter_map(|line| line.split_whitespace().last());
+    let path = path.into_iter().find(|path| path.ends_with("/libc.so.6"));
+    std::fs::read(path.expect("this test is linked with glibc")).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,11 +107,7 @@ mod tests {
 
     #[test]
     fn ifuncs_are_found_by_name_and_version() {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let libc = maps
-            .lines()
-            .find_map(|line| line.ends_with("/libc.so.6").then(|| line.split_whitespace().last()));
-        let bytes = std::fs::read(libc.flatten().expect("this test is linked with glibc")).unwrap();
+        let bytes = own_c_library();
         let elf = ElfFile::parse(&bytes).unwrap();
         let symbols = Symbols::read(elf.dynamic().unwrap().unwrap()).unwrap();
         let resolver = |version: Option<&'static [u8]>| {
