@@ -43,7 +43,7 @@ pub fn check(
     expect(table <= PAGE, "its program headers take more than a page");
     expect(of_type(PT_LOAD).count() == plan.loads.len(), "the number of PT_LOADs differs");
     for (segment, load) in of_type(PT_LOAD).zip(&plan.loads) {
-        let as_planned = segment.p_vaddr == load.address
+        let as_planned = segment.p_vaddr == load.address.value()
             && segment.p_memsz == load.len
             && segment.p_filesz == load.file_len
             && segment.p_flags == segment_flags(load.prot)
@@ -54,12 +54,12 @@ pub fn check(
             load.prot & both != both,
             &format!("the PT_LOAD at {:#x} is writable and executable", load.address),
         );
-        let congruent = load.file_len == 0 || load.offset % PAGE == load.address % PAGE;
+        let congruent = load.file_len == 0 || load.offset % PAGE == load.address.value() % PAGE;
         expect(congruent, &format!("the PT_LOAD at {:#x} cannot be mapped", load.address));
     }
     let apart = |pair: &[Load]| pair[0].address + pair[0].len <= pair[1].address;
     expect(plan.loads.windows(2).all(apart), "PT_LOADs overlap or are not in order");
-    expect(elf.header().e_entry == plan.entry, "the entry point differs");
+    expect(elf.header().e_entry == plan.entry.value(), "the entry point differs");
     let stack = of_type(PT_GNU_STACK).next().map(|segment| segment.p_flags & 1 == 1);
     expect(stack == Some(plan.executable_stack), "PT_GNU_STACK differs");
     expect(of_type(PT_NOTE).count() == 2, "it has not exactly two PT_NOTEs");
@@ -75,7 +75,7 @@ pub fn check(
         expect(false, &what);
     }
     for segment in plan.segments.iter().filter(|segment| segment.file_len > 0) {
-        let mut written = Window::new(file, segment.file_range(), segment.offset, shared);
+        let mut written = Window::new(file, segment.file_len, segment.offset, shared);
         let same = for_each_run(image, segment, |run, zeros| {
             written.expect(run)?;
             written.expect(&[0; PAGE as usize][..zeros])
@@ -87,7 +87,7 @@ pub fn check(
         .iter()
         .zip(manifest.unloaded_at(bytes.len() as u64).ok_or("what is not loaded has no place")?)
     {
-        let mut written = Window::new(file, place.clone(), place.start, shared);
+        let mut written = Window::new(file, place.end - place.start, place.start, shared);
         let same = written.expect(part.bytes(image));
         expect(same.is_ok(), &format!("the bytes at file offset {:#x} differ", place.start));
     }
@@ -114,8 +114,7 @@ impl<'a> Window<'a> {
     /// In bytes: stays in a CPU's cache.
     const SIZE: u64 = 256 << 10;
 
-    fn new(file: &'a File, range: Range<u64>, offset: u64, shared: &'a [Range<u64>]) -> Self {
-        let left = range.end - range.start;
+    fn new(file: &'a File, left: u64, offset: u64, shared: &'a [Range<u64>]) -> Self {
         let shared = &shared[shared.partition_point(|range| range.end <= offset)..];
         Self { file, next: offset, left, buffer: Vec::new(), used: 0, shared }
     }

@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::ops::Range;
 
 use statify_format::manifest::Memory;
-use statify_params::ABSOLUTE;
 use statify_process::procfs;
 
-use crate::classify::{Image, Place, Region};
+use crate::classify::{Image, Region};
 use crate::layout::{Plan, Segment};
+use crate::place::Place;
 use crate::write::for_each_run;
 
 /// The memory of an object (by index), or all that no file backs; ascending.
@@ -79,7 +79,7 @@ fn parts(image: &Image, plan: &Plan, object: Option<usize>) -> impl Iterator<Ite
     pieces
         .flat_map(move |(region, piece)| {
             let module = region.module;
-            let address = plan.modules[module].start & !ABSOLUTE;
+            let address = plan.modules[module].start.address();
             let part = move |range: Range<Place>, stored_at| Part {
                 address: address + (range.start - image.modules[module].range.start),
                 size: range.end - range.start,

@@ -112,13 +112,7 @@ fn in_phases(
     };
     enter(&mut report, Phase::Examine);
     let program = statify_program::open(&options.root, program)?;
-    if options.plugins.is_any()
-        && (!program.c_library.can_be_served() || options.root.directory().is_some())
-    {
-        return Err(Error::NoPlugins(program.path));
-    }
-    check_output(&program, output, options)?;
-    program.check_privileges(options.preserve_privileges)?;
+    check_request(&program, output, options)?;
     let privileges = program.privileges.as_ref();
     enter(&mut report, Phase::Capture);
     let cpus = usable_cpus();
@@ -138,13 +132,8 @@ fn in_phases(
         let subject = subject(&program, options, &files)?;
         let found = plugins::find(&subject, &image.objects, &options.plugins)?;
         report.notice_plugins(&found);
-        plugins::embed(
-            &program.path,
-            &mut image,
-            found,
-            options.plugins.host_libs,
-            options.shape.align,
-        )?;
+        let (host_libs, align) = (options.plugins.host_libs, options.shape.align);
+        plugins::embed(&program.path, &mut image, found, host_libs, align)?;
     }
     enter(&mut report, Phase::LayOut);
     if let Some(privileges) = privileges {
@@ -154,32 +143,20 @@ fn in_phases(
     let plan = layout::lay_out(&image, &options.shape, kept);
     plugins::locate(&mut image, &plan);
     let unloaded = unloaded::unloaded(&image, &plan, &program.unclaimed, &options.shape)?;
-    let manifest = describe::describe(
-        &image,
-        &plan,
-        &unloaded.parts,
-        &options.shape,
-        options.plugins.host_libs,
-    );
+    let host_libs = options.plugins.host_libs;
+    let manifest = describe::describe(&image, &plan, &unloaded.parts, &options.shape, host_libs);
     enter(&mut report, Phase::Write);
+    let cannot_write = |source| Error::Output(output.to_owned(), source);
     // Nobody else may as much as open what will be privileged before it is complete.
     let mode = if privileges.is_some() { 0o700 } else { program.mode };
-    let cannot_write = |source| Error::Output(output.to_owned(), source);
     let pending = PendingFile::create(output, mode).map_err(cannot_write)?;
-    let written = write::write(
-        pending.file(),
-        &image,
-        &plan,
-        &unloaded,
-        &manifest,
-        options.sharing.as_deref(),
-    )
-    .map_err(cannot_write)?;
-    report.size = written.size;
-    report.shared = written.shared.iter().map(|range| range.end - range.start).sum();
-    write::seal(pending.file(), &manifest).map_err(cannot_write)?;
+    let (file, sharing) = (pending.file(), options.sharing.as_deref());
+    let written = write::write(file, &image, &plan, &unloaded, &manifest, sharing);
+    let written = written.map_err(cannot_write)?;
+    report.notice_written(&written);
+    write::seal(file, &manifest).map_err(cannot_write)?;
     enter(&mut report, Phase::Check);
-    check::check(pending.file(), &image, &plan, &unloaded, &manifest, &written.shared)
+    check::check(file, &image, &plan, &unloaded, &manifest, &written.shared)
         .map_err(|what| Error::Check(output.to_owned(), what))?;
     report.describe(&image, &plan, manifest);
     let complete = pending.complete(options.sync).map_err(cannot_write)?;
@@ -204,7 +181,17 @@ fn in_phases(
     Ok(report)
 }
 
-/// Before anything runs: whether there is a place for the output.
+/// Before anything runs: whether what is asked for can be had of this program, and has a place.
+fn check_request(program: &Program, output: &Path, options: &Options) -> Result<()> {
+    let has_room = program.c_library.can_be_served() && options.root.directory().is_none();
+    if options.plugins.is_any() && !has_room {
+        return Err(Error::NoPlugins(program.path.clone()));
+    }
+    check_output(program, output, options)?;
+    Ok(program.check_privileges(options.preserve_privileges)?)
+}
+
+/// Whether there is a place for the output.
 fn check_output(program: &Program, output: &Path, options: &Options) -> Result<()> {
     let path = || output.to_owned();
     if let Ok(metadata) = output.metadata() {

@@ -10,13 +10,13 @@ use statify_format::manifest::{
 };
 use statify_format::parallel::in_parallel;
 use statify_format::{HostLibs, Shape};
-use statify_params::ABSOLUTE;
 
 use crate::capture::Object;
 use crate::classify::Image;
 use crate::classify::cpu::CpuChoices;
 use crate::contents;
 use crate::layout::Plan;
+use crate::place::OutPlace;
 use crate::unloaded::Part;
 
 /// Describes an image that was made in this `shape` and is laid out as planned.
@@ -82,8 +82,10 @@ fn describe_file(kind: FileKind, image: &Image, plan: &Plan, index: usize) -> Em
     let memory = contents::memory(image, plan, Some(index));
     let start = match kind {
         // It may share a module with others.
-        FileKind::Plugin => memory.first().map_or(0, |memory| memory.address),
-        _ => module.map_or(0, |module| plan.modules[module].start),
+        FileKind::Plugin => {
+            memory.first().map_or(OutPlace::default(), |memory| OutPlace::new(memory.address))
+        }
+        _ => module.map_or(OutPlace::default(), |module| plan.modules[module].start),
     };
     EmbeddedFile {
         kind,
@@ -92,8 +94,8 @@ fn describe_file(kind: FileKind, image: &Image, plan: &Plan, index: usize) -> Em
         build_id: elf.and_then(|elf| elf.build_id()).map(|id| hex(&id)),
         size: object.bytes.len() as u64,
         sha256: hex(&Sha256::digest(&object.bytes[..])),
-        address: start & !ABSOLUTE,
-        fixed: start & ABSOLUTE != 0,
+        address: start.address(),
+        fixed: start.is_absolute(),
         memory,
         stored_blake3: hex(&contents::digest(image, plan, index)),
     }

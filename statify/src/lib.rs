@@ -15,6 +15,7 @@ pub mod diagnosis;
 mod error;
 pub mod interrupt;
 pub mod layout;
+pub mod place;
 pub mod plugins;
 mod provenance;
 mod report;

@@ -40,7 +40,7 @@ pub fn check(
         };
         Error::Unexpected(path(), what)
     };
-    let first = image.objects.first().filter(|object| object.id == program.id);
+    let first = image.program().filter(|object| object.id == program.id);
     first.ok_or_else(|| replaced(&program.path))?;
     let writable = |problem: Problem| {
         Error::PrivilegedWritable(

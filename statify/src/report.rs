@@ -12,6 +12,7 @@ use crate::classify::tunables::Variables;
 use crate::classify::{Captures, Image, Value};
 use crate::layout::Plan;
 use crate::plugins::Plugins;
+use crate::write::Written;
 
 /// A step of a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -154,6 +155,11 @@ impl Report {
             self.notices
                 .push(format!("the traced run ended with {ending}; {count} files embedded"));
         }
+    }
+
+    pub(crate) fn notice_written(&mut self, written: &Written) {
+        self.size = written.size;
+        self.shared = written.shared.iter().map(|range| range.end - range.start).sum();
     }
 
     /// `output` has its privileges.

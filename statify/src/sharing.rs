@@ -7,6 +7,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::capture::PROGRAM;
 use crate::classify::Image;
 use crate::layout::Segment;
 use crate::unloaded::Part;
@@ -69,7 +70,11 @@ pub(crate) fn sources<'a>(
     for part in parts {
         let start = part.at.unwrap_or(payload);
         let range = start..start + (part.range.end - part.range.start);
-        sources.push(Source { range, path: &image.objects[0].path, offset: part.range.start });
+        sources.push(Source {
+            range,
+            path: &image.objects[PROGRAM].path,
+            offset: part.range.start,
+        });
     }
     sources.sort_unstable_by_key(|source| source.range.start);
     sources

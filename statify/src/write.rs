@@ -14,9 +14,11 @@ use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE};
 use statify_format::build_id;
 use statify_format::manifest::{Manifest, note, note_len};
 
+use crate::capture::PROGRAM;
 use crate::chunks::{ChunkWriter, Watch};
-use crate::classify::{Image, Place};
+use crate::classify::{Image, Region};
 use crate::layout::{Load, Plan, Segment};
+use crate::place::{OutPlace, Place};
 use crate::sharing::{Sharing, sources};
 use crate::unloaded::{Embedding, Part, Unloaded, section_headers};
 
@@ -143,7 +145,7 @@ pub fn section_table(
     unloaded: &Unloaded,
     manifest: &Manifest,
 ) -> Vec<u8> {
-    let program = &image.objects[0].bytes;
+    let program = &image.objects[PROGRAM].bytes;
     let (address, offset) = build_id(plan);
     let place = Embedding {
         bias: plan.program_bias(image),
@@ -158,7 +160,7 @@ pub fn section_table(
 fn build_id(plan: &Plan) -> (u64, u64) {
     let offset = (HEADER + program_headers(plan) * PROGRAM_HEADER) as u64;
     let front = plan.loads.iter().find(|load| load.offset == 0 && load.file_len > 0);
-    (front.map_or(0, |front| front.address) + offset, offset)
+    (front.map_or(0, |front| front.address.value()) + offset, offset)
 }
 
 /// How many there are: with PT_GNU_STACK and two PT_NOTEs.
@@ -230,12 +232,7 @@ pub fn for_each_run<E>(
 }
 
 /// Plain pages of a region: bytes of its file, and how many zero bytes follow.
-fn plain<'a>(
-    image: &'a Image,
-    region: &crate::classify::Region,
-    start: Place,
-    end: Place,
-) -> (&'a [u8], usize) {
+fn plain<'a>(image: &'a Image, region: &Region, start: Place, end: Place) -> (&'a [u8], usize) {
     let len = (end - start) as usize;
     let Some((object, offset)) = region.file else {
         return (&[], len);
@@ -253,7 +250,7 @@ fn headers(plan: &Plan, end: &End, image: &Image) -> Vec<u8> {
     let phnum = program_headers(plan);
     let shnum = (end.sections.end - end.sections.start) / SECTION_HEADER as u64;
     let has_sections = shnum > 0;
-    let program = &image.objects[0].bytes;
+    let program = &image.objects[PROGRAM].bytes;
     let names = ElfFile::parse(program).map_or(0, |elf| elf.header().e_shstrndx);
     let header = elf::FileHeader64 {
         e_ident: elf::Ident {
@@ -268,7 +265,7 @@ fn headers(plan: &Plan, end: &End, image: &Image) -> Vec<u8> {
         e_type: U16::new(e, if plan.fixed { elf::ET_EXEC } else { elf::ET_DYN }),
         e_machine: U16::new(e, image.machine().e_machine()),
         e_version: U32::new(e, u32::from(elf::EV_CURRENT)),
-        e_entry: U64::new(e, plan.entry),
+        e_entry: U64::new(e, plan.entry.value()),
         e_phoff: U64::new(e, HEADER as u64),
         e_shoff: U64::new(e, if has_sections { end.sections.start } else { 0 }),
         e_flags: U32::new(e, 0),
@@ -285,7 +282,9 @@ fn headers(plan: &Plan, end: &End, image: &Image) -> Vec<u8> {
     }
     let prot = PROT_READ | PROT_WRITE;
     let exec = if plan.executable_stack { PROT_EXEC } else { 0 };
-    let stack = Load { address: 0, len: 0, offset: 0, file_len: 0, prot: prot | exec, align: 16 };
+    let nowhere = OutPlace::default();
+    let stack =
+        Load { address: nowhere, len: 0, offset: 0, file_len: 0, prot: prot | exec, align: 16 };
     bytes.extend(bytes_of(&program_header(elf::PT_GNU_STACK, &stack)));
     let note = |address, offset, len| Load {
         address,
@@ -296,9 +295,9 @@ fn headers(plan: &Plan, end: &End, image: &Image) -> Vec<u8> {
         align: 4,
     };
     let (address, offset) = build_id(plan);
-    let build_id = note(address, offset, build_id::NOTE as u64);
+    let build_id = note(OutPlace::new(address), offset, build_id::NOTE as u64);
     bytes.extend(bytes_of(&program_header(elf::PT_NOTE, &build_id)));
-    let manifest = note(0, end.notes.start, end.notes.end - end.notes.start);
+    let manifest = note(nowhere, end.notes.start, end.notes.end - end.notes.start);
     bytes.extend(bytes_of(&program_header(elf::PT_NOTE, &manifest)));
     bytes.extend(build_id::empty_note());
     bytes
@@ -310,8 +309,8 @@ fn program_header(kind: u32, load: &Load) -> elf::ProgramHeader64<LittleEndian> 
         p_type: U32::new(e, kind),
         p_flags: U32::new(e, segment_flags(load.prot)),
         p_offset: U64::new(e, load.offset),
-        p_vaddr: U64::new(e, load.address),
-        p_paddr: U64::new(e, load.address),
+        p_vaddr: U64::new(e, load.address.value()),
+        p_paddr: U64::new(e, load.address.value()),
         p_filesz: U64::new(e, load.file_len),
         p_memsz: U64::new(e, load.len),
         p_align: U64::new(e, load.align),

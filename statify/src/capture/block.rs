@@ -33,6 +33,11 @@ const OWN_ALIGNMENT: u64 = 2 << 20;
 /// libraries.
 const SCRATCH: u64 = 8 << 40;
 
+/// The program's index in a capture's objects.
+pub const PROGRAM: usize = 0;
+/// The loader's.
+pub const LOADER: usize = 1;
+
 /// A file of which something is mapped.
 #[derive(Clone, Debug)]
 pub struct Object {

@@ -3,9 +3,10 @@
 //!
 //! [`launch`] starts the program, [`rearrange`] moves it into the [`block`] ([`cpuid`] sees to its
 //! CPUIDs), [`run`] takes it to
-//! the [`handoff`], [`snapshot`] reads its memory, [`rehearse`] runs more in it; [`secure`] stops
+//! the [`handoff`] ([`answer`] and [`mmap`] see to its system calls), [`snapshot`] reads its memory, [`rehearse`] runs more in it; [`secure`] stops
 //! earlier. [`tracee`] is the only file that talks to ptrace.
 
+mod answer;
 pub mod auxv;
 mod block;
 mod cpuid;
@@ -14,6 +15,7 @@ mod filter;
 mod follow;
 mod handoff;
 mod launch;
+mod mmap;
 mod observe;
 mod preload;
 mod reader;
@@ -45,7 +47,7 @@ use statify_program::Refusal;
 use statify_room::sandbox::{self, Sandbox};
 
 pub use auxv::InitialStack;
-pub use block::{Files, Object};
+pub use block::{Files, LOADER, Object, PROGRAM};
 pub use follow::{Ending, follow};
 pub use observe::{CallSite, FileId, Observation};
 pub use preload::{NOWHERE, Preloaded, preload};
@@ -138,6 +140,11 @@ pub struct Capture {
 }
 
 impl Capture {
+    /// The loader's file.
+    pub fn loader(&self) -> Option<&Object> {
+        self.objects.get(LOADER)
+    }
+
     /// The region that an address lies in.
     pub fn region_at(&self, address: u64) -> Option<&Region> {
         let index = self.regions.partition_point(|r| r.range.start <= address).checked_sub(1)?;
@@ -367,7 +374,7 @@ fn read_search_file(subject: &Subject) -> Option<Vec<u8>> {
 
 /// The addresses that a capture consists of: the block, and a program that is not in it.
 fn memory(arranged: &Arranged, objects: &[Object]) -> Vec<Range<u64>> {
-    let program = arranged.fixed_program.then(|| objects[0].range.clone());
+    let program = arranged.fixed_program.then(|| objects[PROGRAM].range.clone());
     program.into_iter().chain([arranged.block.range()]).collect()
 }
 

@@ -7,9 +7,9 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use statify_elf::machine::Machine;
 
+use super::answer;
 use super::launch::Launched;
 use super::observe::{Observation, Observer};
-use super::run;
 use super::run_error::RunError;
 use super::variation::Variation;
 use super::{Subject, explain, filter, handoff, start};
@@ -76,8 +76,8 @@ fn to_handoff(
             WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_SECCOMP) => {
                 let mut regs = tracee.registers()?;
                 let (number, args) = regs.call();
-                if foreign && run::names_file(number) {
-                    return Err(RunError::Behaviour(run::LOOKS_AT_FILE.into()));
+                if foreign && answer::names_file(number) {
+                    return Err(RunError::Behaviour(answer::LOOKS_AT_FILE.into()));
                 }
                 foreign |= machine.sets_thread_pointer(number, &args);
                 if let Some(answer) = answer(machine, number, args)? {
@@ -112,8 +112,8 @@ fn answer(machine: Machine, number: i64, args: [u64; 6]) -> Result<Option<i64>, 
     let shared = |flags: u64| flags & libc::MAP_PRIVATE as u64 == 0;
     match number {
         libc::SYS_mmap if shared(args[3]) => Err(RunError::Behaviour("map shared memory".into())),
-        libc::SYS_open if filter::writes(args[1]) => Err(run::refused(number)),
-        libc::SYS_openat if filter::writes(args[2]) => Err(run::refused(number)),
+        libc::SYS_open if filter::writes(args[1]) => Err(answer::refused(number)),
+        libc::SYS_openat if filter::writes(args[2]) => Err(answer::refused(number)),
         libc::SYS_mmap
         | libc::SYS_stat
         | libc::SYS_lstat
@@ -138,7 +138,7 @@ fn answer(machine: Machine, number: i64, args: [u64; 6]) -> Result<Option<i64>, 
         libc::SYS_openat if !filter::writes(args[2]) => Ok(None),
         libc::SYS_prlimit64 if args[2] == 0 => Ok(None),
         libc::SYS_write | libc::SYS_writev if args[0] == 2 => Ok(None),
-        run::NEWER.. => Ok(Some(-i64::from(libc::ENOSYS))),
-        _ => Err(run::refused(number)),
+        answer::NEWER.. => Ok(Some(-i64::from(libc::ENOSYS))),
+        _ => Err(answer::refused(number)),
     }
 }

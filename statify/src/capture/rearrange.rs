@@ -62,7 +62,7 @@ pub struct Arranged {
     pub cpu_dictated: bool,
 }
 
-/// Does it. `interpreter` is the path of the loader.
+/// Rearranges a process that stands at its loader's first instruction. `interpreter` is the path of the loader.
 pub fn rearrange(
     tracee: &mut Tracee,
     variation: &Variation,
@@ -75,84 +75,180 @@ pub fn rearrange(
     let stack_end =
         maps.iter().find(|m| m.range.contains(&regs.stack_pointer())).map(|m| m.range.end);
     let stack_end = stack_end.ok_or(RearrangeError::Form("its initial stack is not mapped"))?;
-    let mut stack = read_stack(tracee, regs.stack_pointer()..stack_end)?;
+    let stack = read_stack(tracee, regs.stack_pointer()..stack_end)?;
     let vdso = maps.iter().find(|m| m.name == b"[vdso]").map(|m| m.range.clone());
 
     let mut program = files.of_process(pid, "exe")?;
     let mut loader = files.at(interpreter)?;
-    let (program_bytes, loader_bytes) = (program.bytes.clone(), loader.bytes.clone());
     let damaged = |_| RearrangeError::Form("the program or its loader changed meanwhile");
+    let (program_bytes, loader_bytes) = (program.bytes.clone(), loader.bytes.clone());
     let program_elf = ElfFile::parse(&program_bytes).map_err(damaged)?;
     let loader_elf = ElfFile::parse(&loader_bytes).map_err(damaged)?;
 
-    let missing = RearrangeError::Form("the kernel's auxiliary vector is incomplete");
-    let (Some(phdr), Some(base), Some(entry)) =
-        (stack.value(AT_PHDR), stack.value(AT_BASE), stack.value(AT_ENTRY))
-    else {
-        return Err(missing);
-    };
-    let table = program_elf
-        .header_table_address()
-        .ok_or(RearrangeError::Form("its program headers are in no loaded segment"))?;
-    let old_program = phdr.wrapping_sub(table);
-    let spans = program_elf.span().zip(loader_elf.span());
-    let (program_span, loader_span) = spans.ok_or(missing)?;
-
-    let mut block = Block::new(variation.base, variation.fixed, variation.distances);
     let fixed_program = program_elf.header().e_type != ET_DYN;
-    let new_program = if fixed_program {
-        old_program
+    let now = Loaded::by_the_kernel(&stack, &program_elf, &loader_elf)?;
+    let mut block = Block::new(variation.base, variation.fixed, variation.distances);
+    let program_move = if fixed_program {
+        Move { from: now.program, by: 0 }
     } else {
         let key = || files.content_key(&program, &program_elf);
-        block.place_object(&program_elf, &program_span, Role::Program, key).ok_or(FULL)?
+        let place = block.place_object(&program_elf, &now.program_span, Role::Program, key);
+        Move::to(now.program, &now.program_span, place.ok_or(FULL)?)
     };
     let room = if variation.agent { AGENT_ROOM } else { 0 };
-    let span = loader_span.start..loader_span.end + room;
+    let span = now.loader_span.start..now.loader_span.end + room;
     let key = || files.content_key(&loader, &loader_elf);
-    let new_loader = block.place_object(&loader_elf, &span, Role::Loader, key).ok_or(FULL)?;
+    let place = block.place_object(&loader_elf, &span, Role::Loader, key).ok_or(FULL)?;
+    let loader_move = Move::to(now.loader, &now.loader_span, place);
     block.open_arena();
 
-    let offset =
+    let syscall_at =
         find_syscall(&loader_elf).ok_or(RearrangeError::Form("its loader makes no system call"))?;
-    let old_loader = base;
+    let syscall_at = syscall_at.wrapping_add(now.base);
+    let cpuid_traps = move_both(tracee, &maps, &program_move, &loader_move, syscall_at)?;
+
+    let loader_entry = regs.instruction_pointer().wrapping_add(loader_move.by);
+    regs.go_to(loader_entry);
+    tracee.set_registers(&regs)?;
+    let moved = [
+        (AT_PHDR, now.phdr.wrapping_add(program_move.by)),
+        (AT_ENTRY, now.entry.wrapping_add(program_move.by)),
+        (AT_BASE, now.base.wrapping_add(loader_move.by)),
+    ];
+    rewrite_stack(tracee, variation, &stack, &moved)?;
+    let stack = read_stack(tracee, stack.sp..stack_end)?;
+    program.range = program_move.target();
+    loader.range = loader_move.target();
+    let objects = vec![program, loader];
+    let replaced = match (cpuid_traps, variation.cpu) {
+        (true, _) => Some(Cpuids::default()),
+        (false, Cpu::This) => None,
+        (false, _) => Cpuids::replace(tracee, files, &objects),
+    };
+    Ok(Arranged {
+        block,
+        stack,
+        objects,
+        vdso,
+        fixed_program,
+        loader_entry,
+        syscall_at: syscall_at.wrapping_add(loader_move.by),
+        cpu_dictated: replaced.is_some(),
+        cpuids: replaced.unwrap_or_default(),
+    })
+}
+
+/// Where the kernel has put program and loader.
+struct Loaded {
+    /// AT_PHDR.
+    phdr: u64,
+    /// AT_ENTRY.
+    entry: u64,
+    /// AT_BASE.
+    base: u64,
+    /// The program's addresses, unbiased and as they are.
+    program_span: Range<u64>,
+    program: Range<u64>,
+    /// The loader's.
+    loader_span: Range<u64>,
+    loader: Range<u64>,
+}
+
+impl Loaded {
+    fn by_the_kernel(
+        stack: &InitialStack,
+        program: &ElfFile<'_>,
+        loader: &ElfFile<'_>,
+    ) -> Result<Self, RearrangeError> {
+        let missing = RearrangeError::Form("the kernel's auxiliary vector is incomplete");
+        let (Some(phdr), Some(base), Some(entry)) =
+            (stack.value(AT_PHDR), stack.value(AT_BASE), stack.value(AT_ENTRY))
+        else {
+            return Err(missing);
+        };
+        let table = program
+            .header_table_address()
+            .ok_or(RearrangeError::Form("its program headers are in no loaded segment"))?;
+        let (program_span, loader_span) = program.span().zip(loader.span()).ok_or(missing)?;
+        Ok(Self {
+            phdr,
+            entry,
+            base,
+            program: shifted(&program_span, phdr.wrapping_sub(table)),
+            program_span,
+            loader: shifted(&loader_span, base),
+            loader_span,
+        })
+    }
+}
+
+/// Memory that goes elsewhere.
+struct Move {
+    from: Range<u64>,
+    /// How much larger its addresses become.
+    by: u64,
+}
+
+impl Move {
+    /// Memory with these unbiased addresses to where its address 0 is `bias`.
+    fn to(from: Range<u64>, span: &Range<u64>, bias: u64) -> Self {
+        let by = bias.wrapping_sub(from.start.wrapping_sub(span.start));
+        Self { from, by }
+    }
+
+    fn target(&self) -> Range<u64> {
+        shifted(&self.from, self.by)
+    }
+
+    /// The mappings. The kernel puts its vDSO into a hole of the loader's now and then.
+    fn mappings<'a>(
+        &self,
+        maps: &'a [procfs::Mapping],
+    ) -> impl Iterator<Item = &'a procfs::Mapping> + use<'a, '_> {
+        maps.iter().filter(|m| overlaps(&m.range, &self.from) && !m.name.starts_with(b"[v"))
+    }
+}
+
+/// Moves program and loader, whose instruction at `syscall_at` makes the calls, and has reading the clock and
+/// the CPU's features trap. Returns whether the latter does.
+fn move_both(
+    tracee: &mut Tracee,
+    maps: &[procfs::Mapping],
+    program: &Move,
+    loader: &Move,
+    syscall_at: u64,
+) -> Result<bool, RearrangeError> {
     // Not compared by inode: overlay file systems show another one there than stat(2) does.
-    if !maps.iter().any(|m| m.range.contains(&(old_loader + loader_span.start)) && m.inode != 0) {
+    if !maps.iter().any(|m| m.range.contains(&loader.from.start) && m.inode != 0) {
         return Err(RearrangeError::Form("its loader is not where the kernel says it is"));
     }
-    // The kernel puts its vDSO into a hole of the loader's now and then.
-    let own = |m: &&procfs::Mapping, range| overlaps(&m.range, range) && !m.name.starts_with(b"[v");
-    let mut moves = Vec::new();
-    if new_program != old_program {
-        moves.push((shifted(&program_span, old_program), new_program.wrapping_sub(old_program)));
-    }
-    let loader_move = (shifted(&loader_span, old_loader), new_loader.wrapping_sub(old_loader));
-    // The loader's code makes the calls, so it goes last, its code last of all.
-    let syscall_at = old_loader + offset;
-    for (range, by) in &moves {
-        for mapping in maps.iter().filter(|m| own(m, range)) {
-            remap(tracee, syscall_at, &mapping.range, *by)?;
+    if program.by != 0 {
+        for mapping in program.mappings(maps) {
+            remap(tracee, syscall_at, &mapping.range, program.by)?;
         }
     }
     let [(clock, clock_args), (cpuid, cpuid_args)] = machine::calls_that_trap();
     tracee.call(syscall_at, clock, clock_args).and_then(check)?;
     let cpuid_traps = tracee.call(syscall_at, cpuid, cpuid_args)? == 0;
+    // The loader's code makes the calls, so it goes last.
     let (code, rest): (Vec<_>, Vec<_>) =
-        maps.iter().filter(|m| own(m, &loader_move.0)).partition(|m| m.range.contains(&syscall_at));
+        loader.mappings(maps).partition(|m| m.range.contains(&syscall_at));
     for mapping in rest.into_iter().chain(code) {
-        remap(tracee, syscall_at, &mapping.range, loader_move.1)?;
+        remap(tracee, syscall_at, &mapping.range, loader.by)?;
     }
+    Ok(cpuid_traps)
+}
 
-    let loader_entry = regs.instruction_pointer().wrapping_add(loader_move.1);
-    regs.go_to(loader_entry);
-    tracee.set_registers(&regs)?;
-    let by = new_program.wrapping_sub(old_program);
-    let mut values = vec![
-        (AT_PHDR, phdr.wrapping_add(by)),
-        (AT_ENTRY, entry.wrapping_add(by)),
-        (AT_BASE, new_loader),
-        // The filter keeps privileges away (no_new_privs), whatever the kernel says here.
-        (AT_SECURE, u64::from(variation.secure)),
-    ];
+/// Has the initial stack say what the variation does, and where program and loader lie now.
+fn rewrite_stack(
+    tracee: &mut Tracee,
+    variation: &Variation,
+    stack: &InitialStack,
+    moved: &[(u64, u64)],
+) -> Result<(), RearrangeError> {
+    let mut values = moved.to_vec();
+    // The filter keeps privileges away (no_new_privs), whatever the kernel says here.
+    values.push((AT_SECURE, u64::from(variation.secure)));
     values.extend(variation.auxv);
     if variation.name_is_argument {
         values.push((AT_EXECFN, tracee.read_word(stack.sp + 8)?));
@@ -171,26 +267,7 @@ pub fn rearrange(
     if let Some(address) = stack.value(AT_RANDOM) {
         tracee.write(address, &variation.random)?;
     }
-    stack = read_stack(tracee, stack.sp..stack_end)?;
-    program.range = shifted(&program_span, new_program);
-    loader.range = shifted(&loader_span, new_loader);
-    let objects = vec![program, loader];
-    let replaced = match (cpuid_traps, variation.cpu) {
-        (true, _) => Some(Cpuids::default()),
-        (false, Cpu::This) => None,
-        (false, _) => Cpuids::replace(tracee, files, &objects),
-    };
-    Ok(Arranged {
-        block,
-        stack,
-        objects,
-        vdso,
-        fixed_program,
-        loader_entry,
-        syscall_at: new_loader + offset,
-        cpu_dictated: replaced.is_some(),
-        cpuids: replaced.unwrap_or_default(),
-    })
+    Ok(())
 }
 
 /// The mappings of a process.

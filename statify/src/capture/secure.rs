@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use statify_elf::PROT_READ;
 use statify_process::Stop;
 
+use super::block::LOADER;
 use super::launch::Launched;
 use super::rearrange::{self, read_maps};
 use super::run::{Record, Run};
@@ -81,12 +82,12 @@ fn to_question(
         .map_err(Stage::Rearrange)?;
     // No further in any case: a loader that does not ask would go on to the program.
     let handoff =
-        handoff::find(tracee, &arranged, &arranged.objects[1], subject).map_err(Stage::Run)?;
+        handoff::find(tracee, &arranged, &arranged.objects[LOADER], subject).map_err(Stage::Run)?;
     tracee.set_breakpoint(handoff).map_err(system)?;
-    let search = Search::start(tracee, &arranged.objects[1], arranged.stack.envp);
+    let search = Search::start(tracee, &arranged.objects[LOADER], arranged.stack.envp);
     let mut search = search.map_err(system)?;
     let mut record = Record::default();
-    let loader = arranged.objects[1].range.clone();
+    let loader = arranged.objects[LOADER].range.clone();
     let (block, cpuids) = (&mut arranged.block, &mut arranged.cpuids);
     let mut run =
         Run { tracee, variation, block, cpuids, record: &mut record, subject, foreign: false };

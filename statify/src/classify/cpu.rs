@@ -10,13 +10,13 @@ use statify_elf::ElfFile;
 use statify_elf::machine::{Cpu, Vendor};
 use statify_params::CpuFeatures;
 
-use super::Place;
 use super::frame::{self, Frame};
 use super::ifunc::{self, Resolver};
 use super::known::Known;
 use super::words::{self, Memory};
 use crate::capture::rehearse::{Rehearsal, Resolution};
 use crate::capture::{Capture, Object};
+use crate::place::Place;
 
 /// What the starter has to know of CPUs.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +147,7 @@ pub fn prepared(
     let other = Memory { capture: on_level, frame: &frame };
     let results = resolvers.iter().map(|resolver| {
         let slot = resolver.slots.first().copied();
-        slot.map_or(0, |slot| frame.place(other.word(slot)))
+        slot.map_or(Place::default(), |slot| frame.place(other.word(slot)))
     });
     let results = results.collect();
     let words = differences(first, on_level, &frame, resolvers);

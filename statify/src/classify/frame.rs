@@ -5,8 +5,9 @@ use std::ops::Range;
 use statify_elf::PROT_READ;
 use statify_params::ABSOLUTE;
 
-use super::{Module, Place, Region};
-use crate::capture::{Capture, KernelCall};
+use super::memory::{Module, Region};
+use crate::capture::Capture;
+use crate::place::Place;
 
 /// A capture's block.
 #[derive(Clone, Debug)]
@@ -25,7 +26,8 @@ impl Frame {
             return Self { base: 0, block: 0..ABSOLUTE, groups: Vec::new() };
         }
         let base = capture.block.start;
-        let groups = capture.groups.iter().map(|&start| (start, start - base)).collect();
+        let groups =
+            capture.groups.iter().map(|&start| (start, Place::new(start - base))).collect();
         Self { base, block: capture.block.clone(), groups }
     }
 
@@ -48,31 +50,31 @@ impl Frame {
         if self.block.start <= address && address <= self.block.end {
             let next = self.groups.partition_point(|group| group.0 <= address);
             match next.checked_sub(1).and_then(|group| self.groups.get(group)) {
-                Some((start, place)) => place + (address - start),
-                None => address - self.base,
+                Some((start, place)) => *place + (address - start),
+                None => Place::new(address - self.base),
             }
         } else if address < self.block.start {
-            address | ABSOLUTE
+            Place::new(address | ABSOLUTE)
         } else {
-            address.wrapping_sub(self.base)
+            Place::new(address.wrapping_sub(self.base))
         }
     }
 
     /// The address of a place.
     pub fn address(&self, place: Place) -> u64 {
-        if place & ABSOLUTE != 0 {
-            return place & !ABSOLUTE;
+        if place.is_absolute() {
+            return place.address();
         }
         match self.group(place).and_then(|group| self.groups.get(group)) {
-            Some((start, first)) => start + (place - first),
-            None => place + self.base,
+            Some((start, first)) => start + (place - *first),
+            None => place.value() + self.base,
         }
     }
 
     /// The group that a place belongs to; none where nothing slides, nor what does not.
     pub fn group(&self, place: Place) -> Option<usize> {
         let next = self.groups.partition_point(|group| group.1 <= place);
-        next.checked_sub(1).filter(|_| place & ABSOLUTE == 0)
+        next.checked_sub(1).filter(|_| !place.is_absolute())
     }
 
     /// By how much more an address of each group is in another frame of the same groups.
@@ -169,52 +171,23 @@ pub fn same_shape(a: &Capture, frame_a: &Frame, b: &Capture, frame_b: &Frame) ->
         })
 }
 
-/// The calls to repeat; an argument is a place if it moved with a group, by one of `slides`.
-pub fn calls(
-    a: &Capture,
-    b: &Capture,
-    frame: &Frame,
-    slides: &[u64],
-) -> Option<Vec<(KernelCall, [bool; 4])>> {
-    if a.calls.len() != b.calls.len() {
-        return None;
-    }
-    a.calls.iter().zip(&b.calls).map(|(a, b)| moved_arguments(a, b, frame, slides)).collect()
-}
-
-fn moved_arguments(
-    a: &KernelCall,
-    b: &KernelCall,
-    frame: &Frame,
-    slides: &[u64],
-) -> Option<(KernelCall, [bool; 4])> {
-    let mut call = a.clone();
-    let mut is_place = [false; 4];
-    for ((argument, other), is_place) in call.args.iter_mut().zip(b.args).zip(&mut is_place) {
-        if *argument != other {
-            *is_place = true;
-            if !slides.contains(&other.wrapping_sub(*argument)) {
-                return None;
-            }
-            *argument = frame.place(*argument);
-        }
-    }
-    (a.number == b.number).then_some((call, is_place))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn pointers_are_attributed_to_what_they_point_into() {
-        let module = |range, group| Module { object: Some(1), group, range };
+        let module = |start, end, group| Module {
+            object: Some(1),
+            group,
+            range: Place::new(start)..Place::new(end),
+        };
         let modules = [
-            module(0..0x1000, Some(0)),
-            module(0x1000..0x3000, Some(1)),
-            module(0x3000..0x4000, Some(1)),
-            module(0x8000..0x9000, Some(2)),
-            module(ABSOLUTE | 0x40_0000..ABSOLUTE | 0x40_1000, None),
+            module(0, 0x1000, Some(0)),
+            module(0x1000, 0x3000, Some(1)),
+            module(0x3000, 0x4000, Some(1)),
+            module(0x8000, 0x9000, Some(2)),
+            module(ABSOLUTE | 0x40_0000, ABSOLUTE | 0x40_1000, None),
         ];
         for (group, at, value, target) in [
             (0, 0x10, 0x20, Some(0)),     // into itself
@@ -227,16 +200,17 @@ mod tests {
             (0, ABSOLUTE | 0x40_0010, 0x7000, Some(0)),
             (3, 0x10, 0x20, None),
         ] {
-            assert_eq!(attribute(&modules, group, at, value), target, "{group} {at:#x} {value:#x}");
+            let found = attribute(&modules, group, Place::new(at), Place::new(value));
+            assert_eq!(found, target, "{group} {at:#x} {value:#x}");
         }
     }
 
     #[test]
     fn places_are_the_same_however_far_groups_lie_apart() {
-        let frame = |base, groups: &[(u64, Place)]| Frame {
+        let frame = |base, groups: &[(u64, u64)]| Frame {
             base,
             block: base..base + 0x10_0000,
-            groups: groups.to_vec(),
+            groups: groups.iter().map(|&(start, place)| (start, Place::new(place))).collect(),
         };
         let near = frame(0x10_0000, &[(0x10_0000, 0), (0x10_3000, 0x3000)]);
         let far = frame(0x90_0000, &[(0x90_0000, 0), (0x98_0000, 0x3000)]);

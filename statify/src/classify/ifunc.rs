@@ -6,14 +6,11 @@ use std::collections::HashMap;
 use statify_elf::machine::{Machine, Meaning};
 use statify_elf::{ElfFile, Relocation};
 
-use super::Place;
 use super::frame::Frame;
 use super::symbols::Symbols;
 use super::words::Memory;
-use crate::capture::Capture;
-
-/// The loader, as an object: the second of a capture.
-const LOADER: usize = 1;
+use crate::capture::{Capture, LOADER};
+use crate::place::Place;
 
 /// An IFUNC resolver, and the words that hold its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

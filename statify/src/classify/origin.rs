@@ -20,8 +20,9 @@ use statify_elf::c_library::CLibrary;
 use statify_elf::{DynamicFacts, ElfFile, PAGE, PROT_READ, page_down};
 
 use super::frame::Frame;
-use super::{Place, words};
-use crate::capture::Capture;
+use super::words;
+use crate::capture::{Capture, LOADER, PROGRAM};
+use crate::place::Place;
 
 /// What depends on the program's directory.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -50,8 +51,6 @@ const EXISTING: u32 = 2;
 const MOST_STATUSES: u64 = 64;
 /// In place of a list of directories: none of them was there.
 const NO_LIST: u64 = u64::MAX;
-/// The loader, as an object.
-const LOADER: usize = 1;
 
 /// Finds it.
 pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Origin, NotFound> {
@@ -60,11 +59,11 @@ pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Ori
         return Ok(Origin::default());
     }
     let memory = Memory { capture, words: words::Memory { capture, frame } };
-    let Some(program) = capture.objects.first() else { return Err(NotFound) };
+    let Some(program) = capture.objects.get(PROGRAM) else { return Err(NotFound) };
     let directory = parent(program.path.as_os_str().as_bytes());
     let maps = maps(&memory, &modules);
     // The directory of each module that was found by way of the program's.
-    let mut origins = BTreeMap::from([(0, directory.clone())]);
+    let mut origins = BTreeMap::from([(PROGRAM, directory.clone())]);
     for (&index, &map) in maps.iter().filter(|&(&index, _)| index > LOADER) {
         let name = memory.word(map + 8).and_then(|name| memory.string(name)).unwrap_or_default();
         let by = |(other, origin): (&usize, &Vec<u8>)| {
@@ -110,7 +109,7 @@ pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Ori
             let is_element = text.ends_with(b"/") && memory.word(at + 8) == Some(text.len() as u64);
             match behind(&directory, &text) {
                 _ if is_element => {}
-                Some(b"") if index == 0 => found.forgotten.push(frame.place(at)),
+                Some(b"") if index == PROGRAM => found.forgotten.push(frame.place(at)),
                 Some(rest) if index > LOADER => {
                     found.relative.push((frame.place(at), rest.to_vec()));
                 }
@@ -119,7 +118,8 @@ pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Ori
         }
         // What is not looked into before the hand-off is expanded later by itself: a library's, and
         // with musl a program's whose libraries are all in memory already.
-        if index == 0 && dirs == 0 && !module.paths.is_empty() && c_library == CLibrary::Glibc {
+        if index == PROGRAM && dirs == 0 && !module.paths.is_empty() && c_library == CLibrary::Glibc
+        {
             return Err(NotFound);
         }
     }
@@ -208,7 +208,7 @@ fn maps(memory: &Memory<'_>, modules: &BTreeMap<usize, Module>) -> BTreeMap<usiz
                 // pages as well, those of the very module among them.
                 true => bias != 0 && name().is_some_and(|name| name.starts_with(b"/")),
                 // The initial stack, where musl's program has its name, is not in a capture.
-                false => object == 0 || name().is_some(),
+                false => object == PROGRAM || name().is_some(),
             };
             if is_map {
                 maps.entry(object).or_insert(at);

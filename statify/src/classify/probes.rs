@@ -5,9 +5,10 @@ use statify_elf::PAGE;
 
 use super::frame::Frame;
 use super::known::Value;
-use super::{Fixup, Module};
+use super::memory::{Fixup, Module};
 use crate::capture::Capture;
 use crate::capture::variation::NEWER_AUXV;
+use crate::place::Place;
 
 /// Words that hold the address of a vDSO function when the vDSO is not hidden.
 pub fn vdso_functions(capture: &Capture, frame: &Frame) -> impl Iterator<Item = Fixup> {
@@ -26,7 +27,7 @@ pub fn auxv_defaults(
     fixups: &[Fixup],
     frame: &Frame,
     without: &Capture,
-) -> impl Iterator<Item = (super::Place, Vec<u8>)> {
+) -> impl Iterator<Item = (Place, Vec<u8>)> {
     let hidden = |fixup: &&Fixup| match fixup.value {
         Value::Aux(kind) => NEWER_AUXV.contains(&u64::from(kind)),
         _ => false,
@@ -66,7 +67,7 @@ pub fn lazy_flag(
     lazy: &Capture,
     frame: &Frame,
     loader: &Module,
-) -> Result<super::Place, usize> {
+) -> Result<Place, usize> {
     let mut found = Vec::new();
     for (address, page) in lazy.pages.iter() {
         let place = frame.place(address);

@@ -6,9 +6,9 @@
 use goblin::elf::Elf;
 use statify_elf::ElfFile;
 
-use super::Fixup;
 use super::frame::Frame;
 use super::known::Value;
+use super::memory::Fixup;
 use crate::capture::{Capture, Object};
 
 const SIZE: &str = "__rseq_size";

@@ -7,8 +7,10 @@ use statify_elf::{PAGE, page_down};
 use statify_params::agent::FILE_DEVICE;
 
 use super::frame::Frame;
-use super::{PageBytes, Place, words};
+use super::memory::PageBytes;
+use super::words;
 use crate::capture::Capture;
+use crate::place::Place;
 
 /// The loader remembers device and inode of each file (`struct r_file_id`), to know a file that is
 /// opened again by another path. On another machine they would mean another file: they become a
@@ -99,9 +101,9 @@ mod tests {
         let mut second = first.clone();
         first[4088..].fill(7);
         second[..8].fill(8);
-        let pages = BTreeMap::from([(0x3000, first), (0x4000, second)]);
+        let pages = BTreeMap::from([(Place::new(0x3000), first), (Place::new(0x4000), second)]);
         let pattern: [u8; 16] = [[7u8; 8], [8; 8]].concat().try_into().unwrap();
         let found = find(&pages, 8, |_, bytes: &[u8; 16]| *bytes == pattern);
-        assert_eq!(found, [(0x3ff8, pattern)]);
+        assert_eq!(found, [(Place::new(0x3ff8), pattern)]);
     }
 }

@@ -6,11 +6,9 @@ use statify_elf::c_library::musl;
 use statify_elf::{PAGE, PROT_WRITE};
 
 use super::frame::Frame;
-use super::{Place, words};
+use super::words;
 use crate::capture::Capture;
-
-/// The loader, as an object: the second of a capture.
-const LOADER: usize = 1;
+use crate::place::Place;
 
 /// What the loader remembers.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +28,7 @@ pub fn find(capture: &Capture, frame: &Frame) -> Option<SearchPath> {
     let remembered = [text, b"\0"].concat();
     let memory = words::Memory { capture, frame };
     let data = capture.pages.iter().filter(|&(address, _)| {
-        let range = capture.objects.get(LOADER).map(|loader| loader.range.clone());
+        let range = capture.loader().map(|loader| loader.range.clone());
         let writable = |region: &crate::capture::Region| region.prot & PROT_WRITE != 0;
         range.is_some_and(|range| range.contains(&address))
             && capture.region_at(address).is_some_and(writable)

@@ -12,10 +12,10 @@ use memchr::memmem;
 use statify_elf::{ElfFile, PAGE, page_down};
 use statify_format::variables::{BY_LIBRARY, BY_LOADER, BY_OLDER_LOADER, FROZEN};
 
-use super::Place;
 use super::frame::Frame;
 use crate::capture::rehearse::Rehearsal;
-use crate::capture::{Capture, Pages, tunables};
+use crate::capture::{Capture, LOADER, Pages, tunables};
+use crate::place::Place;
 
 /// What the starter calls where such a variable is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub fn study(
     read: u64,
     fixed: bool,
 ) -> Option<Tunables> {
-    let loader = &capture.objects.get(1)?.range;
+    let loader = &capture.loader()?.range;
     let take_over = take_over(capture);
     let environment = capture.stack.sp.checked_sub(BELOW)?;
     let text = variables(environment);
@@ -133,7 +133,7 @@ fn variables(at: u64) -> Vec<u8> {
 
 /// The object that defines [`TAKE_OVER`], and the function's address.
 fn take_over(capture: &Capture) -> Option<(usize, u64)> {
-    capture.objects.iter().enumerate().skip(2).find_map(|(index, object)| {
+    capture.objects.iter().enumerate().skip(LOADER + 1).find_map(|(index, object)| {
         let elf = ElfFile::parse(&object.bytes).ok()?;
         let dynamic = elf.dynamic().ok()??;
         // The C library alone has it, and that is known by its name.

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use statify_elf::{PAGE, page_down};
+use statify_elf::PAGE;
 
 use super::frame::Frame;
 use super::known::{Known, Value};
-use super::{Fixup, PageBytes, Place};
+use super::memory::{Fixup, PageBytes};
 use crate::capture::Capture;
+use crate::place::Place;
 
 /// A capture's memory by place.
 pub struct Memory<'a> {
@@ -77,12 +78,12 @@ impl<'a> Memory<'a> {
     /// The word at a place, of whatever alignment.
     pub fn word(&self, place: Place) -> u64 {
         let mut bytes = [0; 8];
-        let first = self.page(page_down(place));
-        let at = (place % PAGE) as usize;
+        let first = self.page(place.page());
+        let at = place.in_page();
         let here = 8.min(PAGE as usize - at);
         bytes[..here].copy_from_slice(&first[at..at + here]);
         if here < 8 {
-            let second = self.page(page_down(place) + PAGE);
+            let second = self.page(place.page() + PAGE);
             bytes[here..].copy_from_slice(&second[..8 - here]);
         }
         u64::from_le_bytes(bytes)
@@ -165,15 +166,16 @@ fn explain_unaligned(
     open: Vec<(Place, u64, u64)>,
     compared: &mut Compared,
 ) {
-    let mut covered = 0;
+    let mut covered = Place::default();
     for (at, word_a, word_b) in open {
         let differing = (word_a ^ word_b).to_le_bytes();
         let mut byte = 0;
         while let Some(next) = (byte..8).find(|&i| differing[i] != 0 && at + i as u64 >= covered) {
             // A pointer's lowest byte never differs, the block being aligned to pages.
             let first = at + next as u64;
-            let window = (first.saturating_sub(7)..=first)
-                .filter(|&start| start % 8 != 0 && start >= covered)
+            let window = (0..8)
+                .map(|before| first.saturating_sub(7 - before))
+                .filter(|&start| !start.is_multiple_of(8) && start >= covered)
                 .find_map(|start| Some((start, known.group(a.word(start), b.word(start))?)));
             let Some((start, group)) = window else {
                 compared.unexplained.push((at, word_a, word_b));
@@ -188,9 +190,9 @@ fn explain_unaligned(
 
 /// Overwrites bytes of the output's pages, across page boundaries.
 pub fn write(pages: &mut BTreeMap<Place, PageBytes>, at: Place, bytes: &[u8]) {
-    let start = (at % PAGE) as usize;
+    let start = at.in_page();
     let here = bytes.len().min(PAGE as usize - start);
-    if let Some(page) = pages.get_mut(&page_down(at)) {
+    if let Some(page) = pages.get_mut(&at.page()) {
         page[start..start + here].copy_from_slice(&bytes[..here]);
     }
     if here < bytes.len() {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use statify_elf::PROT_EXEC;
 
-use crate::classify::{Image, Place, Region};
+use crate::classify::{Image, Region};
+use crate::place::Place;
 
 /// The most words that a page may have. Each takes 16 bytes in the starter's tables.
 const MOST_WORDS: usize = 16;

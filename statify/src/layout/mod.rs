@@ -14,9 +14,10 @@ use std::ops::Range;
 
 use statify_elf::{ElfFile, PAGE, page_up};
 use statify_format::Shape;
-use statify_params::ABSOLUTE;
 
-use crate::classify::{Image, Place};
+use crate::capture::PROGRAM;
+use crate::classify::Image;
+use crate::place::OutPlace;
 use placement::Addresses;
 
 pub use pieces::Piece;
@@ -32,7 +33,7 @@ pub struct Plan {
     /// Where the front's bytes begin in the file: behind the headers.
     pub front_offset: u64,
     /// The entry point: the starter's first byte.
-    pub entry: u64,
+    pub entry: OutPlace,
     /// Memory that comes from the file, and where it lies there.
     pub segments: Vec<Segment>,
     /// The first byte behind everything that is loaded, or kept free.
@@ -45,8 +46,8 @@ pub struct Plan {
     pub executable_stack: bool,
     /// Mappings that the starter makes.
     pub mapped: usize,
-    /// Addresses in the output of the modules' first bytes, by module (places).
-    pub modules: Vec<Range<Place>>,
+    /// Where each module lies in the output.
+    pub modules: Vec<Range<OutPlace>>,
     /// The memory by what happens to it; ascending as the image's regions are.
     pub pieces: Vec<Piece>,
 }
@@ -75,7 +76,7 @@ pub fn lay_out(image: &Image, shape: &Shape, mut kept: Vec<Range<u64>>) -> Plan 
         constants,
         slides,
         addresses,
-        pool: (0, no_pool),
+        pool: (OutPlace::default(), no_pool),
     };
     let size = tables::size(&input);
     let code_len = page_up(starter::IMAGE.len() as u64);
@@ -90,7 +91,7 @@ pub fn lay_out(image: &Image, shape: &Shape, mut kept: Vec<Range<u64>>) -> Plan 
     if let Some(first) = placement.loads.first_mut() {
         first.align = addresses.program_alignment;
     }
-    let code = base + front_len - code_len;
+    let code = base + (front_len - code_len);
     let pool = (base + front_len, placement.pool(front_len - PAGE));
     let input = tables::Input { placement: &placement, addresses, pool, ..input };
     let front = tables::build(&input, base, code, HEADERS);
@@ -115,9 +116,10 @@ impl Plan {
     /// What is added to the program's addresses to have those in the output: where its address 0 lies.
     /// Nothing if it is not position-independent.
     pub fn program_bias(&self, image: &Image) -> u64 {
-        let first = ElfFile::parse(&image.objects[0].bytes).ok().and_then(|elf| elf.span());
-        let module = image.modules.iter().position(|module| module.object == Some(0));
-        let start = module.map_or(0, |module| self.modules[module].start & !ABSOLUTE);
+        let program = image.program().and_then(|program| ElfFile::parse(&program.bytes).ok());
+        let first = program.and_then(|elf| elf.span());
+        let module = image.modules.iter().position(|module| module.object == Some(PROGRAM));
+        let start = module.map_or(0, |module| self.modules[module].start.address());
         start.wrapping_sub(first.map_or(0, |span| span.start))
     }
 }
@@ -128,6 +130,7 @@ mod tests {
 
     use super::*;
     use crate::classify::{Module, PageBytes, Region};
+    use crate::place::Place;
 
     /// An image of anonymous memory: regions of so many pages, with gaps of so many pages before, and
     /// for each page whether it is zero.
@@ -137,15 +140,15 @@ mod tests {
         let mut pages = std::collections::BTreeMap::new();
         for (gap, contents, prot) in shape {
             at += gap * PAGE;
-            let range = at..at + contents.len() as u64 * PAGE;
+            let range = Place::new(at)..Place::new(at + contents.len() as u64 * PAGE);
             for (index, _) in contents.iter().enumerate().filter(|(_, is_data)| **is_data) {
                 let page: PageBytes = Box::new([index as u8 | 1; PAGE as usize]);
-                pages.insert(at + index as u64 * PAGE, page);
+                pages.insert(range.start + index as u64 * PAGE, page);
             }
             modules.push(Module { object: None, group: Some(0), range: range.clone() });
             let module = modules.len() - 1;
             regions.push(Region { range: range.clone(), prot: *prot, file: None, module });
-            at = range.end;
+            at = range.end.value();
         }
         Image {
             c_library: statify_elf::c_library::CLibrary::Glibc,
@@ -160,11 +163,11 @@ mod tests {
             thread_stack: (0, 0),
             secure: crate::classify::SecureStart::AsGlibc,
             variables: crate::classify::tunables::Variables::ByLibrary,
-            handoff: 0,
-            entry: 0,
-            phdr: 0,
+            handoff: Place::default(),
+            entry: Place::default(),
+            phdr: Place::default(),
             phnum: 0,
-            loader: 0,
+            loader_base: Place::default(),
             executable_stack: false,
             bound: true,
             fixed: false,
@@ -172,7 +175,7 @@ mod tests {
             identified: Default::default(),
             plugins: 0..0,
             agent: None,
-            index: 0..0,
+            index: Place::default()..Place::default(),
         }
     }
 
@@ -198,7 +201,7 @@ mod tests {
             }
             prop_assert!(plan.loads.len() <= 70);
             prop_assert!(plan.loads.windows(2).all(|pair| pair[0].address + pair[0].len <= pair[1].address));
-            let readable = |place: &u64| image.regions.iter().any(|r| r.range.contains(place) && r.prot != 0);
+            let readable = |place: &Place| image.regions.iter().any(|r| r.range.contains(place) && r.prot != 0);
             for place in image.pages.keys().filter(|place| readable(place)) {
                 let holding: Vec<_> = plan.segments.iter().filter(|s| s.file_range().contains(place)).collect();
                 prop_assert_eq!(holding.len(), 1);

@@ -7,7 +7,9 @@ use goblin::elf::program_header::PT_GNU_RELRO;
 use statify_elf::{ElfFile, PROT_READ, PROT_WRITE, page_down, page_up};
 
 use super::constants::Constants;
-use crate::classify::{Image, Place};
+use crate::capture::{LOADER, PROGRAM};
+use crate::classify::Image;
+use crate::place::Place;
 
 /// The most constants that are mapped writable for a moment, in bytes.
 const MOST_CONSTANTS: u64 = 1 << 20;
@@ -40,7 +42,7 @@ pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
         let prots = prots.into_iter().flat_map(|(range, prot)| {
             cut_at(range, &relro).into_iter().map(move |range| (range, prot))
         });
-        let is_loader = image.modules[region.module].object == Some(1);
+        let is_loader = image.modules[region.module].object == Some(LOADER);
         for (range, prot) in prots {
             let is_patched = patched.range(range.clone()).next().is_some();
             let load_prot = if is_patched { PROT_READ | PROT_WRITE } else { prot };
@@ -49,7 +51,7 @@ pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
             let is_rewritten = is_loader && is_patched && image.c_library.rewrites_constants();
             // A program may give back constants that it needs no more, or make them inaccessible.
             // Code and what the loader had relocated are another matter.
-            let is_programs = image.modules[region.module].object == Some(0);
+            let is_programs = image.modules[region.module].object == Some(PROGRAM);
             let is_relocated = is_patched
                 || region.prot & PROT_WRITE != 0
                 || relro.start < range.end && range.start < relro.end;
@@ -94,7 +96,7 @@ pub fn patched_pages(image: &Image, constants: &Constants) -> BTreeSet<Place> {
         .into_iter()
         .flat_map(|tunables| tunables.written.iter().copied());
     let all = words.chain(unaligned).chain(fixups).chain(cpu).chain(tunables);
-    let mut pages: Vec<Place> = all.map(page_down).collect();
+    let mut pages: Vec<Place> = all.map(Place::page).collect();
     // Most neighbours are in the same page.
     pages.dedup();
     pages.extend(constants.keys());
@@ -110,10 +112,10 @@ fn bound_slots(image: &Image) -> Vec<Range<Place>> {
         let object = module.object.filter(|object| !image.plugins.contains(object))?;
         let elf = ElfFile::parse(&image.objects[object].bytes).ok()?;
         let slots = elf.dynamic().ok()??.jump_slots()?;
-        let bias = module.range.start.wrapping_sub(elf.span()?.start);
+        let first = elf.span()?.start;
+        let place = |address: u64| module.range.start.wrapping_add(address.wrapping_sub(first));
         let range = page_up(slots.start)..page_down(slots.end);
-        (range.start < range.end)
-            .then(|| range.start.wrapping_add(bias)..range.end.wrapping_add(bias))
+        (range.start < range.end).then(|| place(range.start)..place(range.end))
     });
     slots.collect()
 }
@@ -121,14 +123,15 @@ fn bound_slots(image: &Image) -> Vec<Range<Place>> {
 /// The pages of the program that its loader makes read-only when they are relocated.
 fn program_relro(image: &Image) -> Range<Place> {
     let find = || {
-        let module = image.modules.iter().find(|module| module.object == Some(0))?;
-        let elf = ElfFile::parse(&image.objects.first()?.bytes).ok()?;
+        let module = image.module_of(PROGRAM)?;
+        let elf = ElfFile::parse(&image.program()?.bytes).ok()?;
         let relro = elf.of_type(PT_GNU_RELRO).next()?;
-        let bias = module.range.start.wrapping_sub(page_down(elf.span()?.start));
+        let first = page_down(elf.span()?.start);
+        let place = |address: u64| module.range.start.wrapping_add(address.wrapping_sub(first));
         let end = page_down(relro.p_vaddr.saturating_add(relro.p_memsz));
-        Some(page_down(relro.p_vaddr).wrapping_add(bias)..end.wrapping_add(bias))
+        Some(place(page_down(relro.p_vaddr))..place(end))
     };
-    find().unwrap_or(0..0)
+    find().unwrap_or_default()
 }
 
 /// `range` in pieces that are wholly inside or outside of `other`.
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn slots_become_read_only_where_they_were_writable() {
-        let page = |n: u64| n * PAGE;
+        let page = |n: u64| Place::new(n * PAGE);
         let both = PROT_READ | PROT_WRITE;
         assert_eq!(
             split(page(0)..page(4), both, &(page(1)..page(3))),

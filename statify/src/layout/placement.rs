@@ -13,8 +13,9 @@ use statify_params::{Group, MOST_GROUPS};
 
 use super::HEADERS;
 use super::segments::{Segment, must_move};
-use crate::capture::Object;
-use crate::classify::{Image, Module, Place, is_absolute};
+use crate::capture::{Object, PROGRAM};
+use crate::classify::{Image, Module};
+use crate::place::{OutPlace, Place};
 
 /// PT_LOADs that fit: the headers may take 4 KiB (load_elf_phdrs in fs/binfmt_elf.c, up to Linux
 /// 5.17), the ELF header among them, and two PT_NOTEs, PT_GNU_STACK and the build-id are wanted too.
@@ -26,7 +27,7 @@ const OWN_LOADS: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {
     /// p_vaddr.
-    pub address: u64,
+    pub address: OutPlace,
     /// p_memsz.
     pub len: u64,
     /// p_offset; of no meaning where `file_len` is 0.
@@ -50,7 +51,7 @@ pub struct Addresses {
     /// What the libraries' virtual addresses have more than places of the image.
     libraries: u64,
     /// The first byte of the front.
-    pub front: u64,
+    pub front: OutPlace,
     /// What the program's distance must be a multiple of.
     pub program_alignment: u64,
 }
@@ -62,16 +63,17 @@ impl Addresses {
             let front = fixed_base(image, front_len);
             return Self { front, program_alignment: PAGE, ..Self::default() };
         }
-        let slid = || image.modules.iter().filter(|module| !is_absolute(module.range.start));
+        let slid = || image.modules.iter().filter(|module| !module.range.start.is_absolute());
         let file = |index: usize| ElfFile::parse(&image.objects.get(index)?.bytes).ok();
         let alignment_of = |index| file(index).map_or(PAGE, |elf| elf.alignment());
-        let program = slid().find(|module| module.object == Some(0));
+        let program = slid().find(|module| module.object == Some(PROGRAM));
         let (by, end) = program.map_or((0, 0), |module| {
-            let own = file(0).and_then(|elf| elf.span()).map_or(0, |span| page_down(span.start));
-            let by = own.wrapping_sub(module.range.start);
-            (by, page_up(module.range.end.wrapping_add(by)))
+            let own =
+                file(PROGRAM).and_then(|elf| elf.span()).map_or(0, |span| page_down(span.start));
+            let by = own.wrapping_sub(module.range.start.value());
+            (by, page_up(module.range.end.value().wrapping_add(by)))
         });
-        let libraries = || slid().filter(|module| module.object != Some(0));
+        let libraries = || slid().filter(|module| module.object != Some(PROGRAM));
         let alignment = (0..image.objects.len()).map(alignment_of).max().unwrap_or(PAGE);
         let mut groups: BTreeMap<Option<usize>, Place> = BTreeMap::new();
         for module in libraries() {
@@ -81,32 +83,31 @@ impl Addresses {
         let mut groups: Vec<Place> = groups.into_values().collect();
         groups.sort_unstable();
         groups.truncate(MOST_GROUPS);
-        let start = groups.first().map_or(0, |first| first & !(alignment - 1));
+        let start = groups.first().map_or(0, |first| first.align_down(alignment).value());
         let libraries = (end + front_len).next_multiple_of(alignment).wrapping_sub(start);
-        let program_alignment = program.map_or(PAGE, |_| alignment_of(0));
-        Self { program: by, groups, libraries, front: end, program_alignment }
+        let program_alignment = program.map_or(PAGE, |_| alignment_of(PROGRAM));
+        Self { program: by, groups, libraries, front: OutPlace::new(end), program_alignment }
     }
 
     /// A place of the image in the output.
-    pub fn at(&self, place: Place) -> Place {
-        if is_absolute(place) {
-            place
-        } else if self.group(place).is_none() {
-            place.wrapping_add(self.program)
-        } else {
-            place.wrapping_add(self.libraries)
-        }
+    pub fn at(&self, place: Place) -> OutPlace {
+        let more = match self.group(place) {
+            _ if place.is_absolute() => 0,
+            None => self.program,
+            Some(_) => self.libraries,
+        };
+        OutPlace::new(place.value().wrapping_add(more))
     }
 
     /// A range of places of the image in the output.
-    pub fn range(&self, range: &Range<Place>) -> Range<Place> {
+    pub fn range(&self, range: &Range<Place>) -> Range<OutPlace> {
         let start = self.at(range.start);
         start..start + (range.end - range.start)
     }
 
     /// Whether two places of the image slide alike.
     pub fn slide_alike(&self, a: Place, b: Place) -> bool {
-        is_absolute(a) == is_absolute(b) && self.group(a) == self.group(b)
+        a.is_absolute() == b.is_absolute() && self.group(a) == self.group(b)
     }
 
     /// The group of libraries that a place of the image belongs to.
@@ -129,11 +130,12 @@ impl Addresses {
         let describe = |(index, &start): (usize, &Place)| {
             let is_its = |module: &&Module| {
                 let start = module.range.start;
-                !is_absolute(start) && self.group(start) == Some(index)
+                !start.is_absolute() && self.group(start) == Some(index)
             };
             let modules = || image.modules.iter().filter(is_its);
             let end = modules().map(|module| module.range.end).max().unwrap_or(start);
-            let (start, end) = (page_down(self.at(start)), page_up(self.at(end - 1) + 1));
+            let (start, last) = (self.at(start), self.at(end.saturating_sub(1)));
+            let (start, end) = (page_down(start.value()), page_up(last.value() + 1));
             let alignment = modules().map(alignment).max().unwrap_or(PAGE);
             Group { start, len: end - start, alignment }
         };
@@ -147,9 +149,9 @@ pub struct Placement {
     /// Ascending by address.
     pub loads: Vec<Load>,
     /// Pages of the file for the starter to map: places of the output, PROT_* and file offsets.
-    pub maps: Vec<(Range<Place>, u32, u64)>,
+    pub maps: Vec<(Range<OutPlace>, u32, u64)>,
     /// Zero pages for the starter to map, with their PROT_*.
-    pub zeros: Vec<(Range<Place>, u32)>,
+    pub zeros: Vec<(Range<OutPlace>, u32)>,
 }
 
 impl Placement {
@@ -164,10 +166,10 @@ impl Placement {
 pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Placement {
     let mut placement = Placement::default();
     let of_program = |segment: &Segment| {
-        image.modules[segment.module].object == Some(0) && !must_move(image, segment)
+        image.modules[segment.module].object == Some(PROGRAM) && !must_move(image, segment)
     };
     let room = MOST_LOADS - OWN_LOADS;
-    let mut kept: Option<Range<u64>> = None;
+    let mut kept: Option<Range<OutPlace>> = None;
     for segment in segments {
         let range = addresses.range(&segment.range);
         let file_len = segment.file_len.min(range.end - range.start);
@@ -207,7 +209,7 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
 
 /// The front: headers, tables and parameters; the starter's code, `code_len` bytes; its last page
 /// once more, for the starter to grow where it cannot open the output.
-pub fn front(base: u64, len: u64, code_len: u64) -> [Load; 3] {
+pub fn front(base: OutPlace, len: u64, code_len: u64) -> [Load; 3] {
     let tables = len - code_len;
     let load = |address, offset, len, prot| Load {
         address,
@@ -225,13 +227,14 @@ pub fn front(base: u64, len: u64, code_len: u64) -> [Load; 3] {
 }
 
 /// Where the front of an output at fixed addresses lies: below its lowest module if it can.
-fn fixed_base(image: &Image, front_len: u64) -> u64 {
+fn fixed_base(image: &Image, front_len: u64) -> OutPlace {
     /// Lower addresses are refused (vm.mmap_min_addr).
     const LEAST: u64 = 64 << 10;
-    let lowest = image.modules.iter().map(|module| module.range.start).min().unwrap_or(0);
-    let highest = image.modules.iter().map(|module| module.range.end).max().unwrap_or(0);
-    match lowest.checked_sub(front_len) {
-        Some(base) if base >= LEAST => base & !(PAGE - 1),
+    // Nothing slides: places are addresses.
+    let lowest = image.modules.iter().map(|module| module.range.start.value()).min().unwrap_or(0);
+    let highest = image.modules.iter().map(|module| module.range.end.value()).max().unwrap_or(0);
+    OutPlace::new(match lowest.checked_sub(front_len) {
+        Some(base) if base >= LEAST => page_down(base),
         _ => highest.next_multiple_of(PAGE),
-    }
+    })
 }

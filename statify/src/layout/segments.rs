@@ -7,7 +7,8 @@ use statify_elf::{PAGE, PROT_READ, PROT_WRITE};
 
 use super::constants::Constants;
 use super::pieces::Piece;
-use crate::classify::{Image, Place, is_absolute};
+use crate::classify::Image;
+use crate::place::Place;
 
 /// Zero pages in a row that are worth a mapping of their own (about 1.75 us at each start) rather
 /// than space in the file.
@@ -168,5 +169,5 @@ pub fn assign_offsets(
 /// Whether a segment must be moved to an absolute address, which a position-independent output
 /// has no program header for.
 pub fn must_move(image: &Image, segment: &Segment) -> bool {
-    !image.fixed && is_absolute(segment.range.start)
+    !image.fixed && segment.range.start.is_absolute()
 }

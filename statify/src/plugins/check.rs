@@ -4,8 +4,9 @@
 use statify_params::agent::{AGENT_MAGIC, AgentParams, FILE_MODULE, File};
 use zerocopy::FromBytes;
 
-use crate::classify::{Image, Place};
+use crate::classify::Image;
 use crate::layout::Plan;
+use crate::place::Place;
 
 /// Checks the output's bytes; `agent` is where the agent lies.
 pub fn check(bytes: &[u8], image: &Image, plan: &Plan, agent: Place) -> Result<(), String> {

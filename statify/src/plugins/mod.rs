@@ -1,12 +1,14 @@
 //! Libraries that the program opens at run time: found by the loader itself or in a run of the
 //! program ([`find`]), named ([`names`]), and put into the image with the agent that serves them
-//! ([`embed`], [`index`]).
+//! ([`embed`], [`index`]), to which the loader's system calls go ([`redirect`], [`patch`]).
 
 mod check;
 mod embed;
 mod find;
 mod index;
 mod names;
+mod patch;
+mod redirect;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -16,7 +16,7 @@ use statify_elf::{ElfFile, PAGE, page_down, page_up};
 use statify_format::Shape;
 use statify_program::Unclaimed;
 
-use crate::capture::Object;
+use crate::capture::{Object, PROGRAM};
 use crate::classify::Image;
 use crate::error::Result;
 use crate::layout::Plan;
@@ -39,7 +39,7 @@ impl Part {
     /// Themselves.
     pub fn bytes<'a>(&self, image: &'a Image) -> &'a [u8] {
         let range = self.range.start as usize..self.range.end as usize;
-        image.objects[0].bytes.get(range).unwrap_or_default()
+        image.objects[PROGRAM].bytes.get(range).unwrap_or_default()
     }
 }
 
@@ -59,7 +59,7 @@ pub fn unloaded(
     unclaimed: &Unclaimed,
     shape: &Shape,
 ) -> Result<Unloaded> {
-    let Object { bytes, path, .. } = &image.objects[0];
+    let Object { bytes, path, .. } = &image.objects[PROGRAM];
     let within = |range: &Range<u64>| range.end <= bytes.len() as u64;
     let kept = |range: &Range<u64>| {
         let wanted = page_down(range.start)..page_up(range.end);

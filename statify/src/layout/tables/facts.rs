@@ -3,7 +3,9 @@
 use statify_elf::{ElfFile, page_down};
 use statify_format::{Randomness, Seal, Shape};
 
-use crate::classify::{Image, Place};
+use crate::capture::PROGRAM;
+use crate::classify::Image;
+use crate::place::Place;
 
 /// The newest of the kernels that the image's files demand, as [`statify_params::Params::least_kernel`] has
 /// it; none where every kernel that an output runs on is as new.
@@ -35,9 +37,9 @@ pub fn chosen(image: &Image, shape: &Shape) -> u64 {
 /// Where the program's code begins and ends, and its data, as the kernel counts them
 /// (load_elf_binary in fs/binfmt_elf.c): places of the image.
 pub fn extents(image: &Image) -> [Place; 4] {
-    let module = image.modules.iter().find(|module| module.object == Some(0));
-    let elf = image.objects.first().and_then(|object| ElfFile::parse(&object.bytes).ok());
-    let (Some(module), Some(elf)) = (module, elf) else { return [0; 4] };
+    let module = image.module_of(PROGRAM);
+    let elf = image.program().and_then(|program| ElfFile::parse(&program.bytes).ok());
+    let (Some(module), Some(elf)) = (module, elf) else { return [Place::default(); 4] };
     let first = elf.span().map_or(0, |span| page_down(span.start));
     let place = |address: u64| module.range.start.wrapping_add(address.wrapping_sub(first));
     let starts_and_ends = |only_code: bool| {

@@ -8,7 +8,7 @@ use zerocopy::{Immutable, IntoBytes};
 pub struct Pile(Vec<u8>);
 
 /// Where a table lies in a pile.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Placed {
     start: usize,
     /// How many records it has.

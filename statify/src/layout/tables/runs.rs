@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use statify_elf::PAGE;
 
-use crate::classify::Place;
 use crate::layout::pieces::Piece;
 use crate::layout::placement::Addresses;
+use crate::place::Place;
 
 /// Runs of pages that will be written.
 pub fn populates(

@@ -3,8 +3,9 @@
 
 use statify_params::leb128;
 
-use crate::classify::{Place, Resolver, Slide};
+use crate::classify::{Resolver, Slide};
 use crate::layout::placement::Addresses;
+use crate::place::Place;
 
 /// Words with the same target that slide alike; ascending.
 pub struct SlideGroup {
@@ -51,7 +52,7 @@ fn group(
     stream: &mut Vec<u8>,
 ) -> Vec<SlideGroup> {
     let mut groups: Vec<SlideGroup> = Vec::new();
-    let mut last = 0;
+    let mut last = Place::default();
     for (target, at) in words {
         let start = stream.len();
         // What slides otherwise cannot be reached by a distance.
