@@ -1,5 +1,5 @@
-//! All questions at once, for tests with random bytes: none of them may panic, hang or take much
-//! memory, whatever the bytes are.
+//! All questions at once, for tests and for fuzzing: none of them may panic, hang or take much memory, whatever
+//! the bytes are.
 
 use super::ElfFile;
 use crate::c_library::CLibrary;

@@ -4,6 +4,7 @@
 
 pub mod c_library;
 mod dynamic;
+#[cfg(any(test, fuzzing))]
 mod everything;
 mod excerpt;
 mod functions;
@@ -29,6 +30,7 @@ use goblin::elf::program_header::{self, ProgramHeader};
 use goblin::elf::section_header::SectionHeader;
 
 pub use dynamic::DynamicFacts;
+#[cfg(fuzzing)]
 pub use everything::look_at_everything;
 pub use excerpt::Excerpt;
 pub use functions::Functions;

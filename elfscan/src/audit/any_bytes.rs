@@ -1,4 +1,4 @@
-//! The pure parts under random input.
+//! The pure parts with bytes that may be anything. For tests and for fuzzing: no part of the library.
 
 use std::sync::Arc;
 
@@ -16,8 +16,7 @@ use super::{converted, names, sections};
 /// How many symbols and relocations of a file are tried.
 const MOST: usize = 500;
 
-/// Does with the bytes of a file all that an audit does: none of it may panic or hang, whatever they
-/// are. (For fuzzing.)
+/// Does with the bytes of a file all that an audit does: none of it may panic or hang, whatever they are.
 pub fn read_file(bytes: &[u8]) {
     let file = FileId { device: (0, 0), inode: 1 };
     if let Some(manifest) = ElfFile::parse_any(bytes).ok().and_then(|elf| Manifest::read(&elf)) {

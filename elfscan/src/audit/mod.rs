@@ -4,11 +4,12 @@
 //! A process changes while it is read. So whatever looks wrong is looked at again, and again later:
 //! only what stays the same is an alarm.
 
+#[cfg(any(test, fuzzing))]
+mod any_bytes;
 mod apart;
 mod bindings;
 mod converted;
 mod dynamic;
-mod fuzz;
 mod image;
 mod links;
 mod loader;
@@ -35,12 +36,14 @@ use statify_elf::c_library::CLibrary;
 use statify_elf::{PROT_EXEC, PROT_WRITE};
 use statify_process::procfs::Mapping;
 
+#[cfg(fuzzing)]
+pub use any_bytes::read_file;
 pub use apart::{APART, Kind, Refused, answer, audit_apart};
-pub use fuzz::read_file;
 pub use process::{Refusal, all};
 pub use report::{Alarm, AlarmKind, Counts, Information, InformationKind, ProcessReport, Target};
 
 use bindings::{Context, Tls};
+use image::Image;
 use loader::Variables;
 use module::Module;
 use modules::Found;
@@ -115,29 +118,10 @@ fn look(process: &Process, options: Options) -> Result<(ProcessReport, bool), Re
     let maps = process.maps()?;
     let Found { images, of_program, links, converted: converted_file, files, information } =
         modules::find(process, &maps)?;
-    let program = process.program().ok_or_else(|| process.vanished())?;
-    let mut report = ProcessReport {
-        pid: process.pid,
-        name: process.name.clone(),
-        program: program.display().to_string(),
-        converted: converted_file.is_some(),
-        counts: Counts::default(),
-        alarms: Vec::new(),
-        information,
-        seconds: 0.0,
-    };
-    let mut modules: Vec<Module<'_>> =
-        images.iter().filter_map(|image| Module::read(image).ok()).collect();
-    if modules.len() < of_program {
-        return Err(Refusal::Manifest(process.pid, process.name.clone()));
-    }
+    let mut report = begin(process, converted_file.is_some(), information)?;
     let start = Start::of(process);
-    // Others may have variables of these names, too.
-    let is_interpreter = |module: &Module<'_>| module.span().start == start.interpreter;
-    if modules.iter().any(|module| module.is_loader && is_interpreter(module)) {
-        modules.iter_mut().for_each(|module| module.is_loader &= is_interpreter(module));
-    }
-    let modules = modules;
+    let modules = read_modules(&images, of_program, &start)
+        .ok_or_else(|| Refusal::Manifest(process.pid, process.name.clone()))?;
     let loader = modules.iter().find(|module| module.is_loader);
     let library = loader.and_then(|loader| CLibrary::of_loader(&loader.elf).ok().flatten());
     let scopes = Scopes::new(&modules, &links, library == Some(CLibrary::Musl));
@@ -154,6 +138,66 @@ fn look(process: &Process, options: Options) -> Result<(ProcessReport, bool), Re
     };
     let variables = loader.filter(|_| library == Some(CLibrary::Glibc));
     let variables = variables.map(|loader| Variables::of(loader, names, &functions, &start));
+    check_modules(&context, variables.as_ref(), &mut report);
+    for &index in scopes.unlisted().iter().filter(|&&index| !modules[index].is_loader) {
+        let module = &modules[index];
+        let name = module.image.name.clone();
+        report.information.push(Information::new(InformationKind::Unlisted, module.span(), name));
+    }
+    let code = modules.iter().flat_map(Module::code).collect();
+    let program = converted_file;
+    let other = OtherCode { process, maps: &maps, code, files: &files, program };
+    other_code(&other, options, &mut report);
+    report.alarms.truncate(MOST_TOLD);
+    report.information.truncate(MOST_TOLD);
+    Ok((report, links.is_consistent))
+}
+
+/// A report without findings.
+fn begin(
+    process: &Process,
+    converted: bool,
+    information: Vec<Information>,
+) -> Result<ProcessReport, Refusal> {
+    let program = process.program().ok_or_else(|| process.vanished())?;
+    Ok(ProcessReport {
+        pid: process.pid,
+        name: process.name.clone(),
+        program: program.display().to_string(),
+        converted,
+        counts: Counts::default(),
+        alarms: Vec::new(),
+        information,
+        seconds: 0.0,
+    })
+}
+
+/// The modules, of which the first `of_program` must be readable.
+fn read_modules<'i>(
+    images: &'i [Image],
+    of_program: usize,
+    start: &Start,
+) -> Option<Vec<Module<'i>>> {
+    let mut modules: Vec<Module<'_>> =
+        images.iter().filter_map(|image| Module::read(image).ok()).collect();
+    if modules.len() < of_program {
+        return None;
+    }
+    // Others may have variables of these names, too.
+    let is_interpreter = |module: &Module<'_>| module.span().start == start.interpreter;
+    if modules.iter().any(|module| module.is_loader && is_interpreter(module)) {
+        modules.iter_mut().for_each(|module| module.is_loader &= is_interpreter(module));
+    }
+    Some(modules)
+}
+
+/// Holds each module's memory against its file. `variables` are the loader's.
+fn check_modules(
+    context: &Context<'_, '_>,
+    variables: Option<&Variables<'_, '_>>,
+    report: &mut ProcessReport,
+) {
+    let modules = context.modules;
     let mut tls = Tls::default();
     let mut is_starting = false;
     for (index, module) in modules.iter().enumerate() {
@@ -161,12 +205,12 @@ fn look(process: &Process, options: Options) -> Result<(ProcessReport, bool), Re
             break;
         }
         let mut own_tls = Tls::default();
-        let outcome = bindings::check(&context, index, &mut own_tls);
+        let outcome = bindings::check(context, index, &mut own_tls);
         let is_dynamic = module.definitions.is_some()
             && (modules.len() > 1 || module.has_interpreter || module.is_loader);
         let is_relocated = is_dynamic && !outcome.is_loading;
-        let variables = variables.as_ref().filter(|_| module.is_loader);
-        let text = text::check(process, names, module, is_relocated, variables);
+        let variables = variables.filter(|_| module.is_loader);
+        let text = text::check(context.process, context.names, module, is_relocated, variables);
         report.counts.unknown_bytes += text.unknown_bytes;
         report.counts.pages += text.pages;
         report.counts.private_pages += text.private_pages;
@@ -182,28 +226,16 @@ fn look(process: &Process, options: Options) -> Result<(ProcessReport, bool), Re
         tls.add(own_tls);
         report.counts.entries += outcome.entries;
         report.alarms.extend(outcome.alarms);
-        let dynamic = dynamic::check(&context, module);
+        let dynamic = dynamic::check(context, module);
         report.counts.entries += dynamic.entries;
         report.alarms.extend(dynamic.alarms);
     }
-    report.alarms.extend(tls.alarms(&context));
+    report.alarms.extend(tls.alarms(context));
     if let Some(loader) = modules.iter().find(|module| module.is_loader && is_starting) {
         let is_loaders = |alarm: &Alarm| alarm.module == loader.image.name;
         report.alarms.retain(|alarm| alarm.kind != AlarmKind::WritableRelro || !is_loaders(alarm));
     }
     report.counts.modules = modules.len() as u64;
-    for &index in scopes.unlisted().iter().filter(|&&index| !modules[index].is_loader) {
-        let module = &modules[index];
-        let name = module.image.name.clone();
-        report.information.push(Information::new(InformationKind::Unlisted, module.span(), name));
-    }
-    let code = modules.iter().flat_map(Module::code).collect();
-    let program = converted_file;
-    let other = OtherCode { process, maps: &maps, code, files: &files, program };
-    other_code(&other, options, &mut report);
-    report.alarms.truncate(MOST_TOLD);
-    report.information.truncate(MOST_TOLD);
-    Ok((report, links.is_consistent))
 }
 
 /// Executable memory that belongs to no module.

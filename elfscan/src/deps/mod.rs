@@ -28,8 +28,6 @@ mod refusal;
 mod search;
 mod versions;
 
-use statify_elf::machine::CacheFlags;
-
 pub use cache::{CACHE_FILE, Cache, Cached, Capabilities, LONGEST_CACHE, Line};
 pub use closure::{closure, closure_of};
 pub use conflicts::{Conflict, ConflictKind, conflicts};
@@ -42,16 +40,3 @@ pub use loaded::{By, Closure, Module, Outcome, Request, Slot};
 pub use loader::Loader;
 pub use refusal::refusal;
 pub use versions::{Missing, Tie, missing, ties};
-
-/// Everything here that takes bytes, for fuzzing: as a cache of either byte order, a loader, a
-/// library, and the list of what to preload.
-pub fn parse_anything(bytes: &[u8]) {
-    for little in [true, false] {
-        let cache = Cache::parse(bytes, little);
-        let flags = CacheFlags { accepted: [0x303, 3], exact: 0x303 };
-        let _ = cache.find(b"libc.so.6", flags, &Capabilities::default());
-        let _ = cache.lines(b"libc.so.6").count();
-    }
-    let _ = (Loader::parse("/lib/ld.so".as_ref(), bytes), Library::parse(bytes, (0, 0)));
-    let _ = (parse_preload(bytes), expand(bytes, &Tokens::default()));
-}

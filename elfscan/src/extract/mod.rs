@@ -22,6 +22,7 @@ pub mod tree;
 
 pub use error::Error;
 
+#[cfg(any(test, fuzzing))]
 use statify_elf::ElfFile;
 use statify_format::manifest::{EmbeddedFile, Manifest};
 
@@ -40,7 +41,8 @@ pub fn is_plausible(output: &[u8], manifest: &Manifest) -> bool {
     sum <= output.len() as u64
 }
 
-/// Everything that can be made of a converted file's bytes, which may be any: for fuzzing.
+/// Everything that can be made of a converted file's bytes, which may be any. For tests and for fuzzing.
+#[cfg(any(test, fuzzing))]
 pub fn everything(output: &[u8]) {
     let manifest = ElfFile::parse(output).ok().and_then(|elf| Manifest::read(&elf));
     let Some(manifest) = manifest.filter(|manifest| is_plausible(output, manifest)) else { return };

@@ -1,4 +1,4 @@
-//! Package databases under random input. (Compiled for tests only.)
+//! Package databases of bytes that may be anything.
 
 use proptest::prelude::*;
 

@@ -56,12 +56,3 @@ pub fn check(converted: &Converted<'_>, extents: &[Range<u64>]) -> Findings {
     contents::check(converted, extents, &mut problems);
     Findings { problems: problems.into_vec(), notices }
 }
-
-/// The whole of it for bytes that may be anything.
-pub fn look(bytes: &[u8]) {
-    if let Ok(converted) = Converted::read(bytes) {
-        let all = 0..bytes.len() as u64;
-        let _ = check(&converted, std::slice::from_ref(&all));
-        let _ = super::show::describe(&converted, 0, None);
-    }
-}

@@ -27,91 +27,112 @@ pub fn check(
     memory: &Memory,
     problems: &mut Problems,
 ) {
-    let params = &parameters.params;
-    let at = |place: u64, what: &str| Problem {
-        address: Some(places.normal(place)),
-        ..Problem::new(Part::Tables, what)
-    };
     for fault in &memory.faults {
-        problems.push(at(fault.place, fault.what));
+        problems.push(at(places, fault.place, fault.what));
     }
-    problems.expect(params.page_size == PAGE, Part::Tables, "it is laid out for other pages");
-    problems.expect(
-        params.secure <= SECURE_REFUSED,
-        Part::Tables,
-        "what to do under AT_SECURE is unknown",
-    );
-    let alignments = parameters.groups().map(|group| group.alignment);
-    let aligned = alignments
-        .chain([params.alignment])
-        .all(|alignment| alignment.is_power_of_two() && alignment >= PAGE);
-    problems.expect(aligned, Part::Tables, "an alignment is no power of two, or less than a page");
+    check_form(parameters, problems);
     check_libraries(converted, parameters, memory, problems);
-    let code = params.vaddr.wrapping_add(size_of::<statify_params::Params>() as u64);
-    let unmapped = params.unmap == 0 || params.unmap == code.wrapping_sub(params.front);
-    problems.expect(
-        unmapped,
-        Part::Tables,
-        "what is unmapped before the hand-off is not the tables",
-    );
-    for (place, what) in [
-        (params.handoff, "the hand-off leads to no code"),
-        (params.entry, "the program's entry point leads to no code"),
-    ] {
-        if !memory.is_code(places.normal(place)) {
-            problems.push(at(place, what));
-        }
-    }
+    check_code_places(parameters, places, memory, problems);
     match memory::writes(parameters) {
         Ok(writes) => {
             let wrong = writes
                 .into_iter()
                 .filter(|&(place, len)| !memory.is_writable(places.normal(place), len));
             for (place, _) in wrong.take(MOST) {
-                problems.push(at(place, "a word to be written lies in no writable page"));
+                problems.push(at(places, place, "a word to be written lies in no writable page"));
             }
         }
         Err(error) => problems.add(Part::Tables, error.to_string()),
     }
+    check_fixups(parameters, places, problems);
+    check_choices(parameters, places, memory, problems);
+}
+
+/// A problem at a place of the output.
+fn at(places: &Places, place: u64, what: &str) -> Problem {
+    Problem { address: Some(places.normal(place)), ..Problem::new(Part::Tables, what) }
+}
+
+/// What each value must be, whatever the memory.
+fn check_form(parameters: &Parameters<'_>, problems: &mut Problems) {
+    let params = &parameters.params;
+    let mut expect = |holds, what: &str| problems.expect(holds, Part::Tables, what);
+    expect(params.page_size == PAGE, "it is laid out for other pages");
+    expect(params.secure <= SECURE_REFUSED, "what to do under AT_SECURE is unknown");
+    let alignments = parameters.groups().map(|group| group.alignment);
+    let aligned = alignments
+        .chain([params.alignment])
+        .all(|alignment| alignment.is_power_of_two() && alignment >= PAGE);
+    expect(aligned, "an alignment is no power of two, or less than a page");
+    let code = params.vaddr.wrapping_add(size_of::<statify_params::Params>() as u64);
+    let unmapped = params.unmap == 0 || params.unmap == code.wrapping_sub(params.front);
+    expect(unmapped, "what is unmapped before the hand-off is not the tables");
+    let known = parameters.calls().all(|call| Parameters::is_known(&call) && call.places < 16);
+    expect(known, "a kernel call of no known kind");
+}
+
+/// What the starter jumps to or calls must be code.
+fn check_code_places(
+    parameters: &Parameters<'_>,
+    places: &Places,
+    memory: &Memory,
+    problems: &mut Problems,
+) {
+    let params = &parameters.params;
+    let mut code = vec![
+        (params.handoff, "the hand-off leads to no code"),
+        (params.entry, "the program's entry point leads to no code"),
+    ];
+    if params.read_tunables > FROZEN_TUNABLES {
+        let functions = [params.read_tunables, params.take_over_tunables];
+        let functions = functions.into_iter().filter(|&function| function != 0);
+        code.extend(functions.map(|at| (at, "a function that reads variables is no code")));
+    }
+    let resolvers = parameters.resolvers();
+    code.extend(resolvers.map(|resolver| (resolver.function, "an IFUNC resolver is no code")));
+    for (place, what) in code {
+        if !memory.is_code(places.normal(place)) {
+            problems.push(at(places, place, what));
+        }
+    }
+}
+
+/// Each fix-up must be of a known kind, and what it names must be there.
+fn check_fixups(parameters: &Parameters<'_>, places: &Places, problems: &mut Problems) {
     let mut room = 0u64;
     for fixup in parameters.fixups() {
         let known = (1..=FIXUP_RSEQ_SIZE).contains(&fixup.kind)
             || matches!(fixup.kind, FIXUP_SECURE | FIXUP_ORIGIN);
         if !known || !matches!(fixup.width, 4 | 8) {
-            problems.push(at(fixup.at, "a fix-up of no known kind"));
+            problems.push(at(places, fixup.at, "a fix-up of no known kind"));
         } else if fixup.kind == FIXUP_VDSO && parameters.name(fixup.arg.into()).is_none() {
-            problems.push(at(fixup.at, "a vDSO function without a name"));
+            problems.push(at(places, fixup.at, "a vDSO function without a name"));
         } else if fixup.kind == FIXUP_ORIGIN {
             let rest = parameters.name(fixup.extra);
             room = room.saturating_add(rest.map_or(u64::MAX, |rest| rest.len() as u64 + PATH_MAX));
         }
     }
-    let sound = room <= params.origin_room && params.origin_room < MOST_ROOM;
+    let origin_room = parameters.params.origin_room;
+    let sound = room <= origin_room && origin_room < MOST_ROOM;
     problems.expect(sound, Part::Tables, "paths in the output's directory do not fit their room");
-    if params.read_tunables > FROZEN_TUNABLES {
-        let functions = [params.read_tunables, params.take_over_tunables];
-        for function in functions.into_iter().filter(|&function| function != 0) {
-            if !memory.is_code(places.normal(function)) {
-                problems.push(at(function, "a function that reads variables is no code"));
-            }
-        }
-    }
-    for resolver in parameters.resolvers() {
-        if !memory.is_code(places.normal(resolver.function)) {
-            problems.push(at(resolver.function, "an IFUNC resolver is no code"));
-        }
-    }
+}
+
+/// What is prepared for kinds of CPUs must be code, too.
+fn check_choices(
+    parameters: &Parameters<'_>,
+    places: &Places,
+    memory: &Memory,
+    problems: &mut Problems,
+) {
     for variant in parameters.variants() {
         let results = parameters.results(&variant);
         // Null is an answer, too: a function that there is not on this CPU.
         let real = results.filter(|result| result & !ABSOLUTE != 0);
         let wrong = real.filter(|&result| !memory.is_code(places.normal(result)));
         for result in wrong.take(MOST) {
-            problems.push(at(result, "a function chosen for a CPU is no code"));
+            problems.push(at(places, result, "a function chosen for a CPU is no code"));
         }
     }
-    let known = parameters.calls().all(|call| Parameters::is_known(&call) && call.places < 16);
-    problems.expect(known, Part::Tables, "a kernel call of no known kind");
 }
 
 /// What slides by itself must be apart from the rest; and the page that grows where the file cannot
