@@ -68,21 +68,24 @@ fn not_readable(case: &Case) -> Result<()> {
     let looking = [word("convert"), &root.dir, word("--dry-run")];
     for path in [root.dir.clone(), root.path("/usr/bin")] {
         let mode = path.metadata()?.permissions().mode();
-        set(&path, 0o700)?;
+        set(&path, 0)?;
         for arguments in [&copying[..], &in_place, &looking] {
             tool::refused(&unprivileged(case, arguments)?, "Permission denied")?;
         }
         set(&path, mode & 0o7777)?;
     }
     // A program that may not be read is one that stays; a tree that may not be written to, too.
-    set(&root.path("/usr/bin/three"), 0o711)?;
+    set(&root.path("/usr/bin/three"), 0o111)?;
     let outcome = unprivileged(case, &looking)?;
     ensure!(outcome.end == End::Exit(1), "{}: {}", outcome.end, outcome.stderr_text());
     let said = outcome.stdout_text();
     ensure!(said.contains(": 2 programs would be converted, 2 could not be"), "{said}");
     ensure!(said.contains("/usr/bin/three: ") && said.contains("Permission denied"), "{said}");
     set(&root.path("/usr/bin/three"), 0o755)?;
+    // Not even its owner's, who is the caller where the tests are not root's.
+    set(&root.dir, 0o555)?;
     tool::refused(&unprivileged(case, &in_place)?, "Permission denied")?;
+    set(&root.dir, 0o755)?;
     ensure!(!out.exists() && !root.path("/.rootfs-tools").exists());
     snapshot::same(&snapshot::of(&root.dir)?, &before, true)
 }

@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail};
 /// What the names of variables begin with by which cargo tells a program its package.
 const OF_A_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
+/// A test that is there already.
+const BUILT: &str = "architecture";
+
 /// `$STATIFY`, `$ELFSCAN` and so on if it is set; otherwise what cargo builds, in the profile of this
 /// test run.
 pub fn locate(name: &str) -> Result<PathBuf> {
@@ -22,8 +25,10 @@ pub fn locate(name: &str) -> Result<PathBuf> {
 fn build(name: &str) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // Of the whole workspace, as it is tested: with other features everything would be built once more.
-    command.args(["build", "--quiet", "--workspace", "--bin", name, "--message-format=json"]);
+    // With the features that the workspace is tested with, those of its tests' dependencies among them, which cargo counts
+    // where a test is built, too: with others nearly everything would be built once more.
+    command.args(["build", "--quiet", "--workspace", "--bin", name, "--test", BUILT]);
+    command.arg("--message-format=json");
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
     // cargo tells a test its package in the environment: build scripts that look there (ring's) would be run once more,
     // and all that depends on them built again.
