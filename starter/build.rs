@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use object::{Object, ObjectSection};
+use object::read::elf::ElfFile64;
+use object::{LittleEndian, Object, ObjectSection};
 
 /// What the issue of size asks for: "well under 16 KiB".
 const LARGEST_IMAGE: usize = 14 * 1024;
@@ -64,7 +65,6 @@ fn compile(sources: &Path, source: &str, name: &str, elf: &Path) {
         .arg(format!("--crate-name={name}_image"))
         .args(["--crate-type=bin", "--edition=2024"])
         .arg(format!("--target={}", env::var("TARGET").expect("cargo sets TARGET")))
-        .arg("--cfg=image")
         .args(["-Cpanic=abort", "-Copt-level=s", "-Clinker-plugin-lto", "-Ccodegen-units=1"])
         .args(["-Cforce-unwind-tables=no", "-Coverflow-checks=off", "-Cdebug-assertions=off"])
         .args(["-Cno-redzone=yes", "-Ctarget-cpu=x86-64", "-Crelocation-model=pic"])
@@ -89,7 +89,7 @@ fn link(argument: &str) -> String {
 /// The bytes of the one section, once it is sure that they run wherever they are put.
 fn flatten(elf: &Path) -> Vec<u8> {
     let bytes = fs::read(elf).expect("the linker wrote it");
-    let file = object::File::parse(&*bytes).expect("the linker writes ELF");
+    let file = ElfFile64::<LittleEndian>::parse(&*bytes).expect("the linker writes ELF");
     assert_eq!(file.entry(), 0, "the image is entered at its first byte");
     assert!(
         file.dynamic_relocations().is_none_or(|mut relocations| relocations.next().is_none()),

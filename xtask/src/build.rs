@@ -17,11 +17,17 @@ const TOOLS: [(&str, &[&str]); 3] = [
 /// What the names of variables begin with by which cargo tells a program its package.
 const OF_A_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
-/// The executables of all tools, built in release mode.
-pub fn tools() -> Result<Vec<PathBuf>> {
+/// The executables of all tools, built with a profile of cargo's.
+pub fn tools(profile: &str) -> Result<Vec<PathBuf>> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // With the features of the whole workspace, as it is tested: so nothing is built twice.
-    command.args(["build", "--release", "--workspace", "--message-format=json-render-diagnostics"]);
+    command.args([
+        "build",
+        "--profile",
+        profile,
+        "--workspace",
+        "--message-format=json-render-diagnostics",
+    ]);
     command.args(TOOLS.iter().flat_map(|(name, _)| ["--bin", name]));
     // Where this is run by cargo, its package is in the environment: build scripts that look there (ring's) would be run
     // once more, and all that depends on them built again.

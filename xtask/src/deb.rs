@@ -26,8 +26,8 @@ const ARCHITECTURE: &str = "amd64";
 const DOCUMENTATION: &str = "usr/share/doc/statify";
 
 /// Makes the package in the directory `out`, and prints its path.
-pub fn make(out: &Path) -> Result<()> {
-    let tools = crate::tools()?;
+pub fn make(out: &Path, profile: &str) -> Result<()> {
+    let tools = crate::tools(profile)?;
     let tree = Tree::new()?;
     tools.copy_to(&tree.path().join("usr"))?;
     as_debian_has_it(tree.path())?;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 /// Puts the tools below `prefix`, in the system in `root`. Prints the path of each file.
-pub fn install(root: &Path, prefix: &Path) -> Result<()> {
+pub fn install(root: &Path, prefix: &Path, profile: &str) -> Result<()> {
     let to = place(root, prefix)?;
-    for path in crate::tools()?.copy_to(&to)? {
+    for path in crate::tools(profile)?.copy_to(&to)? {
         println!("{}", path.display());
     }
     Ok(())

@@ -12,14 +12,23 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::tree::Tree;
 
 /// Install statify, elfscan and rootfs-tools, or make a package of them
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
-enum Cli {
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+    /// How cargo builds the tools
+    #[arg(long, value_name = "NAME", default_value = "dist", global = true)]
+    profile: String,
+}
+
+#[derive(Subcommand)]
+enum Task {
     /// Build the tools, and install them with their man pages and completions
     Install {
         /// The directory that stands for the root of the system that they are for (as DESTDIR)
@@ -38,9 +47,12 @@ enum Cli {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse() {
-        Cli::Install { root, prefix } => install::install(&root, &prefix),
-        Cli::Deb { out } => deb::make(&out.unwrap_or_else(|| top().join("target/debian"))),
+    let Cli { task, profile } = Cli::parse();
+    let done = match task {
+        Task::Install { root, prefix } => install::install(&root, &prefix, &profile),
+        Task::Deb { out } => {
+            deb::make(&out.unwrap_or_else(|| top().join("target/debian")), &profile)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,9 +70,9 @@ fn top() -> &'static Path {
 }
 
 /// The tools with their man pages and completions, as below a prefix.
-fn tools() -> Result<Tree> {
+fn tools(profile: &str) -> Result<Tree> {
     let tree = Tree::new()?;
-    for tool in build::tools()? {
+    for tool in build::tools(profile)? {
         let name = tool.file_name().context("cargo has built a file without a name")?;
         tree.add_program(&tool, &Path::new("bin").join(name))?;
         build::write_texts(&tool, tree.path())?;

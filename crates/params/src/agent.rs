@@ -21,7 +21,10 @@ pub const AGENT_ROOM: u64 = 16 << 10;
 
 /// What the agent needs to know; ends where its code begins.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AgentParams {
     /// [`AGENT_MAGIC`].
@@ -55,7 +58,10 @@ pub const SITE_LIBRARY: u32 = 2;
 
 /// An embedded file.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct File {
     /// One of the `FILE_*`.
@@ -73,7 +79,10 @@ pub struct File {
 
 /// Bytes of a file.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// Where they are in memory: from the index's start (wrapping).
@@ -93,7 +102,10 @@ pub const FILE_DATA: u32 = 3;
 
 /// A name under which a file is asked for.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Name {
     /// The file, by index.
@@ -113,7 +125,10 @@ pub const NAME_IN_SYSTEM: u32 = 2;
 
 /// A directory that the loader may ask for.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Directory {
     /// Whether libraries are looked for by name in it: 1 or 0.

@@ -1,6 +1,6 @@
 //! What a conversion tells the code that runs in its output. The types are written by `statify`, read by the images
 //! of the crate `starter`, which are compiled with the same source, and read back by whoever looks into an output: as bytes by
-//! zerocopy, which knows of each type that it has no padding. (The images, compiled with the `image` cfg, do without.)
+//! zerocopy, which knows of each type that it has no padding. (The images do without.)
 
 pub mod agent;
 pub mod leb128;

@@ -21,7 +21,10 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x03");
 
 /// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Distance from the first record down from the address of `Params`, in bytes.
@@ -32,7 +35,10 @@ pub struct Table {
 
 /// Everything the starter needs to know; ends where the image's code begins.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Params {
     /// [`MAGIC`].
@@ -125,7 +131,10 @@ pub struct Params {
 
 /// What is asked of CPUID at start: two leaves.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuFeatures {
     /// Leaf 1, eax: family, model, stepping.
@@ -170,7 +179,10 @@ impl CpuFeatures {
 
 /// What the loader and IFUNC resolvers choose on one kind of CPU.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
     /// The CPU.
@@ -187,7 +199,10 @@ pub struct Variant {
 
 /// An IFUNC resolver and the slots that hold its answer.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolver {
     /// The function (a place).
@@ -220,7 +235,10 @@ pub const SEAL_ALWAYS: u64 = 4;
 
 /// Loader, libraries and their memory that slide alike: what is together in the output stays so.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
     /// The first byte (a place).
@@ -236,7 +254,10 @@ pub const MOST_GROUPS: usize = 256;
 
 /// Pages of the output that the kernel does not map from a program header.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Map {
     /// Where they belong (a place).
@@ -251,7 +272,10 @@ pub struct Map {
 
 /// A range of pages.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     /// First byte (a place).
@@ -264,7 +288,10 @@ pub struct Range {
 
 /// A system call of the loader's that the kernel must see again in the new process.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Its number.
@@ -288,7 +315,10 @@ pub const CALL_RSEQ: u64 = 3;
 
 /// A word of a page that is not in the file; written before the slides are applied.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Constant {
     /// Where (a place).
@@ -299,7 +329,10 @@ pub struct Constant {
 
 /// Words that hold an address in one module: to each, the module's address is added.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slide {
     /// The module that the words point into (a place).
@@ -314,7 +347,10 @@ pub struct Slide {
 
 /// One word that gets a value known only at start.
 #[repr(C)]
-#[cfg_attr(not(image), derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable))]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fixup {
     /// Where (a place; of any alignment).
