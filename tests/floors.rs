@@ -3,7 +3,7 @@
 //! | rule | where it is |
 //! |---|---|
 //! | a crate uses crates of lower floors only | `FLOORS`, held against the manifests |
-//! | elfscan links no tracer, and libraries no command line | `NEVER` |
+//! | elfscan links no tracer, and libraries no command line | `NEVER`, and what is optional in the commands' manifests |
 //! | files import one another in no circle | read from `use` lines and paths in the sources |
 //!
 //! In a folder the file `mod.rs` is its face: it hands on what the other files define, and may define what all of them
@@ -75,6 +75,21 @@ fn crates_do_without_what_is_not_theirs() {
     for &(krate, never, why) in NEVER {
         if dependencies(krate).contains(never) {
             wrong.push(format!("{krate} depends on {never}: {why}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn libraries_of_commands_do_without_the_command_line() {
+    let mut wrong = Vec::new();
+    for krate in ["statify", "elfscan", "rootfs-tools"] {
+        for line in manifest(krate).lines() {
+            let name = line.split(['.', ' ']).next().unwrap_or_default();
+            let is_command_line = ["clap", "indicatif", "statify-command-line"].contains(&name);
+            if is_command_line && !line.contains("optional = true") {
+                wrong.push(format!("{krate}: {name} is for its command only, so optional"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use regex::Regex;
+use statify_bench::convert;
+use statify_bench::spawn::Launch;
 use tempfile::TempDir;
 
 use crate::generate::Generator;
+use crate::measure;
 use crate::rows::{Column, Row};
-use crate::spawn::Launch;
-use crate::{convert, measure};
 
 /// A row: where its program comes from.
 #[derive(Clone, Copy)]

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::convert::Conversion;
 use crate::rows::{Column, Row};
+use statify_bench::convert::Conversion;
 
 /// One goal: a value that has to be at most a limit.
 #[derive(Debug, Serialize)]

@@ -1,16 +1,12 @@
-//! `cargo bench -p statify-bench`: exec-to-exit times of originals, converted programs and what they are compared with, the
+//! `cargo bench -p statify-bench --bench speed`: exec-to-exit times of originals, converted programs and what they are compared with, the
 //! cost of the conversions, and whether the project's goals are reached.
 
 mod cases;
-mod convert;
 mod generate;
 mod goals;
-mod loadable;
-mod machine;
 mod measure;
 mod results;
 mod rows;
-mod spawn;
 mod table;
 
 use std::io::{IsTerminal, stderr};
@@ -22,14 +18,15 @@ use regex::Regex;
 
 use cases::Bench;
 use results::Results;
-use table::Style;
+use statify_bench::style::Style;
+use statify_bench::{convert, machine, spawn};
 
 /// Exec-to-exit times of originals and converted programs.
 ///
 /// All candidates of a row are measured in turn, round after round, so that noise hits them alike. Parent and children share
 /// one CPU: this leaves out wake-ups of an idle CPU and inter-processor interrupts, the largest sources of noise.
 #[derive(Parser)]
-#[command(name = "speed", bin_name = "cargo bench -p statify-bench --")]
+#[command(name = "speed", bin_name = "cargo bench -p statify-bench --bench speed --")]
 struct Arguments {
     /// Rounds for each row; a row of slow programs stops earlier, at 20 seconds
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]

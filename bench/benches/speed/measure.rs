@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::spawn::Launch;
+use statify_bench::spawn::Launch;
 
 /// Rounds before the measured ones: they fill the page cache and meet first-time costs.
 const WARM_UP: u32 = 3;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::goals::Goal;
-use crate::machine::Machine;
 use crate::rows::Row;
+use statify_bench::machine::Machine;
 
 /// One run of the benchmark.
 #[derive(Debug, Serialize)]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::convert::Conversion;
 use crate::measure::Times;
+use statify_bench::convert::Conversion;
 
 /// What a row compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

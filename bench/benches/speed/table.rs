@@ -1,34 +1,11 @@
 //! The results as tables, for a terminal or as Markdown.
 
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
-use comfy_table::{CellAlignment, Table};
+use comfy_table::Table;
+use statify_bench::style::Style;
 
 use crate::goals::Goal;
 use crate::results::Results;
 use crate::rows::{Column, Row};
-
-/// How to print.
-#[derive(Clone, Copy)]
-pub enum Style {
-    Terminal,
-    Markdown,
-}
-
-impl Style {
-    /// A table whose first column is text and whose others are numbers.
-    fn table(self, header: Vec<String>) -> Table {
-        let mut table = Table::new();
-        table.load_preset(match self {
-            Self::Terminal => UTF8_FULL_CONDENSED,
-            Self::Markdown => ASCII_MARKDOWN,
-        });
-        table.set_header(header);
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
-    }
-}
 
 /// Prints all tables to standard output.
 pub fn print(results: &Results, style: Style) {

@@ -3,8 +3,9 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use statify_files::beneath;
 use statify_files::trusted::{self, Place};
@@ -39,6 +40,24 @@ impl Directory {
     fn top(&self, folder: Folder<'_>) -> io::Result<&File> {
         let found = self.folders.iter().find(|(name, _)| *name == folder.top);
         Ok(&found.ok_or(io::ErrorKind::NotFound)?.1)
+    }
+
+    /// A new file of these bytes, which are on the disk, and the directory that it belongs into. Until it is given its name it
+    /// lies at the top, where no folder's list shows it.
+    fn written(
+        &self,
+        folder: Folder<'_>,
+        bytes: &[u8],
+    ) -> io::Result<(tempfile::NamedTempFile, File)> {
+        let top = self.top(folder)?;
+        let dir = match folder.within {
+            Some(name) => beneath::make_directory(top, OsStr::new(name))?,
+            None => top.try_clone()?,
+        };
+        let mut new = tempfile::NamedTempFile::new_in(beneath::link(top))?;
+        new.write_all(bytes)?;
+        new.as_file().sync_data()?;
+        Ok((new, dir))
     }
 
     fn folder(&self, folder: Folder<'_>) -> io::Result<File> {
@@ -86,18 +105,54 @@ impl Storage for Directory {
         }
     }
 
+    fn get_range(
+        &self,
+        folder: Folder<'_>,
+        name: &str,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<Vec<u8>> {
+        let mut file = beneath::file(&self.folder(folder)?, Path::new(name))?;
+        let there = file.metadata()?.len().saturating_sub(offset);
+        let mut bytes = Vec::with_capacity(len.min(there) as usize);
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(len).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
     fn put(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let top = self.top(folder)?;
-        let dir = match folder.within {
-            Some(name) => beneath::make_directory(top, OsStr::new(name))?,
-            None => top.try_clone()?,
-        };
-        // Until it is on the disk it has another name, at the top, where no folder's list shows it.
-        let mut new = tempfile::NamedTempFile::new_in(beneath::link(top))?;
-        new.write_all(bytes)?;
-        new.as_file().sync_data()?;
+        let (new, dir) = self.written(folder, bytes)?;
         new.persist(beneath::at(&dir, name))?;
-        Ok(())
+        dir.sync_all()
+    }
+
+    fn put_new(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<bool> {
+        // What is there is not written first, in vain.
+        if self.size(folder, name)?.is_some() {
+            return Ok(false);
+        }
+        let (new, dir) = self.written(folder, bytes)?;
+        match new.persist_noclobber(beneath::at(&dir, name)) {
+            Ok(_) => dir.sync_all().map(|()| true),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.error),
+        }
+    }
+
+    fn remove(&self, folder: Folder<'_>, name: &str) -> io::Result<()> {
+        let removed = self.folder(folder);
+        match removed.and_then(|dir| beneath::remove_file(&dir, OsStr::new(name))) {
+            Err(error) if beneath::is_gone(&error) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn modified(&self, folder: Folder<'_>, name: &str) -> io::Result<Option<SystemTime>> {
+        let found = self.folder(folder).and_then(|dir| beneath::file(&dir, Path::new(name)));
+        match found {
+            Err(error) if beneath::is_gone(&error) => Ok(None),
+            other => other?.metadata()?.modified().map(Some),
+        }
     }
 }
 
@@ -127,6 +182,17 @@ mod tests {
         }
         assert!(store.list(Folder::top("b"), 9).unwrap().is_empty());
         assert!(store.list(Folder::top("none"), 9).is_err());
+        let folder = Folder::top("b");
+        assert!(store.put_new(folder, &name, b"one").unwrap());
+        assert!(!store.put_new(folder, &name, b"other").unwrap());
+        for (offset, len, bytes) in [(0, 9, &b"one"[..]), (1, 1, b"n"), (3, 1, b""), (9, 1, b"")] {
+            assert_eq!(store.get_range(folder, &name, offset, len).unwrap(), bytes);
+        }
+        let age = store.modified(folder, &name).unwrap().unwrap().elapsed().unwrap_or_default();
+        assert!(age.as_secs() < 60, "{age:?}");
+        store.remove(folder, &name).unwrap();
+        store.remove(folder, &name).unwrap();
+        assert_eq!(store.modified(folder, &name).unwrap(), None);
         let path = dir.path().join("a/c").join(&name);
         assert_eq!(std::fs::read(path).unwrap(), b"second");
     }

@@ -11,6 +11,7 @@ mod health;
 
 use std::ffi::OsString;
 use std::io;
+use std::time::SystemTime;
 
 use crate::place::Place;
 use crate::purpose::Purpose;
@@ -73,8 +74,30 @@ impl Storage for ObjectStore {
         self.client.size(&self.object(folder, name))
     }
 
+    fn get_range(
+        &self,
+        folder: Folder<'_>,
+        name: &str,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<Vec<u8>> {
+        self.client.get_range(&self.object(folder, name), offset, len)
+    }
+
     fn put(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.client.put(&self.object(folder, name), bytes)
+    }
+
+    fn put_new(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<bool> {
+        self.client.put_new(&self.object(folder, name), bytes)
+    }
+
+    fn remove(&self, folder: Folder<'_>, name: &str) -> io::Result<()> {
+        self.client.remove(&self.object(folder, name))
+    }
+
+    fn modified(&self, folder: Folder<'_>, name: &str) -> io::Result<Option<SystemTime>> {
+        self.client.modified(&self.object(folder, name))
     }
 
     fn failures(&self) -> Option<String> {

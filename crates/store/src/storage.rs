@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::time::SystemTime;
 
 /// Where blobs lie in a store: in one of the folders at the top, or in a folder within one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,21 @@ pub trait Storage: Debug + Send + Sync {
     /// The size of a blob, in bytes; `None` if it is not there.
     fn size(&self, folder: Folder<'_>, name: &str) -> io::Result<Option<u64>>;
 
+    /// Bytes of a blob from `offset` on: `len`, or fewer at its end. They may be anything.
+    fn get_range(&self, folder: Folder<'_>, name: &str, offset: u64, len: u64)
+    -> io::Result<Vec<u8>>;
+
     /// Puts a blob there, in the place of one that may have the name.
     fn put(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Puts a blob there if none has the name: of several who do so, one succeeds. Returns whether it did.
+    fn put_new(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<bool>;
+
+    /// Removes a blob; one that is not there is no error.
+    fn remove(&self, folder: Folder<'_>, name: &str) -> io::Result<()>;
+
+    /// When a blob was put there; `None` if it is not there.
+    fn modified(&self, folder: Folder<'_>, name: &str) -> io::Result<Option<SystemTime>>;
 
     /// That requests came to nothing, and why the first one did, as a sentence without its end, which may
     /// say what follows from it; `None` if all were answered.

@@ -1,6 +1,7 @@
 //! What a store's answer means, and what is said of it. Nothing is shown that the store sends but codes:
 //! its sentences may repeat what was signed.
 
+use std::io;
 use std::time::Duration;
 
 use ureq::Timeout;
@@ -32,6 +33,16 @@ impl Failure {
         match self {
             Self::Refused { status, code, .. } => *status == 404 && code != "NoSuchBucket",
             Self::NoAnswer { .. } => false,
+        }
+    }
+
+    /// What a condition of the request has come to, which is no failure of the store's either: there is such an object already, or
+    /// it has nothing where the range begins.
+    pub(crate) fn condition(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Refused { status: 409 | 412, .. } => Some(io::ErrorKind::AlreadyExists),
+            Self::Refused { status: 416, .. } => Some(io::ErrorKind::InvalidInput),
+            _ => None,
         }
     }
 

@@ -5,10 +5,10 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusty_s3::S3Action;
-use rusty_s3::actions::ListObjectsV2;
+use rusty_s3::actions::{ListObjectsV2, ListObjectsV2Response};
 use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
@@ -32,6 +32,8 @@ const SLOWEST: u64 = 1 << 20;
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long a signature holds: clocks may differ by as much (S3's RequestTimeTooSkewed).
 const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
+/// As many names are in one answer (Amazon S3 API Reference, ListObjectsV2).
+const MOST_LISTED: usize = 1000;
 /// No list or error is longer, in bytes.
 const MOST_TEXT: u64 = 1 << 20;
 
@@ -99,16 +101,47 @@ impl Client {
     }
 
     fn try_list(&self, prefix: &str, most: usize) -> Tried<Vec<String>> {
+        let mut names = Vec::new();
+        let mut more = None;
+        loop {
+            let part = self.try_list_from(prefix, most - names.len(), more.as_deref())?;
+            names.extend(part.contents.into_iter().map(|object| object.key));
+            // A store that gives the same again and again would never end.
+            let next = part.next_continuation_token.filter(|next| more.as_ref() != Some(next));
+            if next.is_none() || names.len() >= most {
+                return Ok(names);
+            }
+            more = next;
+        }
+    }
+
+    /// A part of a list, as many as the store gives at once.
+    fn try_list_from(
+        &self,
+        prefix: &str,
+        most: usize,
+        from: Option<&str>,
+    ) -> Tried<ListObjectsV2Response> {
         let mut list = self.endpoint.bucket.list_objects_v2(Some(&self.endpoint.credentials));
         list.with_prefix(prefix);
-        list.with_max_keys(most);
+        list.with_max_keys(most.min(MOST_LISTED));
+        if let Some(from) = from {
+            list.with_continuation_token(from);
+        }
         let body = self.fetch(&self.signed(&list), MOST_TEXT, WHOLE)?;
         let parsed = str::from_utf8(&body).ok().and_then(|t| ListObjectsV2::parse_response(t).ok());
-        let parsed = parsed.ok_or_else(|| Failure::NoAnswer {
+        parsed.ok_or_else(|| Failure::NoAnswer {
             why: "the answer was not that of an S3 store".into(),
             late: false,
-        })?;
-        Ok(parsed.contents.into_iter().map(|object| object.key).collect())
+        })
+    }
+
+    /// When an object was made, if it is there.
+    pub(crate) fn modified(&self, object: &str) -> io::Result<Option<SystemTime>> {
+        let part = self.ask(&self.reading, || self.try_list_from(object, 1, None))?;
+        let found = part.contents.into_iter().find(|found| found.key == object);
+        let time = found.map(|found| humantime::parse_rfc3339_weak(&found.last_modified));
+        time.transpose().map_err(|_| io::Error::other("its time was not understood"))
     }
 
     /// An object of at most `most` bytes.
@@ -116,6 +149,57 @@ impl Client {
         let bucket = &self.endpoint.bucket;
         let action = bucket.get_object(Some(&self.endpoint.credentials), object);
         self.ask(&self.reading, || self.fetch(&self.signed(&action), most, patience(most)))
+    }
+
+    /// Bytes of an object.
+    pub(crate) fn get_range(&self, object: &str, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let Some(last) = len.checked_sub(1) else { return Ok(Vec::new()) };
+        let range = format!("bytes={offset}-{}", offset.saturating_add(last));
+        let bucket = &self.endpoint.bucket;
+        let action = bucket.get_object(Some(&self.endpoint.credentials), object);
+        let patience = patience(len);
+        let got = self.ask(&self.reading, || {
+            let mut answer = self.exchange_get(&self.signed(&action), patience, Some(&range))?;
+            // Who does not know ranges sends all of it.
+            if answer.status().as_u16() != 206 && offset > 0 {
+                let why = "it sent something else than the part that was asked for".into();
+                return Err(Failure::NoAnswer { why, late: true });
+            }
+            read(&mut answer, len, patience)
+        });
+        match got {
+            // Nothing is there from that offset on.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Makes an object of these bytes if there is none. Returns whether it did.
+    pub(crate) fn put_new(&self, object: &str, bytes: &[u8]) -> io::Result<bool> {
+        let action = self.endpoint.bucket.put_object(Some(&self.endpoint.credentials), object);
+        let patience = patience(bytes.len() as u64);
+        let put = self.ask(&self.writing, || {
+            self.exchange_put(&self.signed(&action), patience, bytes, true)
+        });
+        match put {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
+    /// Removes an object.
+    pub(crate) fn remove(&self, object: &str) -> io::Result<()> {
+        let action = self.endpoint.bucket.delete_object(Some(&self.endpoint.credentials), object);
+        let removed = self.ask(&self.writing, || {
+            let request = self.agent.delete(self.signed(&action).as_str()).config();
+            let request = request.timeout_global(Some(WHOLE)).build();
+            let answer = request.call().map_err(|error| answer::no_answer(&error, WHOLE))?;
+            accepted(answer).map(|_| ())
+        });
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// The size of an object, if it is there.
@@ -138,7 +222,7 @@ impl Client {
     pub(crate) fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()> {
         let action = self.endpoint.bucket.put_object(Some(&self.endpoint.credentials), object);
         let patience = patience(bytes.len() as u64);
-        self.ask(&self.writing, || self.exchange_put(&self.signed(&action), patience, bytes))
+        self.ask(&self.writing, || self.exchange_put(&self.signed(&action), patience, bytes, false))
     }
 
     /// As [`crate::Storage::failures`].
@@ -182,6 +266,10 @@ impl Client {
                 health.good();
                 Err(io::ErrorKind::NotFound.into())
             }
+            Err(failure) if failure.condition().is_some() => {
+                health.good();
+                Err(failure.condition().unwrap_or(io::ErrorKind::Other).into())
+            }
             Err(failure) => {
                 health.bad(&failure);
                 Err(io::Error::other(failure.clause()))
@@ -189,8 +277,17 @@ impl Client {
         }
     }
 
-    fn exchange_get(&self, url: &Url, patience: Duration) -> Tried<Response<Body>> {
-        let request = self.agent.get(url.as_str()).config();
+    fn exchange_get(
+        &self,
+        url: &Url,
+        patience: Duration,
+        range: Option<&str>,
+    ) -> Tried<Response<Body>> {
+        let mut request = self.agent.get(url.as_str());
+        if let Some(range) = range {
+            request = request.header("range", range);
+        }
+        let request = request.config();
         let request = request.timeout_global(Some(patience)).timeout_recv_response(Some(ANSWER));
         let answer = request.build().call().map_err(|error| answer::no_answer(&error, patience))?;
         accepted(answer)
@@ -201,8 +298,13 @@ impl Client {
         url: &Url,
         patience: Duration,
         body: impl ureq::AsSendBody,
+        is_new: bool,
     ) -> Tried<()> {
-        let request = self.agent.put(url.as_str()).config();
+        let mut request = self.agent.put(url.as_str());
+        if is_new {
+            request = request.header("if-none-match", "*");
+        }
+        let request = request.config();
         let request = request.timeout_global(Some(patience)).build();
         let answer = request.send(body).map_err(|error| answer::no_answer(&error, patience))?;
         let mut answer = accepted(answer)?;
@@ -211,14 +313,18 @@ impl Client {
     }
 
     fn fetch(&self, url: &Url, most: u64, patience: Duration) -> Tried<Vec<u8>> {
-        let mut answer = self.exchange_get(url, patience)?;
-        let mut bytes = Vec::new();
-        let body = answer.body_mut().with_config().limit(most.saturating_add(1)).reader();
-        body.take(most)
-            .read_to_end(&mut bytes)
-            .map_err(|error| answer::no_answer(&ureq::Error::from(error), patience))?;
-        Ok(bytes)
+        read(&mut self.exchange_get(url, patience, None)?, most, patience)
     }
+}
+
+/// The first `most` bytes of an answer.
+fn read(answer: &mut Response<Body>, most: u64, patience: Duration) -> Tried<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let body = answer.body_mut().with_config().limit(most.saturating_add(1)).reader();
+    body.take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|error| answer::no_answer(&ureq::Error::from(error), patience))?;
+    Ok(bytes)
 }
 
 /// How long a transfer of so many bytes may take.

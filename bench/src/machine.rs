@@ -11,9 +11,13 @@ use serde::Serialize;
 pub struct Machine {
     /// UTC, YYYY-MM-DD.
     pub date: String,
+    /// The model, as the kernel names it.
     pub cpu: String,
+    /// CPUs that this process may use.
     pub cores: usize,
+    /// Its release.
     pub kernel: String,
+    /// As getconf(1) names it.
     pub glibc: String,
     /// Load average of the last minute when the measurements began.
     pub load: f64,
