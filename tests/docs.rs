@@ -23,11 +23,12 @@ const BOOK: &str = "docs/src";
 const SUMMARY: &str = "docs/src/SUMMARY.md";
 
 /// What a path into this repository begins with, where it stands between backticks.
-const DIRECTORIES: [&str; 11] = [
+const DIRECTORIES: [&str; 12] = [
     "statify/",
     "starter/",
     "elfscan/",
     "rootfs-tools/",
+    "chunkstore/",
     "tests/",
     "fixtures/",
     "crates/",
@@ -38,7 +39,7 @@ const DIRECTORIES: [&str; 11] = [
 ];
 
 /// The commands whose options are held against their help.
-const TOOLS: [&str; 3] = ["statify", "elfscan", "rootfs-tools"];
+const TOOLS: [&str; 4] = ["statify", "elfscan", "rootfs-tools", "chunkstore"];
 
 /// A Markdown file.
 struct Page {

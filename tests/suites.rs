@@ -2,6 +2,7 @@
 //! `cargo slow` the slow one. A test's name is `SUITE/NAME`; what is behind `--` selects by parts of names.
 
 mod bad_input;
+mod chunkstore;
 mod cpus;
 mod elfscan;
 mod fixtures;
@@ -36,6 +37,7 @@ fn main() -> Result<ExitCode> {
     suite!(bad_input);
     suite!(elfscan);
     suite!(rootfs);
+    suite!(chunkstore);
     suite!(privileges);
     cases.begin("real_work", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/real_work/jobs")));
     real_work::add(&mut cases)?;

@@ -1,8 +1,8 @@
 //! What the programs are given to do: a second or so of what each is used for.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,7 +23,7 @@ const DATA: usize = 64 << 20;
 /// Lines that sort and awk read.
 const LINES: u32 = 600_000;
 /// Functions that the compiler compiles.
-const FUNCTIONS: u32 = 1500;
+const FUNCTIONS: u32 = 300;
 
 const PYTHON: &str = "
 import json, re
@@ -55,27 +55,35 @@ create index b on t(b); select count(*), sum(a) from t group by b order by 2 lim
 
 /// All jobs; what they read is made in `dir`.
 pub fn jobs(dir: &Path) -> Result<Vec<Job>> {
-    let write = |name: &str, bytes: &[u8]| -> Result<OsString> {
+    // Byte by byte: what this process has had in memory counts as memory of those that it starts (getrusage(2)).
+    let write = |name: &str, bytes: &mut dyn Iterator<Item = u8>| -> Result<OsString> {
         let path = dir.join(name);
-        fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+        let written = fs::File::create(&path).and_then(|file| {
+            let mut out = BufWriter::new(file);
+            for byte in bytes {
+                out.write_all(&[byte])?;
+            }
+            out.flush()
+        });
+        written.with_context(|| path.display().to_string())?;
         Ok(path.into())
     };
-    let data = write("data", &noise(DATA))?;
-    let some = write("some", &noise(DATA / 16))?;
-    let lines = write("lines", lines().as_bytes())?;
-    let source = write("source.c", source().as_bytes())?;
+    let data = write("data", &mut noise().take(DATA))?;
+    let some = write("some", &mut noise().take(DATA / 32))?;
+    let lines = write("lines", &mut lines())?;
+    let source = write("source.c", &mut source())?;
     let null = || "/dev/null".into();
     let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
     let with = |all: &[&str], file: &OsString| [words(all), vec![file.clone()]].concat();
     let job = |name, program: &str, arguments| Job { name, program: find(program), arguments };
     Ok(vec![
         job("openssl: SHA-256 of 64 MiB", "openssl", with(&["dgst", "-sha256"], &data)),
-        job("xz -6 of 4 MiB", "xz", with(&["-6", "--keep", "--stdout"], &some)),
+        job("xz -6 of 2 MiB", "xz", with(&["-6", "--keep", "--stdout"], &some)),
         job("python3: dictionaries, JSON, regular expressions", "python3", words(&["-c", PYTHON])),
         job("perl: hashes, sort, regular expressions", "perl", words(&["-e", PERL])),
         job("node: maps, JSON", "node", words(&["-e", NODE])),
         Job {
-            name: "gcc -O2: its compiler proper, 1500 functions",
+            name: "gcc -O2: its compiler proper, 300 functions",
             program: compiler_proper(),
             arguments: [with(&["-quiet", "-O2"], &source), vec!["-o".into(), null()]].concat(),
         },
@@ -87,9 +95,16 @@ pub fn jobs(dir: &Path) -> Result<Vec<Job>> {
     ])
 }
 
+/// A program by its name; scripts that choose one of several are none.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_elf(path))
+}
+
+fn is_elf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"\x7fELF"
 }
 
 /// cc1, which `gcc` starts.
@@ -100,33 +115,27 @@ fn compiler_proper() -> Option<PathBuf> {
 }
 
 /// Bytes without a pattern that would make it easy, the same each time (a linear congruence).
-fn noise(len: usize) -> Vec<u8> {
+fn noise() -> impl Iterator<Item = u8> {
     let mut state = 1u64;
-    let mut next = || {
+    std::iter::repeat_with(move || {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Few values, so that there is something to compress.
         b'a' + (state >> 60) as u8
-    };
-    (0..len).map(|_| next()).collect()
+    })
 }
 
-fn lines() -> String {
-    let mut text = String::new();
-    for line in 0..LINES {
-        let _ = writeln!(text, "{} {line}", line.wrapping_mul(2_654_435_761) >> 8);
-    }
-    text
+fn lines() -> impl Iterator<Item = u8> {
+    let line = |line: u32| format!("{} {line}\n", line.wrapping_mul(2_654_435_761) >> 8);
+    (0..LINES).flat_map(move |number| line(number).into_bytes())
 }
 
-fn source() -> String {
-    let mut text = String::new();
-    for number in 0..FUNCTIONS {
-        let _ = writeln!(
-            text,
+fn source() -> impl Iterator<Item = u8> {
+    let function = |number: u32| {
+        format!(
             "int f{number}(int n, int *p) {{ int s = {number}; for (int i = 0; i < n; i++) {{ \
-             s += p[i] * {number}; if (s & 1) s ^= p[i] << 3; else s -= i / 7; }} return s; }}"
-        );
-    }
-    text
+             s += p[i] * {number}; if (s & 1) s ^= p[i] << 3; else s -= i / 7; }} return s; }}\n"
+        )
+    };
+    (0..FUNCTIONS).flat_map(move |number| function(number).into_bytes())
 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use statify_files::beneath;
 use statify_files::trusted::{self, Place};
@@ -13,6 +13,11 @@ use statify_files::trusted::{self, Place};
 use crate::error::{Error, Result};
 use crate::purpose::Purpose;
 use crate::storage::{Folder, Storage, is_name};
+
+/// How the names of files begin that are being written.
+const NEW: &str = ".new-";
+/// Nobody writes one for so long.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
 /// A directory into which nobody else can put anything.
 #[derive(Debug)]
@@ -26,7 +31,11 @@ impl Directory {
     pub(crate) fn open(dir: &Path, purpose: &Purpose) -> Result<Self> {
         let open = || -> io::Result<Self> {
             let place = trusted::own_directory(dir, true)?;
-            let folders = purpose.folders.iter().map(|&name| Ok((name, own(&place, name)?)));
+            let folders = purpose.folders.iter().map(|&name| {
+                let folder = own(&place, name)?;
+                forget(&folder)?;
+                Ok((name, folder))
+            });
             Ok(Self { folders: folders.collect::<io::Result<_>>()? })
         };
         open().map_err(|source| Error::Directory {
@@ -54,7 +63,7 @@ impl Directory {
             Some(name) => beneath::make_directory(top, OsStr::new(name))?,
             None => top.try_clone()?,
         };
-        let mut new = tempfile::NamedTempFile::new_in(beneath::link(top))?;
+        let mut new = tempfile::Builder::new().prefix(NEW).tempfile_in(beneath::link(top))?;
         new.write_all(bytes)?;
         new.as_file().sync_data()?;
         Ok((new, dir))
@@ -67,6 +76,23 @@ impl Directory {
             None => top.try_clone(),
         }
     }
+}
+
+/// Removes what somebody began to write and never finished.
+fn forget(folder: &File) -> io::Result<()> {
+    for entry in std::fs::read_dir(beneath::link(folder))? {
+        let name = entry?.file_name();
+        if !name.as_encoded_bytes().starts_with(NEW.as_bytes()) {
+            continue;
+        }
+        // Gone meanwhile, or given its name.
+        let Ok(file) = beneath::file(folder, Path::new(&name)) else { continue };
+        let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age > FORGOTTEN {
+            let _ = beneath::remove_file(folder, &name);
+        }
+    }
+    Ok(())
 }
 
 fn own(place: &Place, name: &str) -> io::Result<File> {

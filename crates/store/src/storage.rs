@@ -40,8 +40,13 @@ pub trait Storage: Debug + Send + Sync {
     fn size(&self, folder: Folder<'_>, name: &str) -> io::Result<Option<u64>>;
 
     /// Bytes of a blob from `offset` on: `len`, or fewer at its end. They may be anything.
-    fn get_range(&self, folder: Folder<'_>, name: &str, offset: u64, len: u64)
-    -> io::Result<Vec<u8>>;
+    fn get_range(
+        &self,
+        folder: Folder<'_>,
+        name: &str,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<Vec<u8>>;
 
     /// Puts a blob there, in the place of one that may have the name.
     fn put(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<()>;

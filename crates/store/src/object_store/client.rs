@@ -178,9 +178,8 @@ impl Client {
     pub(crate) fn put_new(&self, object: &str, bytes: &[u8]) -> io::Result<bool> {
         let action = self.endpoint.bucket.put_object(Some(&self.endpoint.credentials), object);
         let patience = patience(bytes.len() as u64);
-        let put = self.ask(&self.writing, || {
-            self.exchange_put(&self.signed(&action), patience, bytes, true)
-        });
+        let put = self
+            .ask(&self.writing, || self.exchange_put(&self.signed(&action), patience, bytes, true));
         match put {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             other => other.map(|()| true),

@@ -1,0 +1,58 @@
+//! Chunks out of a store, each held against its name before anybody sees a byte of it.
+
+use crate::error::{Error, Result};
+use crate::index::{Index, Record};
+use crate::name::ChunkName;
+use crate::store::{Store, hex};
+
+/// Neighbours in a pack are fetched together up to so many bytes, as they are stored.
+const MOST_AT_ONCE: u64 = 4 << 20;
+
+/// The bytes of a chunk.
+pub fn chunk(store: &Store, index: &Index, chunk: &Record) -> Result<Vec<u8>> {
+    let pack = &index.packs[chunk.pack as usize];
+    let frame = store.pack_bytes(pack, chunk.offset.into(), chunk.stored.into())?;
+    open(&frame, chunk, &hex(pack))
+}
+
+/// Those of several, which lie behind one another in one pack ([`together`]).
+pub fn chunks(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<Vec<u8>>> {
+    let [first, .., last] = chunks else {
+        return chunks.iter().map(|one| chunk(store, index, one)).collect();
+    };
+    let pack = &index.packs[first.pack as usize];
+    let len = u64::from(last.offset - first.offset) + u64::from(last.stored);
+    let bytes = store.pack_bytes(pack, first.offset.into(), len)?;
+    let frame = |chunk: &Record| {
+        let start = (chunk.offset - first.offset) as usize;
+        bytes.get(start..start + chunk.stored as usize).unwrap_or_default()
+    };
+    chunks.iter().map(|chunk| open(frame(chunk), chunk, &hex(pack))).collect()
+}
+
+/// How many of these chunks, from the first on, lie behind one another and are fetched at once.
+pub fn together(chunks: &[&Record]) -> usize {
+    let Some(first) = chunks.first() else { return 0 };
+    let follows = |pair: &[&Record]| {
+        let [one, next] = pair else { return false };
+        let end = u64::from(next.offset) + u64::from(next.stored);
+        next.pack == one.pack
+            && u64::from(next.offset) == u64::from(one.offset) + u64::from(one.stored)
+            && end - u64::from(first.offset) <= MOST_AT_ONCE
+    };
+    1 + chunks.windows(2).take_while(|pair| follows(pair)).count()
+}
+
+/// What is in a frame, if it is the chunk that it should be.
+fn open(frame: &[u8], chunk: &Record, pack: &str) -> Result<Vec<u8>> {
+    let damaged = |why| Error::Chunk(chunk.name.to_string(), pack.to_owned(), why);
+    if frame.len() != chunk.stored as usize {
+        return Err(damaged("it is cut off"));
+    }
+    let bytes = zstd::bulk::decompress(frame, chunk.len as usize);
+    let bytes = bytes.map_err(|_| damaged("it cannot be decompressed to its size"))?;
+    if bytes.len() != chunk.len as usize || ChunkName::of(&bytes) != chunk.name {
+        return Err(damaged("its contents are others"));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,27 @@
+//! Disk images as chunks: an image is cut into pieces that are named by their contents (SHA-256) and kept once, however
+//! many images have them; whoever has the image's index can have the image back, or any part of it.
+//!
+//! [`cut::cut`] cuts an image into a [`Store`], [`Image`] reads from it, [`serve`] serves it as a block device. A store has
+//! chunks in [`pack`]s and an [`index::Index`] for each image. Nothing that comes out of a store is believed: a chunk is what its
+//! name says, or an error.
+
+pub mod cut;
+mod error;
+pub mod fetch;
+pub mod gc;
+pub mod image;
+pub mod index;
+pub mod known;
+pub mod name;
+pub mod pack;
+pub mod serve;
+mod size;
+pub mod stats;
+mod store;
+pub mod verify;
+
+pub use error::{Error, Result};
+pub use image::Image;
+pub use name::ChunkName;
+pub use size::ChunkSize;
+pub use store::Store;

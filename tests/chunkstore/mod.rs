@@ -1,0 +1,16 @@
+//! chunkstore: images cut, kept and served, with what goes wrong in between.
+
+mod client;
+mod images;
+mod nbd;
+mod server;
+mod stores;
+mod tool;
+
+use statify_tests::case::Cases;
+
+pub fn add(cases: &mut Cases) {
+    images::add(cases);
+    stores::add(cases);
+    nbd::add(cases);
+}

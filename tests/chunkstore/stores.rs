@@ -1,0 +1,122 @@
+//! Stores that are damaged, forged, emptied and cleaned.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use statify_tests::case::{Case, Cases};
+
+use super::tool::{comes_back, cut, good, image, noise, refused, run};
+
+const NOTHING: [&str; 0] = [];
+
+pub fn add(cases: &mut Cases) {
+    cases.check("store/damaged-packs", damaged_packs);
+    cases.check("store/damaged-indexes", damaged_indexes);
+    cases.check("store/of-somebody-else", of_somebody_else);
+    cases.check("gc/keeps-what-is-needed", gc);
+}
+
+/// A store of one image, which is returned as well.
+fn small(case: &Case) -> Result<(PathBuf, PathBuf)> {
+    let store = case.dir.join("store");
+    let path = image(&case.dir.join("image"), 1 << 20, &[(0, &noise(7, 500_000))])?;
+    cut(&path, &store, &["--chunk", "16K"])?;
+    Ok((store, path))
+}
+
+fn only(dir: &Path) -> Result<PathBuf> {
+    let mut entries = fs::read_dir(dir)?;
+    let first = entries.next().context("nothing is there")??;
+    ensure!(entries.next().is_none(), "more than one is there");
+    Ok(first.path())
+}
+
+/// Whatever happens to a pack: a sentence that names it, and no byte that is wrong.
+fn damaged_packs(case: &Case) -> Result<()> {
+    let (store, path) = small(case)?;
+    let pack = only(&store.join("packs"))?;
+    let bytes = fs::read(&pack)?;
+    let middle = bytes.len() / 2;
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 4;
+        bytes
+    };
+    let damages: [(&str, Vec<u8>, bool); 6] = [
+        ("a bit of a chunk", flipped(middle), true),
+        ("a bit of the header", flipped(3), false),
+        ("a bit of an entry", flipped(20), false),
+        ("cut off", bytes[..middle].to_vec(), true),
+        ("empty", Vec::new(), true),
+        ("something else", noise(8, bytes.len()), true),
+    ];
+    for (what, damaged, is_seen) in damages {
+        fs::write(&pack, damaged)?;
+        refused("verify", NOTHING, &store, "the pack").with_context(|| what.to_owned())?;
+        if is_seen {
+            refused("cat", ["image"], &store, "damaged").with_context(|| what.to_owned())?;
+        }
+    }
+    fs::remove_file(&pack)?;
+    refused("cat", ["image"], &store, "the pack")?;
+    refused("verify", NOTHING, &store, "missing or damaged")?;
+    // Cut again, everything is there again.
+    cut(&path, &store, &["--chunk", "16K", "--replace"])?;
+    comes_back(&path, "image", &store, &case.dir)?;
+    good("verify", NOTHING, &store)?;
+    Ok(())
+}
+
+fn damaged_indexes(case: &Case) -> Result<()> {
+    let (store, path) = small(case)?;
+    let index = only(&store.join("indexes"))?;
+    let bytes = fs::read(&index)?;
+    for at in [0, 9, 13, 30, 60, bytes.len() / 2, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        fs::write(&index, damaged)?;
+        for (verb, arguments) in
+            [("cat", &["image"][..]), ("ls", &[]), ("verify", &[]), ("gc", &[])]
+        {
+            refused(verb, arguments, &store, "damaged")?;
+        }
+    }
+    fs::write(&index, &bytes[..bytes.len() / 2])?;
+    refused("cat", ["image"], &store, "damaged")?;
+    // The index of another image in its place.
+    fs::write(&index, &bytes)?;
+    let other = image(&case.dir.join("other"), 5000, &[(0, b"other")])?;
+    cut(&other, &store, &[])?;
+    for entry in fs::read_dir(store.join("indexes"))? {
+        fs::write(entry?.path(), &bytes)?;
+    }
+    refused("cat", ["other"], &store, "another image")?;
+    comes_back(&path, "image", &store, &case.dir)
+}
+
+fn of_somebody_else(case: &Case) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let (store, path) = small(case)?;
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o777))?;
+    refused("cut", [&path], &store, "machines boot from what is in it")?;
+    refused("cat", ["image"], &store, "machines boot from what is in it")
+}
+
+fn gc(case: &Case) -> Result<()> {
+    let store = case.dir.join("store");
+    let one = image(&case.dir.join("one"), 1 << 20, &[(0, &noise(1, 1 << 20))])?;
+    let two = image(&case.dir.join("two"), 1 << 20, &[(0, &noise(2, 1 << 20))])?;
+    for path in [&one, &two] {
+        cut(path, &store, &[])?;
+    }
+    good("rm", ["one"], &store)?;
+    ensure!(run("cat", ["one"], &store)?.stderr_text().contains("no index"));
+    ensure!(good("gc", NOTHING, &store)?.starts_with("0 packs removed, 2 needed"));
+    ensure!(good("gc", ["--keep", "0"], &store)?.starts_with("1 packs removed, 1 needed"));
+    comes_back(&two, "two", &store, &case.dir)?;
+    ensure!(cut(&one, &store, &[])?["new_chunks"] == 16);
+    comes_back(&one, "one", &store, &case.dir)?;
+    good("verify", NOTHING, &store)?;
+    Ok(())
+}
