@@ -92,7 +92,7 @@ impl<'a> Image<'a> {
 }
 
 fn zeros(out: &mut impl Write, mut count: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     while count > 0 {
         let some = count.min(ZEROS.len() as u64);
         out.write_all(&ZEROS[..some as usize])?;
