@@ -7,12 +7,12 @@
 
 pub mod cut;
 mod error;
-pub mod fetch;
+mod fetch;
 pub mod gc;
 pub mod image;
 pub mod index;
-pub mod known;
-pub mod name;
+mod known;
+mod name;
 pub mod pack;
 pub mod serve;
 mod size;

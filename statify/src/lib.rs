@@ -1,12 +1,12 @@
 //! Turns any dynamic executable into one self-contained file.
 //!
 //! [`convert`] does it, and reads as its phases; DESIGN.md maps each phase to the file that holds
-//! it. Everything else is public for the tools that look into converted files.
+//! it. The rest that is public is for who converts many.
 
-pub mod capture;
+mod capture;
 mod check;
 pub mod chunks;
-pub mod classify;
+mod classify;
 mod contents;
 mod convert;
 mod cpus;
@@ -14,13 +14,13 @@ mod describe;
 pub mod diagnosis;
 mod error;
 pub mod interrupt;
-pub mod layout;
-pub mod place;
+mod layout;
+mod place;
 pub mod plugins;
 mod provenance;
 mod report;
 pub mod sharing;
-pub mod unexplained;
+mod unexplained;
 pub mod unloaded;
 mod verify;
 mod write;

@@ -6,7 +6,7 @@
 pub mod cache;
 pub mod chunks;
 pub mod device;
-pub mod metrics;
+mod metrics;
 pub mod nbd;
 pub mod prefetch;
 pub mod trace;

@@ -9,13 +9,13 @@ pub mod anchor;
 pub mod debug_file;
 mod error;
 pub mod file;
-pub mod frames;
+mod frames;
 pub mod gdb;
 pub mod originals;
-pub mod restore;
-pub mod sections;
-pub mod symbols;
-pub mod table;
+mod restore;
+mod sections;
+mod symbols;
+mod table;
 #[cfg(test)]
 mod tests;
 pub mod tree;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use goblin::elf::section_header::{SHF_WRITE, SHT_NULL, SHT_STRTAB};
+use goblin::elf::section_header::{SHT_NULL, SHT_STRTAB};
 use object::elf::SectionHeader64;
 use object::endian::{LittleEndian, U32, U64};
 use object::pod::bytes_of;
@@ -34,19 +34,9 @@ pub struct Section {
 }
 
 impl Section {
-    /// Whether an address is within it.
-    pub fn contains(&self, address: u64) -> bool {
-        address.checked_sub(self.address).is_some_and(|offset| offset < self.size)
-    }
-
     /// The address of its end.
     pub fn end(&self) -> u64 {
         self.address.saturating_add(self.size)
-    }
-
-    /// Whether it is for data that may be written.
-    pub fn is_writable(&self) -> bool {
-        self.flags & u64::from(SHF_WRITE) != 0
     }
 }
 

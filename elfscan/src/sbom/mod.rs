@@ -3,15 +3,15 @@
 
 #[cfg(test)]
 mod any_bytes;
-pub mod apk;
-pub mod cyclonedx;
+mod apk;
+mod cyclonedx;
 mod document;
-pub mod dpkg;
+mod dpkg;
 mod needed;
-pub mod os_release;
+mod os_release;
 mod package;
-pub mod packages;
-pub mod purl;
+mod packages;
+mod purl;
 
 pub use document::{Options, document};
 

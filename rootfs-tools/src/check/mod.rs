@@ -9,7 +9,7 @@ mod integrity;
 mod normalise;
 mod options;
 pub mod outcome;
-pub mod report;
+mod report;
 mod run;
 mod subjects;
 pub mod text;

@@ -113,8 +113,6 @@ pub struct Capture {
     pub handoff: u64,
     /// Whether the stack is executable.
     pub executable_stack: bool,
-    /// The program lies where it was linked to, not in the block.
-    pub fixed_program: bool,
     /// /etc/ld.so.preload exists and was hidden.
     pub preload_hidden: bool,
     /// getrandom(2) was called.
@@ -346,7 +344,6 @@ fn to_handoff(
         calls: std::mem::take(&mut record.calls),
         handoff,
         executable_stack,
-        fixed_program: arranged.fixed_program,
         preload_hidden: record.preload_hidden,
         used_getrandom: record.used_getrandom,
         search_path,

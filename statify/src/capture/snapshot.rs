@@ -34,16 +34,6 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Number of pages.
-    pub fn len(&self) -> usize {
-        self.addresses.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.addresses.is_empty()
-    }
-
     /// All pages.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.addresses.iter().copied().zip(self.bytes.chunks_exact(PAGE as usize))

@@ -53,9 +53,4 @@ impl VdsoFunctions {
         }
         self.names.get(&address).map(String::as_str)
     }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
 }

@@ -2,7 +2,7 @@
 
 pub mod handshake;
 mod protocol;
-pub mod transmission;
+mod transmission;
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
