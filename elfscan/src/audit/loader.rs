@@ -30,6 +30,9 @@ const LOOKED_UP: [&[u8]; 8] = [
     b"__pthread_mutex_unlock",
 ];
 
+/// Programs that are not position-independent lie below this address (psABI, small code model); nothing else does, but numbers.
+const LOW: u64 = 1 << 32;
+
 /// What is to be said of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -85,8 +88,12 @@ impl<'m, 'a> Variables<'m, 'a> {
         }
         let mapping = self.names.mapping(found);
         if mapping.is_some_and(|mapping| mapping.prot & PROT_EXEC != 0) {
-            let is_function = self.is_function(found) || self.start.values.contains(&found);
-            return if is_function { Verdict::Right } else { Verdict::Wrong };
+            return match self.is_function(found) || self.start.values.contains(&found) {
+                true => Verdict::Right,
+                // A time or a size may be any number, one within a program at low addresses as well.
+                false if found < LOW && self.is_number(at, file) => Verdict::Unknown,
+                false => Verdict::Wrong,
+            };
         }
         if let Some(written) = &self.module.image.written {
             // Of a converted program all is as stored but for what the starter writes.
@@ -137,6 +144,17 @@ impl<'m, 'a> Variables<'m, 'a> {
             (false, _) if found == word || self.start.values.contains(&found) => Verdict::Right,
             (false, _) => Verdict::Unknown,
         }
+    }
+
+    /// Whether the loader of this process has set the word, and to what is no address here.
+    fn is_number(&self, at: u64, file: u64) -> bool {
+        let word = |here: &Reference| {
+            let word = here.word(at).filter(|word| *word != file)?;
+            let span = self.module.elf.span().unwrap_or_default();
+            let is_address = here.is_mapped(word) || span.contains(&word.wrapping_sub(here.bias));
+            (!is_address && !here.start.values.contains(&word)).then_some(word)
+        };
+        self.reference.as_ref().and_then(word).is_some()
     }
 
     fn is_function(&self, address: u64) -> bool {

@@ -1,5 +1,8 @@
 //! Programs that overwrite something of their own.
 
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -42,6 +45,7 @@ pub fn add(cases: &mut Cases) {
         let program = case.build("tampered", "tampered", FULL)?;
         every_word(case, &program, true, true)
     });
+    cases.check("audit/times-of-the-loader", times);
     cases.check("audit/writable-relro", |case| {
         let program = case.build("tampered", "tampered", FULL)?;
         let mut command = case.command(&program);
@@ -52,6 +56,57 @@ pub fn add(cases: &mut Cases) {
         ensure!(status == 1 && kinds == [Some("writable_relro"), Some("entry")], "{report:#}");
         Ok(())
     });
+}
+
+/// The loader counts how long it has taken, in ticks of a clock: a number of them may be that of an address in a program at
+/// low addresses, which is nobody's doing.
+fn times(case: &Case) -> Result<()> {
+    let program = case.build("tampered", "tampered", ABSOLUTE)?;
+    let start = || Waiting::start(case.command(&program).arg("nothing"));
+    let (one, two) = (start()?, start()?);
+    let (words, others) = (constants_of_loader(&one)?, constants_of_loader(&two)?);
+    let is_time = |word: u64| (10_000..1 << 40).contains(&word);
+    let times =
+        words.iter().zip(&others).filter(|((_, a), (_, b))| a != b && is_time(*a) && is_time(*b));
+    let times: Vec<u64> = times.map(|((at, _), _)| *at).collect();
+    ensure!(!times.is_empty(), "the loader has counted nothing");
+    let code =
+        mapping(&one, |line| line.contains("r-xp") && line.ends_with("/tampered"))?.start + 0x11;
+    let memory = File::options().write(true).open(format!("/proc/{}/mem", one.pid()))?;
+    for at in times {
+        memory.write_all_at(&code.to_le_bytes(), at)?;
+    }
+    let (report, status) = audit(&[one.pid()], &[])?;
+    ensure!(status == 0 && alarms(&report)?.is_empty(), "{report:#}");
+    Ok(())
+}
+
+/// The words of what the loader has made read-only of its own data, with their addresses, as far from its beginning in each
+/// process.
+fn constants_of_loader(waiting: &Waiting) -> Result<Vec<(u64, u64)>> {
+    let is_constant = |line: &str| line.contains("r--p") && line.contains("/ld-linux");
+    // Its headers and its constants are read-only, too; these come last.
+    let range = mappings(waiting, is_constant)?.pop().context("no loader")?;
+    let memory = File::open(format!("/proc/{}/mem", waiting.pid()))?;
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    memory.read_exact_at(&mut bytes, range.start)?;
+    let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    Ok((range.start..).step_by(8).zip(words).collect())
+}
+
+fn mapping(waiting: &Waiting, wanted: impl Fn(&str) -> bool) -> Result<Range<u64>> {
+    mappings(waiting, wanted)?.into_iter().next().context("no such mapping")
+}
+
+/// The addresses of those mappings whose line in /proc/PID/maps is wanted.
+fn mappings(waiting: &Waiting, wanted: impl Fn(&str) -> bool) -> Result<Vec<Range<u64>>> {
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", waiting.pid()))?;
+    let range = |line: &str| -> Result<Range<u64>> {
+        let (start, rest) = line.split_once('-').context("no range")?;
+        let end = rest.split(' ').next().unwrap_or_default();
+        Ok(u64::from_str_radix(start, 16)?..u64::from_str_radix(end, 16)?)
+    };
+    maps.lines().filter(|line| wanted(line)).map(range).collect()
 }
 
 /// Each of them is found, and nothing else.
