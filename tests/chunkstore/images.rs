@@ -178,7 +178,7 @@ fn several_at_once(case: &Case) -> Result<()> {
 /// What a cut that was killed has done already is not done again.
 fn killed(case: &Case) -> Result<()> {
     let store = case.dir.join("store");
-    let path = image(&case.dir.join("image"), 80 << 20, &[(0, &noise(6, 80 << 20))])?;
+    let path = image(&case.dir.join("image"), 56 << 20, &[(0, &noise(6, 56 << 20))])?;
     // Those that are complete.
     let packs = || {
         let entries = fs::read_dir(store.join("packs")).into_iter().flatten().flatten();
@@ -198,7 +198,7 @@ fn killed(case: &Case) -> Result<()> {
     ensure!(packs() >= 2);
     let report = cut(&path, &store, &[])?;
     let new = report["new_chunks"].as_u64().context("a number")?;
-    ensure!((1..1280 - 2 * 250).contains(&new), "{report}");
+    ensure!((1..896 - 2 * 250).contains(&new), "{report}");
     comes_back(&path, "image", &store, &case.dir)?;
     ensure!(good("verify", [] as [&str; 0], &store)?.contains("1 images"));
     Ok(())
