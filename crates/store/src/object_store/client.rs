@@ -209,7 +209,10 @@ impl Client {
             let request = request.timeout_global(Some(WHOLE)).timeout_recv_response(Some(ANSWER));
             let answer =
                 request.build().call().map_err(|error| answer::no_answer(&error, WHOLE))?;
-            Ok(accepted(answer)?.body().content_length())
+            let answer = accepted(answer)?;
+            // An answer to HEAD has no body, whatever its header says of one.
+            let len = answer.headers().get("content-length").and_then(|text| text.to_str().ok());
+            Ok(len.and_then(|text| text.parse().ok()))
         });
         match size {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
