@@ -133,6 +133,17 @@ impl Index {
         self.chunk_size.bytes().min(self.image_len.saturating_sub(start))
     }
 
+    /// Whether it is of the same image in chunks of the same size, wherever these lie.
+    pub fn is_of_same_image(&self, other: &Self) -> bool {
+        let names = |index: &'_ Self| -> Vec<Option<ChunkName>> {
+            let number = |position| index.at(position).map(|number| index.chunks[number].name);
+            (0..index.len()).map(number).collect()
+        };
+        self.chunk_size == other.chunk_size
+            && self.image_len == other.image_len
+            && names(self) == names(other)
+    }
+
     /// As bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let header = Header {

@@ -150,33 +150,42 @@ impl Store {
         Index::parse(&bytes).map_err(|why| Error::Index(label.into(), why))
     }
 
-    /// Puts an index there: in the place of another image's only if `replace`.
+    /// Puts an index there: in the place of another image's only if `replace`. One of the same image stays.
     pub fn put_index(&self, index: &Index, replace: bool) -> Result<()> {
         let name = hex(&blob_of(&index.label)?);
         let bytes = index.to_bytes();
-        let folder = Folder::top(INDEXES);
-        let put = || {
-            Ok(match replace {
-                true => self.storage.put(folder, &name, &bytes).map(|()| true)?,
-                false => self.storage.put_new(folder, &name, &bytes)?,
-            })
-        };
         let request = |error| Error::Request(format!("putting the index {:?}", index.label), error);
-        if put().map_err(request)? || self.index(&index.label)? == *index {
+        let folder = Folder::top(INDEXES);
+        if self.storage.put_new(folder, &name, &bytes).map_err(request)? {
             return Ok(());
         }
-        Err(Error::Exists(index.label.clone()))
+        let before = self.index(&index.label);
+        match before {
+            Ok(before) if !replace && before.is_of_same_image(index) => return Ok(()),
+            Ok(_) if !replace => return Err(Error::Exists(index.label.clone())),
+            Ok(before) => self.retire(&before)?,
+            // One that is damaged needs nothing that could be known.
+            Err(Error::Index(..)) if replace => {}
+            Err(error) => return Err(error),
+        }
+        self.storage.put(folder, &name, &bytes).map_err(request)
     }
 
-    /// Removes the index of an image. Its chunks stay for a while, for those who have just found that they need not put
-    /// them there.
+    /// Removes the index of an image. Its chunks stay for a while.
     pub fn remove_index(&self, label: &str) -> Result<()> {
-        let index = self.index(label)?;
+        self.retire(&self.index(label)?)?;
         let name = hex(&blob_of(label)?);
-        let request = |error| Error::Request(format!("removing the index {label:?}"), error);
+        let removed = self.storage.remove(Folder::top(INDEXES), &name);
+        removed.map_err(|error| Error::Request(format!("removing the index {label:?}"), error))
+    }
+
+    /// Keeps an index that goes among the removed ones, for those who have just found that they need not put its chunks there.
+    fn retire(&self, index: &Index) -> Result<()> {
         let bytes = index.to_bytes();
-        self.storage.put(Folder::top(REMOVED), &name, &bytes).map_err(request)?;
-        self.storage.remove(Folder::top(INDEXES), &name).map_err(request)
+        // By its contents: several of one name may go within a time of grace.
+        let name = hex(&Sha256::digest(&bytes).into());
+        let put = self.storage.put(Folder::top(REMOVED), &name, &bytes);
+        put.map_err(|error| Error::Request(format!("removing the index {:?}", index.label), error))
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Findings {
     pub sound: Vec<String>,
     /// What cannot, each as a sentence.
     pub problems: Vec<String>,
+    /// Packs that are damaged.
+    pub damaged: Vec<BlobName>,
 }
 
 /// Reads all packs and all indexes. `progress` hears of each pack how many there are.
@@ -42,7 +44,13 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Findings> 
                 findings.bytes += bytes;
                 contents.insert(name, chunks);
             }
-            Err(error) => findings.problems.push(error.to_string()),
+            Err(error) => {
+                // A store that does not answer says nothing of a pack.
+                if matches!(error, Error::Pack(..)) {
+                    findings.damaged.push(name);
+                }
+                findings.problems.push(error.to_string());
+            }
         }
     }
     for index in store.indexes()? {
@@ -64,7 +72,7 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Findings> 
             count => {
                 let needed = index.chunks.len();
                 findings.problems.push(format!(
-                    "{}: {count} of its {needed} chunks are missing or damaged; cut the image again",
+                    "{}: {count} of its {needed} chunks are missing or damaged; chunkstore verify --remove, and cut the image again",
                     index.label
                 ));
             }

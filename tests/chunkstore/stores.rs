@@ -58,7 +58,9 @@ fn damaged_packs(case: &Case) -> Result<()> {
             refused("cat", ["image"], &store, "damaged").with_context(|| what.to_owned())?;
         }
     }
-    fs::remove_file(&pack)?;
+    // Cut again, the damaged pack would still be there.
+    refused("verify", ["--remove"], &store, "the pack")?;
+    ensure!(!pack.exists());
     refused("cat", ["image"], &store, "the pack")?;
     refused("verify", NOTHING, &store, "missing or damaged")?;
     // Cut again, everything is there again.
@@ -111,6 +113,10 @@ fn gc(case: &Case) -> Result<()> {
         cut(path, &store, &[])?;
     }
     good("rm", ["one"], &store)?;
+    // What is replaced stays for as long as what is removed.
+    cut(&one, &store, &["--index", "two", "--replace"])?;
+    ensure!(good("gc", NOTHING, &store)?.starts_with("0 packs removed, 2 needed"));
+    cut(&two, &store, &["--replace"])?;
     ensure!(run("cat", ["one"], &store)?.stderr_text().contains("no index"));
     ensure!(good("gc", NOTHING, &store)?.starts_with("0 packs removed, 2 needed"));
     ensure!(good("gc", ["--keep", "0"], &store)?.starts_with("1 packs removed, 1 needed"));

@@ -89,8 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             scope.spawn(|| keep_up(arguments, &device));
         }
         nbd::serve(&listener, &device, &arguments.index, |what| say("chunkstore", what))
-    })
-    .map_err(about(&arguments.nbd))?;
+    });
     Ok(Verdict::Good)
 }
 

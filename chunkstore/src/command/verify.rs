@@ -12,6 +12,9 @@ use crate::{Failure, Verdict, progress};
 pub struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
+    /// Remove packs that are damaged: cutting their images again puts what they had there anew
+    #[arg(long)]
+    remove: bool,
     /// No progress bar
     #[arg(long, short)]
     quiet: bool,
@@ -28,6 +31,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let findings = findings?;
     for problem in &findings.problems {
         say("chunkstore", problem);
+    }
+    if arguments.remove {
+        for pack in &findings.damaged {
+            store.remove_pack(pack)?;
+        }
     }
     print(&format!(
         "{} packs, {}; {} images can be had back\n",

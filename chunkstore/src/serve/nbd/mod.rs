@@ -18,6 +18,8 @@ use transmission::Stream;
 
 /// How long a client may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
+/// Before a connection is accepted again after that has failed.
+const PAUSE: Duration = Duration::from_millis(100);
 /// As many clients at once; more wait.
 const MOST_CLIENTS: usize = 64;
 
@@ -45,18 +47,17 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     listener
 }
 
-/// Serves everybody who connects, until listening fails. `label` is what the export is called; `say` hears of clients that speak
+/// Serves everybody who connects, for ever. `label` is what the export is called; `say` hears of clients that speak
 /// something else.
-pub fn serve(
-    listener: &UnixListener,
-    device: &Device,
-    label: &str,
-    say: impl Fn(&str) + Sync,
-) -> io::Result<()> {
+pub fn serve(listener: &UnixListener, device: &Device, label: &str, say: impl Fn(&str) + Sync) {
     let clients = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         loop {
-            let (stream, _) = listener.accept()?;
+            let Ok((stream, _)) = listener.accept() else {
+                // Too many files are open, or the like: that passes, and running machines depend on what is served.
+                std::thread::sleep(PAUSE);
+                continue;
+            };
             while clients.load(std::sync::atomic::Ordering::Acquire) >= MOST_CLIENTS {
                 std::thread::sleep(Duration::from_millis(10));
             }
