@@ -2,7 +2,7 @@
 //! choose. The image holds what the least CPU needs; here the running one's is put in.
 
 use crate::params::{Constant, CpuFeatures, Params, Resolver, Variant};
-use crate::slides::Words;
+use crate::slides::{Words, constants};
 use crate::tunables::Tunables;
 use crate::{Block, arch, message};
 
@@ -39,9 +39,7 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, tunables: &Tunables) {
 unsafe fn take(p: &Params, block: Block<'_>, variant: &Variant) {
     // SAFETY: the caller's promise.
     unsafe {
-        for word in variant.literals.records::<Constant>(p) {
-            *(block.at(word.at) as *mut u64) = word.value;
-        }
+        constants(p, block, variant.literals);
         for word in variant.pointers.records::<Constant>(p) {
             *(block.at(word.at) as *mut u64) = block.at(word.value);
         }
@@ -56,9 +54,7 @@ unsafe fn take(p: &Params, block: Block<'_>, variant: &Variant) {
 unsafe fn resolve(p: &Params, block: Block<'_>, tunables: &Tunables) {
     // SAFETY: the resolvers are the modules' own; what they need is relocated.
     unsafe {
-        for word in p.resets.records::<Constant>(p) {
-            *(block.at(word.at) as *mut u64) = word.value;
-        }
+        constants(p, block, p.resets);
         // The record keeps to them, and what it is reset to has none.
         tunables.read();
         for resolver in p.resolvers.records::<Resolver>(p) {

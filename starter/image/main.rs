@@ -104,6 +104,8 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
             heap::place(p, block, &stack, random, moved);
         }
         maps::populate(p, block);
+        // Before the kernel is told where to write.
+        slides::constants(p, block, p.constants);
         let thread = kernel::replay(p, block);
         slides::apply(p, block);
         fixups::apply(p, block, &stack, &thread);

@@ -1,8 +1,8 @@
-//! Pointers: each is stored relative to the module it points into. Before them, words of pages that
-//! are not in the file.
+//! Pointers: each is stored relative to the module it points into. And words that the file does not have
+//! where they belong.
 
 use crate::Block;
-use crate::params::{Constant, Params, Slide};
+use crate::params::{ConstantRun, Params, Slide, Table};
 
 /// Adds to every word of every group the address of the module that the group points into.
 ///
@@ -12,15 +12,31 @@ use crate::params::{Constant, Params, Slide};
 pub unsafe fn apply(p: &Params, block: Block<'_>) {
     // SAFETY: the stream has `count` numbers and leads only to words of the block.
     unsafe {
-        for constant in p.constants.records::<Constant>(p) {
-            *(block.at(constant.at) as *mut u64) = constant.value;
-        }
         for slide in p.slides.records::<Slide>(p) {
             let target = block.at(slide.target);
             let mut words = Words::new(p, block.at(slide.start), slide.stream);
             for _ in 0..slide.count {
                 let word = words.next();
                 *word = (*word).wrapping_add(target);
+            }
+        }
+    }
+}
+
+/// Writes the words of a table.
+///
+/// # Safety
+///
+/// The table is of [`ConstantRun`], whose words lie in mapped, writable pages.
+pub unsafe fn constants(p: &Params, block: Block<'_>, table: Table) {
+    // SAFETY: the stream has `count` pairs of numbers and leads only to words of the block.
+    unsafe {
+        for run in table.records::<ConstantRun>(p) {
+            let mut words = Words::new(p, block.at(run.start), run.stream);
+            for _ in 0..run.count {
+                let word = words.next();
+                let value = words.number();
+                *word = (value >> 1) ^ (value & 1).wrapping_neg();
             }
         }
     }
@@ -50,6 +66,18 @@ impl Words {
     ///
     /// The stream has one more number.
     pub unsafe fn next(&mut self) -> *mut u64 {
+        // SAFETY: the caller's promise.
+        let delta = unsafe { self.number() };
+        self.word = self.word.wrapping_add(delta as usize);
+        self.word
+    }
+
+    /// The stream's next number.
+    ///
+    /// # Safety
+    ///
+    /// It has one more.
+    unsafe fn number(&mut self) -> u64 {
         // SAFETY: the caller's promise; the last byte of a number has bit 7 clear.
         unsafe {
             let mut delta = 0;
@@ -63,8 +91,7 @@ impl Words {
                     break;
                 }
             }
-            self.word = self.word.wrapping_add(delta as usize);
-            self.word
+            delta
         }
     }
 }

@@ -61,6 +61,7 @@ mod tests {
         assert_eq!(size_of::<Resolver>(), 24);
         assert_eq!(size_of::<Fixup>(), 16);
         assert_eq!(size_of::<Slide>(), 24);
+        assert_eq!(size_of::<ConstantRun>(), 16);
         assert_eq!(size_of::<Call>(), 56);
         assert_eq!(size_of::<statify_params::agent::AgentParams>(), 48);
         assert_eq!(size_of::<statify_params::agent::File>(), 72);

@@ -15,6 +15,9 @@ use crate::sharing::{Sharing, Source};
 /// to exit, against page-wise writes).
 pub const CHUNK: usize = 2 << 20;
 
+/// Fewer zero bytes are written: a hole ends the page cache's folio.
+const LEAST_HOLE: u64 = 32 << 10;
+
 /// Sees what a file consists of, chunk by chunk, while that is in the CPU's cache.
 pub trait Watch {
     /// These bytes are the file's from its offset `at` on, a multiple of a page. Chunks come in their
@@ -35,6 +38,8 @@ pub struct ChunkWriter<'a, W> {
     sources: Vec<Source<'a>>,
     /// File offsets of what is shared; ascending.
     shared: Vec<Range<u64>>,
+    /// File offsets within the chunk of what is to stay a hole.
+    holes: Vec<Range<u64>>,
 }
 
 impl<'a, W: Watch> ChunkWriter<'a, W> {
@@ -45,8 +50,8 @@ impl<'a, W: Watch> ChunkWriter<'a, W> {
         sharing: Option<&'a dyn Sharing>,
         sources: Vec<Source<'a>>,
     ) -> Self {
-        let (chunk, shared) = (Vec::with_capacity(CHUNK), Vec::new());
-        Self { file, chunk, at: 0, watch, sharing, sources, shared }
+        let (chunk, shared, holes) = (Vec::with_capacity(CHUNK), Vec::new(), Vec::new());
+        Self { file, chunk, at: 0, watch, sharing, sources, shared, holes }
     }
 
     /// The next bytes.
@@ -82,9 +87,14 @@ impl<'a, W: Watch> ChunkWriter<'a, W> {
         CHUNK - self.chunk.len()
     }
 
-    /// Leaves zero bytes up to `offset`; whole chunks of them stay holes.
+    /// Leaves zero bytes up to `offset`; many of them stay holes.
     pub fn skip_to(&mut self, offset: u64) -> io::Result<()> {
         let end = self.at + CHUNK as u64;
+        let here = self.at + self.chunk.len() as u64;
+        let hole = here.next_multiple_of(PAGE)..offset.min(end) / PAGE * PAGE;
+        if hole.start + LEAST_HOLE <= hole.end {
+            self.holes.push(hole);
+        }
         if offset >= end {
             // Pages are whole for their checksums.
             self.chunk.resize(self.chunk.len().next_multiple_of(PAGE as usize), 0);
@@ -95,17 +105,16 @@ impl<'a, W: Watch> ChunkWriter<'a, W> {
         Ok(())
     }
 
-    /// Shows what is there of the chunk.
-    pub fn show(&mut self) {
-        self.watch.see(self.at, &self.chunk);
-    }
-
     /// Writes the chunk.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.show();
+        self.watch.see(self.at, &self.chunk);
         let end = self.at + self.chunk.len() as u64;
         let shared = self.share(end);
-        for range in gaps(self.at..end, &shared) {
+        let mut unwritten = std::mem::take(&mut self.holes);
+        unwritten.iter_mut().for_each(|hole| hole.end = hole.end.min(end));
+        unwritten.extend(shared.iter().cloned());
+        unwritten.sort_unstable_by_key(|range| range.start);
+        for range in gaps(self.at..end, &unwritten) {
             let bytes =
                 &self.chunk[(range.start - self.at) as usize..(range.end - self.at) as usize];
             self.file.write_all_at(bytes, range.start)?;
@@ -142,7 +151,9 @@ impl<'a, W: Watch> ChunkWriter<'a, W> {
             let ranges = sharing.share(source.path, offset, bytes(&range), self.file, at);
             shared.extend(moved(ranges, at));
         }
-        for range in gaps(self.at..end, &shared) {
+        let mut known = [&self.holes[..], &shared].concat();
+        known.sort_unstable_by_key(|range| range.start);
+        for range in gaps(self.at..end, &known) {
             let ranges = sharing.share_repeated(bytes(&range), self.file, range.start);
             shared.extend(moved(ranges, range.start));
         }

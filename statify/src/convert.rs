@@ -140,7 +140,8 @@ fn in_phases(
         provenance::check(&options.root, &program, privileges, &image, &files.asked())?;
     }
     let kept = unloaded::pages(program.unclaimed.ranges());
-    let plan = layout::lay_out(&image, &options.shape, kept);
+    let small = unloaded::small(&image, &program.unclaimed, &options.shape);
+    let plan = layout::lay_out(&mut image, &options.shape, kept, small);
     plugins::locate(&mut image, &plan);
     let unloaded = unloaded::unloaded(&image, &plan, &program.unclaimed, &options.shape)?;
     let host_libs = options.plugins.host_libs;

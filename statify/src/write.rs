@@ -17,7 +17,7 @@ use statify_format::manifest::{Manifest, note, note_len};
 use crate::capture::PROGRAM;
 use crate::chunks::{ChunkWriter, Watch};
 use crate::classify::{Image, Region};
-use crate::layout::{Load, Plan, Segment};
+use crate::layout::{Load, OTHER_HEADERS, Plan, Segment};
 use crate::place::{OutPlace, Place};
 use crate::sharing::{Sharing, sources};
 use crate::unloaded::{Embedding, Part, Unloaded, section_headers};
@@ -35,9 +35,8 @@ pub struct Written {
     pub shared: Vec<Range<u64>>,
 }
 
-/// Writes everything that the plan and the image say, and behind it the manifest and the checksums
-/// of the pages, the section headers, and what the program's file ends with. What `sharing` makes
-/// shared is not written.
+/// Writes everything that the plan and the image say, the manifest and the sums of the pages, the section headers, and what
+/// the program's file ends with. What `sharing` makes shared is not written.
 pub fn write(
     file: &File,
     image: &Image,
@@ -50,18 +49,20 @@ pub fn write(
     let front = plan.front_offset + plan.front.len() as u64;
     let ranges = build_id::ranges(0..front, manifest).ok_or_else(unplanned)?;
     let pages: u64 = ranges.iter().map(|range| (range.end - range.start).div_ceil(PAGE)).sum();
-    let notes = manifest.to_note().len() + note_len(build_id::CHECKSUM * pages as usize);
+    let mut notes = manifest.to_note();
+    let len = notes.len() + note_len(build_id::sums_len(pages as usize));
     let checksums = Checksums { pages: Vec::with_capacity(pages as usize) };
-    let end = End::of(plan, unloaded, manifest, notes as u64);
+    let end = End::of(plan, unloaded, manifest, len as u64);
     let sources = match sharing {
-        Some(_) => sources(image, &plan.segments, &unloaded.parts, end.sections.end),
+        Some(_) => sources(image, &plan.segments, &unloaded.parts, end.payload),
         None => Vec::new(),
     };
+    let table = section_table(image, plan, unloaded, manifest);
     let mut out = ChunkWriter::new(file, checksums, sharing, sources);
     out.put(&headers(plan, &end, image))?;
     out.skip_to(plan.front_offset)?;
     out.put(&plan.front)?;
-    for (offset, stored) in in_order(plan, unloaded) {
+    for (offset, stored) in in_order(plan, unloaded, &end) {
         out.skip_to(offset)?;
         match stored {
             Stored::Segment(segment) => for_each_run(image, segment, |bytes, padding| {
@@ -69,34 +70,28 @@ pub fn write(
                 out.put(&[0; PAGE as usize][..padding])
             })?,
             Stored::Part(part) => out.put(part.bytes(image))?,
+            Stored::Sections => out.put(&table)?,
         }
     }
-    out.skip_to(end.notes.start)?;
-    out.show();
-    let mut checksums = std::mem::take(&mut out.watch.pages);
+    let (shared, Checksums { pages: mut checksums }) = out.finish()?;
     checksums.retain(|(page, _)| {
         let next = ranges.partition_point(|range| range.start <= *page);
         next.checked_sub(1).is_some_and(|index| ranges[index].contains(page))
     });
-    let checksums: Vec<u8> = checksums.iter().flat_map(|(_, checksum)| *checksum).collect();
-    out.put(&manifest.to_note())?;
-    out.put(&note(build_id::PAGES_TYPE, &checksums))?;
-    out.skip_to(end.sections.start)?;
-    out.put(&section_table(image, plan, unloaded, manifest))?;
-    if let Some(payload) = unloaded.parts.iter().find(|part| part.at.is_none()) {
-        out.put(payload.bytes(image))?;
-    }
-    let (shared, _) = out.finish()?;
+    let checksums: Vec<u32> = checksums.iter().map(|(_, checksum)| *checksum).collect();
+    notes.extend(note(build_id::SUMS_TYPE, &build_id::sums(&checksums)));
+    file.write_all_at(&notes, end.notes.start)?;
     Ok(Written { size: end.len, shared })
 }
 
-/// What comes behind all that the plan has.
+/// Where what is not the plan's lies: in the room that it has for that, or behind everything.
 struct End {
     /// File offsets of the notes.
     notes: Range<u64>,
-    /// File offsets of the section headers: behind them the payload begins, as where a linker's file
-    /// has an end.
+    /// File offsets of the section headers.
     sections: Range<u64>,
+    /// Where a payload begins: right behind the section headers, as where a linker's file has an end.
+    payload: u64,
     /// The whole file's length.
     len: u64,
 }
@@ -104,11 +99,19 @@ struct End {
 impl End {
     fn of(plan: &Plan, unloaded: &Unloaded, manifest: &Manifest, notes: u64) -> Self {
         let len = |part: &Part| part.range.end - part.range.start;
-        let ends = unloaded.parts.iter().filter_map(|part| Some(part.at? + len(part)));
-        let start = ends.fold(plan.end, u64::max).next_multiple_of(8);
-        let notes = start..start + notes;
+        let ends = || unloaded.parts.iter().filter_map(|part| Some(part.at? + len(part)));
+        let end = ends().fold(plan.end, u64::max);
         let payload = unloaded.parts.iter().find(|part| part.at.is_none());
         let size = (unloaded.sections.len() * SECTION_HEADER) as u64;
+        let inside = ends().filter(|end| plan.room.contains(end)).fold(plan.room.start, u64::max);
+        let inside = inside.next_multiple_of(8);
+        let table = (inside + notes).next_multiple_of(8);
+        if payload.is_none() && table + size <= plan.room.end {
+            let (notes, sections) = (inside..inside + notes, table..table + size);
+            return Self { notes, payload: sections.end, sections, len: end };
+        }
+        let start = end.next_multiple_of(8);
+        let notes = start..start + notes;
         let mut table = notes.end;
         if size > 0 {
             table = table.next_multiple_of(8);
@@ -118,7 +121,8 @@ impl End {
             table += distance.unwrap_or(0) & (manifest.options.align - 1);
         }
         let sections = table..table + size;
-        Self { notes, len: sections.end + payload.map_or(0, len), sections }
+        let payload_len = payload.map_or(0, len);
+        Self { notes, payload: sections.end, len: sections.end + payload_len, sections }
     }
 }
 
@@ -126,14 +130,19 @@ impl End {
 enum Stored<'a> {
     Segment(&'a Segment),
     Part(&'a Part),
+    /// The section headers.
+    Sections,
 }
 
-/// All that has an offset in the plan, in the order of the file.
-fn in_order<'a>(plan: &'a Plan, unloaded: &'a Unloaded) -> Vec<(u64, Stored<'a>)> {
+/// All behind the front but the notes, in the order of the file.
+fn in_order<'a>(plan: &'a Plan, unloaded: &'a Unloaded, end: &End) -> Vec<(u64, Stored<'a>)> {
     let segments = plan.segments.iter().filter(|segment| segment.file_len > 0);
     let segments = segments.map(|segment| (segment.offset, Stored::Segment(segment)));
-    let parts = unloaded.parts.iter().filter_map(|part| Some((part.at?, Stored::Part(part))));
-    let mut all: Vec<_> = segments.chain(parts).collect();
+    let parts = unloaded.parts.iter();
+    let parts = parts.map(|part| (part.at.unwrap_or(end.payload), Stored::Part(part)));
+    let sections =
+        (!unloaded.sections.is_empty()).then_some((end.sections.start, Stored::Sections));
+    let mut all: Vec<_> = segments.chain(sections).chain(parts).collect();
     all.sort_by_key(|(offset, _)| *offset);
     all
 }
@@ -163,9 +172,9 @@ fn build_id(plan: &Plan) -> (u64, u64) {
     (front.map_or(0, |front| front.address.value()) + offset, offset)
 }
 
-/// How many there are: with PT_GNU_STACK and two PT_NOTEs.
+/// How many there are.
 fn program_headers(plan: &Plan) -> usize {
-    plan.loads.len() + 3
+    plan.loads.len() + OTHER_HEADERS
 }
 
 /// Writes the build-id that the file's contents have.
@@ -183,7 +192,7 @@ pub fn seal(file: &File, manifest: &Manifest) -> io::Result<()> {
 #[derive(Default)]
 struct Checksums {
     /// File offsets of whole pages, ascending, with their checksums; none of holes.
-    pages: Vec<(u64, [u8; build_id::CHECKSUM])>,
+    pages: Vec<(u64, u32)>,
 }
 
 impl Watch for Checksums {

@@ -10,7 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use statify_format::manifest::{NOTE_NAME, NOTE_TYPE};
 use statify_tests::case::{Case, Cases};
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
@@ -176,9 +177,10 @@ fn refusals(case: &Case) -> Result<Done> {
     let program = case.build("generator", "generator", &[])?;
     let converted = case.convert(&program, &[])?;
     let mut bytes = fs::read(&converted)?;
-    let name = b"\"sha256\":";
-    let at = bytes.windows(name.len()).position(|window| window == name).unwrap_or_default();
-    bytes[at] = b'!';
+    let elf = statify_elf::ElfFile::parse(&bytes).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let manifest = elf.note(NOTE_NAME, NOTE_TYPE).context("no manifest")?;
+    let at = manifest.as_ptr() as usize - bytes.as_ptr() as usize;
+    bytes[at] ^= 0xff;
     let damaged = case.dir.join("damaged");
     fs::copy(&converted, &damaged)?;
     fs::write(&damaged, &bytes)?;

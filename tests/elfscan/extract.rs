@@ -12,6 +12,8 @@ use goblin::elf::Elf;
 use goblin::elf::program_header::PT_LOAD;
 use regex::Regex;
 use serde_json::Value;
+use statify_elf::ElfFile;
+use statify_format::manifest::Manifest;
 use statify_tests::builder;
 use statify_tests::case::{Case, Cases, run};
 use statify_tests::machine::find_program;
@@ -243,24 +245,38 @@ fn refused(command: &mut Command, says: &str) -> Result<()> {
     Ok(())
 }
 
-/// A manifest with other paths, of the same length.
+/// An output that has this manifest, behind everything else.
+fn with_manifest(output: &[u8], manifest: &Manifest) -> Result<Vec<u8>> {
+    let elf = ElfFile::parse(output)?;
+    // Elf64_Phdr of the last PT_NOTE: p_offset, p_filesz.
+    let header = elf.header().e_phoff as usize + 56 * (elf.segments().len() - 1);
+    let note = manifest.to_note();
+    let mut bytes = output.to_vec();
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    let at = bytes.len() as u64;
+    bytes[header + 8..header + 16].copy_from_slice(&at.to_le_bytes());
+    bytes[header + 32..header + 40].copy_from_slice(&(note.len() as u64).to_le_bytes());
+    bytes.extend(note);
+    Ok(bytes)
+}
+
+/// A manifest with other paths.
 fn paths_do_not_lead_out(case: &Case) -> Result<()> {
     let program = case.build("extract-crash", "small", &["-O1"])?;
     let out = case.convert(&program, &[])?;
     let bytes = fs::read(&out)?;
     let path = program.to_str().context("a path")?;
-    let field = format!("\"path\":\"{path}\"");
-    let at = bytes.windows(field.len()).rposition(|window| window == field.as_bytes());
-    let at = at.context("the manifest names the program")?;
+    let manifest = Manifest::read(&ElfFile::parse(&bytes)?).context("no manifest")?;
+    ensure!(manifest.files[0].path == program, "{:?}", manifest.files[0].path);
     let dir = case.dir.join("a/b/c");
     let up = "/../../../x";
     let filled = |start: &str| format!("{start}{}", "y".repeat(path.len() - start.len()));
-    let escape = format!("/a\\u000a{}", "y".repeat(path.len() - 8));
+    let escape = filled("/a\n");
     for bad in [filled(up), filled("relative/"), filled("/link/"), escape, "/".repeat(path.len())] {
-        let mut changed = bytes.clone();
-        changed[at..at + field.len()].copy_from_slice(format!("\"path\":\"{bad}\"").as_bytes());
+        let mut other = manifest.clone();
+        other.files[0].path = bad.clone().into();
         let file = case.dir.join("changed");
-        fs::write(&file, changed)?;
+        fs::write(&file, with_manifest(&bytes, &other)?)?;
         let _ = fs::remove_dir_all(case.dir.join("a"));
         let outside = case.dir.join("outside");
         fs::create_dir_all(&dir)?;

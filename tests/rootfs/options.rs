@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use statify_elf::ElfFile;
-use statify_format::manifest::Manifest;
+use statify_format::manifest::{FileKind, Manifest};
 use statify_format::{Randomness, Seal};
 use statify_tests::case::{Case, Cases};
 
@@ -42,7 +42,8 @@ fn shapes(case: &Case) -> Result<()> {
             };
             ensure!(manifest.options.aslr == aslr, "{name}: {program}");
             ensure!(manifest.options.seal == seal, "{name}: {program}");
-            for file in &manifest.files {
+            // A small program lies with what is the output's own.
+            for file in manifest.files.iter().filter(|file| file.kind != FileKind::Program) {
                 let stored = file.memory.iter().filter_map(|memory| memory.stored_at).min();
                 let stored = stored.context("nothing is stored")?;
                 ensure!(stored % align == 0, "{name}: {} at {stored:#x}", file.path.display());

@@ -1,6 +1,6 @@
 //! The output's build-id: a hash of all that is loaded. It stands for the file in core dumps and
 //! profiles, as any build-id does, and tells whether the file is as it was written. Which page is
-//! not, the pages' checksums tell, in a note behind the manifest.
+//! not, sums of the pages' checksums tell, in a note behind the manifest: of so many pages, one that is damaged.
 
 use std::ops::Range;
 
@@ -17,12 +17,11 @@ pub const BUILD_ID: usize = 20;
 /// Of the note, in bytes.
 pub const NOTE: usize = 12 + 4 + BUILD_ID;
 
-/// The type of the note, of the manifest's name, that holds the pages' checksums: for each page of
-/// the file that is loaded, from its start on, its CRC-32 (the build-id counting as zeros). They are
-/// no seal, which is the build-id's and the manifest's hashes'.
-pub const PAGES_TYPE: u32 = 2;
-/// Of a page's checksum, in bytes.
-pub const CHECKSUM: usize = 4;
+/// The type of the note, of the manifest's name, that holds the [`Sums`] of the pages of the file that are loaded, from its
+/// start on. They are no seal, which is the build-id's and the manifest's hashes'.
+pub const SUMS_TYPE: u32 = 4;
+/// So many pages have sums together.
+pub const SUMMED: usize = 64;
 /// As many pages are one thread's at a time.
 const PAGES_AT_ONCE: usize = 256;
 
@@ -39,17 +38,17 @@ pub fn empty_note() -> [u8; NOTE] {
 /// The build-id that an output must have: the first bytes of the SHA-256 of the headers and the
 /// starter with its tables (the id itself counting as zeros), of the memory that belongs to no
 /// embedded file, of the manifest, which holds the hashes of all other memory, of the pages'
-/// checksums, and of the section headers. `None` if the file does not have these parts.
+/// sums, and of the section headers. `None` if the file does not have these parts.
 pub fn build_id(bytes: &[u8], elf: &ElfFile<'_>, manifest: &Manifest) -> Option<[u8; BUILD_ID]> {
-    build_id_with(bytes, elf, manifest, elf.note(NOTE_NAME, PAGES_TYPE)?)
+    build_id_with(bytes, elf, manifest, elf.note(NOTE_NAME, SUMS_TYPE)?)
 }
 
-/// The same with other checksums of the pages than the file's.
+/// The same with other sums of the pages than the file's.
 pub fn build_id_with(
     bytes: &[u8],
     elf: &ElfFile<'_>,
     manifest: &Manifest,
-    checksums: &[u8],
+    sums: &[u8],
 ) -> Option<[u8; BUILD_ID]> {
     manifest.stored()?;
     let front = part(bytes, front(elf)?)?;
@@ -64,7 +63,7 @@ pub fn build_id_with(
         }
     }
     hash.update(elf.note(NOTE_NAME, NOTE_TYPE)?);
-    hash.update(checksums);
+    hash.update(sums);
     let (offset, size) = elf.section_table();
     hash.update(elf.range(offset, size)?);
     hash.finalize().first_chunk().copied()
@@ -76,9 +75,9 @@ pub fn position(bytes: &[u8], elf: &ElfFile<'_>) -> Option<usize> {
     (id.len() == BUILD_ID).then_some(offset_in(bytes, id)?)
 }
 
-/// The file offset of the first of the pages' checksums.
-pub fn checksums_position(bytes: &[u8], elf: &ElfFile<'_>) -> Option<usize> {
-    offset_in(bytes, elf.note(NOTE_NAME, PAGES_TYPE)?)
+/// The file offset of the first of the pages' sums.
+pub fn sums_position(bytes: &[u8], elf: &ElfFile<'_>) -> Option<usize> {
+    offset_in(bytes, elf.note(NOTE_NAME, SUMS_TYPE)?)
 }
 
 /// The file offsets of headers, tables and starter.
@@ -108,13 +107,81 @@ pub fn ranges(front: Range<u64>, manifest: &Manifest) -> Option<Vec<Range<u64>>>
     apart.then_some(ranges)
 }
 
-/// A page's checksum.
-pub fn checksum(page: &[u8]) -> [u8; CHECKSUM] {
-    crc32fast::hash(page).to_le_bytes()
+/// A page's checksum: CRC-32, the build-id counting as zeros.
+pub fn checksum(page: &[u8]) -> u32 {
+    crc32fast::hash(page)
+}
+
+/// Sums of the checksums of pages one after the other: themselves, and each times its number among them, from 1 on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    plain: u64,
+    weighted: u64,
+}
+
+/// What is known of pages whose sums are not as they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// This one is damaged, and none beside it.
+    One(usize),
+    /// Several are, or the sums.
+    Several,
+}
+
+impl Sums {
+    /// In the note, in bytes.
+    pub const SIZE: usize = 16;
+
+    /// Of at most [`SUMMED`] pages with these checksums.
+    pub fn of(checksums: &[u32]) -> Self {
+        // At most 2 to the power of 32 + 6 + 6: nothing is lost.
+        checksums.iter().zip(1..).fold(Self::default(), |sums, (&checksum, number)| Self {
+            plain: sums.plain + u64::from(checksum),
+            weighted: sums.weighted + u64::from(checksum) * number,
+        })
+    }
+
+    /// As the note holds them: little-endian, the plain sum first.
+    pub fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..8].copy_from_slice(&self.plain.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.weighted.to_le_bytes());
+        bytes
+    }
+
+    /// Reads what [`Sums::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        let (words, _) = bytes.as_chunks::<8>();
+        Self { plain: u64::from_le_bytes(words[0]), weighted: u64::from_le_bytes(words[1]) }
+    }
+
+    /// Which of `count` pages makes these sums of those `expected`; none if they are the same.
+    pub fn damage(self, expected: Self, count: usize) -> Option<Damage> {
+        let difference = |a: u64, b: u64| i128::from(a) - i128::from(b);
+        let plain = difference(self.plain, expected.plain);
+        let weighted = difference(self.weighted, expected.weighted);
+        if (plain, weighted) == (0, 0) {
+            return None;
+        }
+        let number = weighted.checked_div(plain).filter(|number| number * plain == weighted);
+        let number = number.and_then(|number| usize::try_from(number).ok());
+        let page = number.and_then(|number| number.checked_sub(1)).filter(|page| *page < count);
+        Some(page.map_or(Damage::Several, Damage::One))
+    }
+}
+
+/// The sums of pages with these checksums, as the note holds them.
+pub fn sums(checksums: &[u32]) -> Vec<u8> {
+    checksums.chunks(SUMMED).flat_map(|some| Sums::of(some).to_bytes()).collect()
+}
+
+/// The length of the note's contents for so many pages.
+pub fn sums_len(pages: usize) -> usize {
+    pages.div_ceil(SUMMED) * Sums::SIZE
 }
 
 /// The checksums of these pages, one after the other.
-pub fn checksums(bytes: &[u8], elf: &ElfFile<'_>, pages: &[u64]) -> Vec<u8> {
+pub fn checksums(bytes: &[u8], elf: &ElfFile<'_>, pages: &[u64]) -> Vec<u32> {
     let id = position(bytes, elf);
     let some: Vec<&[u64]> = pages.chunks(PAGES_AT_ONCE).collect();
     let checksum = |&page: &u64| {
@@ -129,10 +196,10 @@ pub fn checksums(bytes: &[u8], elf: &ElfFile<'_>, pages: &[u64]) -> Vec<u8> {
             }
             _ => sum.update(contents),
         }
-        sum.finalize().to_le_bytes()
+        sum.finalize()
     };
-    let sums = in_parallel(some.len(), |index| some[index].iter().flat_map(checksum).collect());
-    sums.into_iter().flat_map(|sums: Vec<u8>| sums).collect()
+    let sums = in_parallel(some.len(), |index| some[index].iter().map(checksum).collect());
+    sums.into_iter().flat_map(|sums: Vec<u32>| sums).collect()
 }
 
 fn part(bytes: &[u8], range: Range<u64>) -> Option<&[u8]> {
@@ -142,4 +209,27 @@ fn part(bytes: &[u8], range: Range<u64>) -> Option<&[u8]> {
 /// Where `part`, a piece of `bytes`, begins.
 fn offset_in(bytes: &[u8], part: &[u8]) -> Option<usize> {
     (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_tell_the_one_page_that_is_damaged() {
+        let right: Vec<u32> = (1..=64u32).map(|page| page.wrapping_mul(0x9e37_79b9)).collect();
+        let expected = Sums::of(&right);
+        assert_eq!(Sums::from_bytes(&expected.to_bytes()), expected);
+        assert_eq!(Sums::of(&right).damage(expected, 64), None);
+        for page in [0, 17, 63] {
+            for other in [0, u32::MAX, right[page] ^ 1] {
+                let mut wrong = right.clone();
+                wrong[page] = other;
+                assert_eq!(Sums::of(&wrong).damage(expected, 64), Some(Damage::One(page)));
+            }
+        }
+        let mut wrong = right.clone();
+        (wrong[3], wrong[40]) = (right[40], right[3]);
+        assert_eq!(Sums::of(&wrong).damage(expected, 64), Some(Damage::Several));
+    }
 }

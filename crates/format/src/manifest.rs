@@ -1,9 +1,11 @@
-//! The manifest: a note in the output that names every embedded file (JSON in a PT_NOTE; gABI,
+//! The manifest: a note in the output that names every embedded file (compressed JSON in a PT_NOTE; gABI,
 //! "Note Section"). It holds nothing of the machine but the embedded files' own paths.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
+use miniz_oxide::deflate::compress_to_vec_zlib;
+use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 use serde::{Deserialize, Serialize};
 use statify_elf::holes::LARGEST;
 use statify_elf::{ElfFile, PAGE};
@@ -12,8 +14,12 @@ use crate::{HostLibs, Randomness, Seal};
 
 /// The note's name, with its NUL.
 pub const NOTE_NAME: &[u8] = b"statify\0";
-/// The note's type.
-pub const NOTE_TYPE: u32 = 1;
+/// The note's type. (1 was that of JSON as it is.)
+pub const NOTE_TYPE: u32 = 3;
+/// The most bytes that its JSON has: thousands of embedded files.
+const MOST_JSON: usize = 64 << 20;
+/// As small as it gets: there is little of it.
+const LEVEL: u8 = 9;
 
 /// What an output says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -177,7 +183,7 @@ pub fn note_len(len: usize) -> usize {
 }
 
 impl Manifest {
-    /// As JSON, as the note holds it.
+    /// As JSON.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers only")
     }
@@ -187,9 +193,21 @@ impl Manifest {
         serde_json::from_slice(json).ok()
     }
 
+    /// As the note holds it: JSON in the zlib format (RFC 1950).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        compress_to_vec_zlib(&self.to_json(), LEVEL)
+    }
+
+    /// Reads what [`Manifest::to_bytes`] wrote, or says why it is nothing of the kind.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let json = decompress_to_vec_zlib_with_limit(bytes, MOST_JSON);
+        let json = json.map_err(|error| error.to_string())?;
+        serde_json::from_slice(&json).map_err(|error| error.to_string())
+    }
+
     /// The whole note.
     pub fn to_note(&self) -> Vec<u8> {
-        note(NOTE_TYPE, &self.to_json())
+        note(NOTE_TYPE, &self.to_bytes())
     }
 
     /// All memory: of the embedded files, then of none.
@@ -225,6 +243,6 @@ impl Manifest {
 
     /// The manifest of an output; `None` if it has none that can be read.
     pub fn read(elf: &ElfFile<'_>) -> Option<Self> {
-        Self::from_json(elf.note(NOTE_NAME, NOTE_TYPE)?)
+        Self::from_bytes(elf.note(NOTE_NAME, NOTE_TYPE)?).ok()
     }
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use statify_elf::ElfFile;
 use statify_params::{
-    CALL_RSEQ, Call, Constant, Fixup, Group, MAGIC, Map, Params, Resolver, Slide, Table, Variant,
-    leb128,
+    CALL_RSEQ, Call, Constant, ConstantRun, Fixup, Group, MAGIC, Map, Params, Resolver, Slide,
+    Table, Variant, leb128,
 };
 use zerocopy::FromBytes;
 
@@ -80,26 +80,27 @@ impl<'a> Parameters<'a> {
     pub fn tables(&self) -> [(&'static str, Table, usize); 14] {
         let p = &self.params;
         let range = size_of::<statify_params::Range>();
-        let constant = size_of::<Constant>();
+        let constants = size_of::<ConstantRun>();
         [
             ("mappings", p.maps, size_of::<Map>()),
             ("zero pages", p.zeros, range),
             ("groups of libraries", p.groups, size_of::<Group>()),
             ("pages to be present", p.populates, range),
             ("kernel calls", p.calls, size_of::<Call>()),
-            ("constants", p.constants, constant),
+            ("constants", p.constants, constants),
             ("pointers", p.slides, size_of::<Slide>()),
             ("fix-ups", p.fixups, size_of::<Fixup>()),
             ("vDSO names", p.vdso_names, 1),
             ("final permissions", p.protects, range),
             ("seals", p.seals, range),
             ("CPUs", p.variants, size_of::<Variant>()),
-            ("resets", p.resets, constant),
+            ("resets", p.resets, constants),
             ("IFUNC resolvers", p.resolvers, size_of::<Resolver>()),
         ]
     }
 
     fn check(&self) -> Result<(), ParametersError> {
+        let p = &self.params;
         for (name, table, size) in self.tables() {
             self.bytes(table, size).ok_or(ParametersError::Table(name))?;
         }
@@ -112,11 +113,18 @@ impl<'a> Parameters<'a> {
         for variant in self.variants() {
             let tables = [(variant.literals, 16), (variant.pointers, 16), (variant.results, 8)];
             let sound = tables.iter().all(|&(table, size)| self.bytes(table, size).is_some());
-            if !sound || variant.results.count != self.params.resolvers.count {
+            if !sound || variant.results.count != p.resolvers.count {
                 return Err(ParametersError::Table("a CPU's words"));
             }
             let count = tables.iter().map(|(table, _)| u64::from(table.count)).sum();
             take(count, "a CPU")?;
+        }
+        let literals = self.variants().map(|variant| variant.literals);
+        for table in [p.constants, p.resets].into_iter().chain(literals) {
+            for run in self.records::<ConstantRun>(table) {
+                take(run.count.into(), "constants")?;
+                self.run(&run)?;
+            }
         }
         for slide in self.slides() {
             take(slide.count.into(), "pointers")?;
@@ -162,9 +170,33 @@ impl<'a> Parameters<'a> {
         self.records(self.params.calls)
     }
 
-    /// A table of constants: [`Params::constants`], `resets`, or one of a variant's.
+    /// The words of a table of runs: [`Params::constants`], `resets`, or a variant's literals. A word's `value` is what is
+    /// written there.
     pub fn constants(&self, table: Table) -> impl Iterator<Item = Constant> + use<'a> {
-        self.records(table)
+        let parameters = self.clone();
+        let runs = self.records::<ConstantRun>(table);
+        runs.flat_map(move |run| parameters.run(&run).unwrap_or_default())
+    }
+
+    /// The words of a run.
+    fn run(&self, run: &ConstantRun) -> Result<Vec<Constant>, ParametersError> {
+        let beyond = || ParametersError::Stream("constants");
+        let mut stream = self.stream(run.stream, 2 * u64::from(run.count)).ok_or_else(beyond)?;
+        let mut at = run.start;
+        let mut constants = Vec::with_capacity(run.count as usize);
+        for _ in 0..run.count {
+            let (distance, rest) = leb128::read(stream).ok_or_else(beyond)?;
+            let (value, rest) = leb128::read_signed(rest).ok_or_else(beyond)?;
+            at = at.wrapping_add(distance.wrapping_mul(8));
+            stream = rest;
+            constants.push(Constant { at, value });
+        }
+        Ok(constants)
+    }
+
+    /// A variant's words that hold places.
+    pub fn pointers(&self, variant: &Variant) -> impl Iterator<Item = Constant> + use<'a> {
+        self.records(variant.pointers)
     }
 
     /// Groups of pointers.
@@ -186,12 +218,7 @@ impl<'a> Parameters<'a> {
         name: &'static str,
     ) -> Result<Vec<u64>, ParametersError> {
         let beyond = || ParametersError::Stream(name);
-        let first = self.front.len().checked_sub(stream as usize).filter(|&at| at >= self.headers);
-        let mut stream = self.front.get(first.ok_or_else(beyond)?..).unwrap_or_default();
-        // Every number has one byte at least.
-        if stream.len() < count as usize {
-            return Err(beyond());
-        }
+        let mut stream = self.stream(stream, count.into()).ok_or_else(beyond)?;
         let mut place = start;
         let mut places = Vec::with_capacity(count as usize);
         for _ in 0..count {
@@ -200,6 +227,14 @@ impl<'a> Parameters<'a> {
             places.push(place);
         }
         Ok(places)
+    }
+
+    /// The bytes from which so many numbers are read, as far as they can go.
+    fn stream(&self, below: u32, numbers: u64) -> Option<&'a [u8]> {
+        let first = self.front.len().checked_sub(below as usize)?;
+        let stream = self.front.get(first..).filter(|_| first >= self.headers)?;
+        // Every number has one byte at least.
+        (stream.len() as u64 >= numbers).then_some(stream)
     }
 
     /// Words that get a value known only at start.

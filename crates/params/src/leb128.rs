@@ -1,4 +1,5 @@
-//! ULEB128 numbers (DWARF 5, 7.6): the starter's lists of words to patch.
+//! ULEB128 numbers (DWARF 5, 7.6): the starter's lists of words to patch. Signed ones have their sign in the lowest bit, so that
+//! small ones of either sign are short.
 
 /// Appends a number.
 pub fn push(bytes: &mut Vec<u8>, mut number: u64) {
@@ -22,6 +23,28 @@ pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((number, &bytes[end..]))
 }
 
+/// Appends a number that may be below zero.
+pub fn push_signed(bytes: &mut Vec<u8>, number: u64) {
+    push(bytes, fold(number));
+}
+
+/// How many bytes [`push_signed`] appends.
+pub fn signed_len(number: u64) -> usize {
+    let bits = 64 - fold(number).leading_zeros();
+    bits.div_ceil(7).max(1) as usize
+}
+
+/// The same as [`read`], of a number that [`push_signed`] has appended.
+pub fn read_signed(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = read(bytes)?;
+    Some(((number >> 1) ^ (number & 1).wrapping_neg(), rest))
+}
+
+/// The sign in the lowest bit.
+fn fold(number: u64) -> u64 {
+    number << 1 ^ (number.cast_signed() >> 63).cast_unsigned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +58,17 @@ mod tests {
             bytes.push(9);
             assert_eq!(read(&bytes), Some((number, &[9][..])));
         }
+    }
+
+    #[test]
+    fn signed_numbers_are_as_long_as_they_say() {
+        for number in [0, 1, 63, 64, 1 << 40, 1 << 63, u64::MAX, u64::MAX - 63, u64::MAX - 64] {
+            let mut bytes = Vec::new();
+            push_signed(&mut bytes, number);
+            assert_eq!(bytes.len(), signed_len(number), "{number:#x}");
+            assert_eq!(read_signed(&bytes), Some((number, &[][..])));
+        }
+        assert_eq!([0, u64::MAX, 63, u64::MAX - 63, 64].map(signed_len), [1, 1, 1, 1, 2]);
     }
 
     #[test]

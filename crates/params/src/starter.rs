@@ -17,7 +17,7 @@
 pub const ABSOLUTE: u64 = 1 << 63;
 
 /// First word of every parameter block ("statify" and the format's version).
-pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x03");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x04");
 
 /// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
 #[repr(C)]
@@ -95,7 +95,8 @@ pub struct Params {
     pub populates: Table,
     /// Table of [`Call`].
     pub calls: Table,
-    /// Table of [`Constant`].
+    /// Table of [`ConstantRun`]: words that the file does not have in their pages, or whose pages it does not have; written
+    /// first of all.
     pub constants: Table,
     /// Table of [`Slide`].
     pub slides: Table,
@@ -112,7 +113,7 @@ pub struct Params {
     pub floor: CpuFeatures,
     /// Table of [`Variant`]: what was prepared for a CPU, best first.
     pub variants: Table,
-    /// Table of [`Constant`]: what to write before the [`Resolver`]s run.
+    /// Table of [`ConstantRun`]: what to write before the [`Resolver`]s run.
     pub resets: Table,
     /// Table of [`Resolver`].
     pub resolvers: Table,
@@ -189,7 +190,7 @@ pub struct Variant {
     pub cpu: CpuFeatures,
     /// Not 0: for this CPU only. 0: for every one that has its features.
     pub exact: u64,
-    /// Table of [`Constant`].
+    /// Table of [`ConstantRun`].
     pub literals: Table,
     /// Table of [`Constant`], the values being places.
     pub pointers: Table,
@@ -313,7 +314,24 @@ pub const CALL_THREAD_ID: u64 = 2;
 /// rseq(2): on failure `cpu_id` (4 bytes at 4 of the area, argument 0) becomes -2, as the C library does.
 pub const CALL_RSEQ: u64 = 3;
 
-/// A word of a page that is not in the file; written before the slides are applied.
+/// Words to write.
+#[repr(C)]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConstantRun {
+    /// The first word's distance counts from here (a place, a multiple of 8).
+    pub start: u64,
+    /// Like [`Table::offset`]: `count` pairs of ULEB128 numbers, each the distance in words from the word before, and
+    /// what to write, its sign in the lowest bit.
+    pub stream: u32,
+    /// Number of words.
+    pub count: u32,
+}
+
+/// A word, and the place whose address is to be written there.
 #[repr(C)]
 #[cfg_attr(
     feature = "bytes",
@@ -323,7 +341,7 @@ pub const CALL_RSEQ: u64 = 3;
 pub struct Constant {
     /// Where (a place).
     pub at: u64,
-    /// What.
+    /// What (a place).
     pub value: u64,
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use goblin::elf::dynamic;
 use goblin::elf::program_header::PT_DYNAMIC;
 use statify_elf::{ElfFile, page_down};
-use statify_format::manifest::{EmbeddedFile, FileKind, Manifest};
+use statify_format::manifest::{EmbeddedFile, FileKind, Manifest, Memory};
 use statify_format::parameters::Parameters;
 use statify_process::procfs::Mapping;
 
@@ -100,7 +100,8 @@ pub fn modules(
     let written = Written::read(output, manifest);
     let assemble = |(index, part): (usize, &EmbeddedFile)| {
         let base = bases.of(index);
-        let (mut image, first) = assemble(output, manifest, part, file, base, &mut left)?;
+        let parts = Parts { output, written: written.as_ref() };
+        let (mut image, first) = parts.assemble(manifest, part, file, base, &mut left)?;
         image.written = written.as_ref().and_then(|written| written.of(part, first));
         Some(image)
     };
@@ -117,57 +118,77 @@ pub fn plugin_at(manifest: &Manifest, offset: u64) -> Option<(&EmbeddedFile, Ran
     stored.find(|(_, range)| range.contains(&offset))
 }
 
-/// The module, and its first address.
-fn assemble(
-    output: &[u8],
-    manifest: &Manifest,
-    part: &EmbeddedFile,
-    file: FileId,
-    base: u64,
-    left: &mut u64,
-) -> Option<(Image, u64)> {
-    let memory = part.memory.clone();
-    let end = memory.iter().filter(|memory| memory.stored_at.is_some());
-    let end = end.map(|memory| memory.address.checked_add(memory.size)).max()??;
-    let len = end.checked_sub(part.address)?;
-    *left = left.checked_sub(len)?;
-    let mut bytes = vec![0; usize::try_from(len).ok()?];
-    let mut stored_ranges = Vec::new();
-    for piece in &memory {
-        let Some(stored_at) = piece.stored_at else { continue };
-        let from = usize::try_from(stored_at).ok()?;
-        let to = usize::try_from(piece.address.checked_sub(part.address)?).ok()?;
-        let len = usize::try_from(piece.size).ok()?;
-        let source = output.get(from..from.checked_add(len)?)?;
-        bytes.get_mut(to..to.checked_add(len)?)?.copy_from_slice(source);
-        stored_ranges.push(to as u64..(to + len) as u64);
+/// What modules are put together from.
+struct Parts<'a> {
+    output: &'a [u8],
+    written: Option<&'a Written>,
+}
+
+impl Parts<'_> {
+    /// The module, and its first address.
+    fn assemble(
+        &self,
+        manifest: &Manifest,
+        part: &EmbeddedFile,
+        file: FileId,
+        base: u64,
+        left: &mut u64,
+    ) -> Option<(Image, u64)> {
+        let memory = part.memory.clone();
+        let (mut bytes, stored_ranges) = self.bytes(part, left)?;
+        // The module's own file, as far as it is in memory: what the program headers say of the file
+        // becomes what they say of addresses.
+        let elf = ElfFile::parse_any(&bytes).ok()?;
+        let first = page_down(elf.loads().map(|load| load.p_vaddr).min()?);
+        let base = if part.fixed { 0 } else { base };
+        let elf_bias = base.wrapping_add(part.address).wrapping_sub(first);
+        let stored_bias = match (part.fixed, manifest.options.fixed) {
+            (true, _) => elf_bias,
+            (false, true) => part.address.wrapping_sub(first),
+            (false, false) => 0u64.wrapping_sub(first),
+        };
+        let headers = program_headers(&bytes, first);
+        rewrite(&mut bytes, first, stored_bias)?;
+        let known = stored_ranges.iter().map(|range| range.start + first..range.end + first);
+        let window = 0..bytes.len();
+        let image = Image {
+            name: part.path.display().to_string(),
+            known: Some(known.collect()),
+            bytes: Bytes::Assembled(Arc::new(bytes)),
+            window,
+            bias: elf_bias,
+            backing: Backing::Converted(file, base, memory),
+            headers,
+            written: None,
+            stored_bias: Some(stored_bias),
+        };
+        Some((image, first))
     }
-    // The module's own file, as far as it is in memory: what the program headers say of the file
-    // becomes what they say of addresses.
-    let first = page_down(ElfFile::parse_any(&bytes).ok()?.loads().map(|load| load.p_vaddr).min()?);
-    let base = if part.fixed { 0 } else { base };
-    let elf_bias = base.wrapping_add(part.address).wrapping_sub(first);
-    let stored_bias = match (part.fixed, manifest.options.fixed) {
-        (true, _) => elf_bias,
-        (false, true) => part.address.wrapping_sub(first),
-        (false, false) => 0u64.wrapping_sub(first),
-    };
-    let headers = program_headers(&bytes, first);
-    rewrite(&mut bytes, first, stored_bias)?;
-    let known = stored_ranges.iter().map(|range| range.start + first..range.end + first).collect();
-    let window = 0..bytes.len();
-    let image = Image {
-        name: part.path.display().to_string(),
-        bytes: Bytes::Assembled(Arc::new(bytes)),
-        window,
-        bias: elf_bias,
-        backing: Backing::Converted(file, base, memory),
-        known: Some(known),
-        headers,
-        written: None,
-        stored_bias: Some(stored_bias),
-    };
-    Some((image, first))
+
+    /// The module's memory, and which of it is known: what is stored, with the words that the starter writes into it.
+    fn bytes(&self, part: &EmbeddedFile, left: &mut u64) -> Option<(Vec<u8>, Vec<Range<u64>>)> {
+        let end = part.memory.iter().filter(|memory| memory.stored_at.is_some());
+        let end = end.map(|memory| memory.address.checked_add(memory.size)).max()??;
+        let len = end.checked_sub(part.address)?;
+        *left = left.checked_sub(len)?;
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        let mut stored_ranges = Vec::new();
+        for piece in &part.memory {
+            let Some(stored_at) = piece.stored_at else { continue };
+            let from = usize::try_from(stored_at).ok()?;
+            let to = usize::try_from(piece.address.checked_sub(part.address)?).ok()?;
+            let len = usize::try_from(piece.size).ok()?;
+            let source = self.output.get(from..from.checked_add(len)?)?;
+            let memory = bytes.get_mut(to..to.checked_add(len)?)?;
+            memory.copy_from_slice(source);
+            stored_ranges.push(to as u64..(to + len) as u64);
+            for (offset, value) in self.written.iter().flat_map(|all| all.constants(part, piece)) {
+                let word = memory.get_mut(usize::try_from(offset).ok()?..)?.first_chunk_mut()?;
+                *word = value.to_le_bytes();
+            }
+        }
+        Some((bytes, stored_ranges))
+    }
 }
 
 /// The program headers as they are stored, and their address.
@@ -182,17 +203,35 @@ fn program_headers(bytes: &[u8], first: u64) -> Option<(u64, Vec<u8>)> {
 struct Written {
     places: Places,
     words: Vec<(u64, u64)>,
+    /// Places and values of words that the file does not have.
+    constants: Vec<(u64, u64)>,
 }
 
 impl Written {
     /// `None` if its tables are damaged.
     fn read(output: &[u8], manifest: &Manifest) -> Option<Self> {
         let elf = ElfFile::parse(output).ok()?;
-        let mut words = memory::writes(&Parameters::read(&elf).ok()?).ok()?;
+        let parameters = Parameters::read(&elf).ok()?;
         let places = Places::of(&Converted { elf, manifest: manifest.clone() });
-        words.iter_mut().for_each(|(place, _)| *place = places.normal(*place));
-        words.sort_unstable();
-        Some(Self { places, words })
+        let sorted = |mut words: Vec<(u64, u64)>| {
+            words.iter_mut().for_each(|(place, _)| *place = places.normal(*place));
+            words.sort_unstable();
+            words
+        };
+        let words = sorted(memory::writes(&parameters).ok()?);
+        let constants = parameters
+            .constants(parameters.params.constants)
+            .map(|constant| (constant.at, constant.value));
+        let constants = sorted(constants.collect());
+        Some(Self { words, constants, places })
+    }
+
+    /// The words that the file does not have of a piece of a file's memory: offsets in it, and values.
+    fn constants(&self, part: &EmbeddedFile, piece: &Memory) -> impl Iterator<Item = (u64, u64)> {
+        let here = self.places.of_memory(Some(part), piece);
+        let from = self.constants.partition_point(|(place, _)| *place < here.start);
+        let inside = self.constants[from..].iter().take_while(move |(place, _)| *place < here.end);
+        inside.map(move |(place, value)| (place - here.start, *value))
     }
 
     /// Of one file, whose first address is `first`.

@@ -193,7 +193,7 @@ fn starter(shown: &Shown) -> String {
     for (name, &count) in &starter.fixups {
         row(printable(name), count);
     }
-    row("words of pages that are not in the file".into(), starter.constants);
+    row("words that pages of the file do not have".into(), starter.constants);
     row("IFUNC slots".into(), starter.resolver_slots);
     row("IFUNC resolvers".into(), starter.resolvers);
     for cpu in &starter.cpus {

@@ -295,7 +295,7 @@ pub fn writes(parameters: &Parameters<'_>) -> Result<Vec<(u64, u64)>, Parameters
     writes.extend(constants(params.resets));
     for variant in parameters.variants() {
         writes.extend(constants(variant.literals));
-        writes.extend(constants(variant.pointers));
+        writes.extend(parameters.pointers(&variant).map(|pointer| (pointer.at, 8)));
     }
     for slide in parameters.slides() {
         let words = parameters.words(slide.start, slide.stream, slide.count, "pointers")?;

@@ -123,12 +123,11 @@ impl<'a> Converted<'a> {
     /// Reads bytes that may be anything.
     pub fn read(bytes: &'a [u8]) -> Result<Self, NotConverted> {
         let elf = ElfFile::parse(bytes)?;
-        let Some(json) = elf.note(NOTE_NAME, NOTE_TYPE) else {
+        let Some(bytes) = elf.note(NOTE_NAME, NOTE_TYPE) else {
             let gone = has_starter(&elf);
             return Err(if gone { NotConverted::ManifestGone } else { NotConverted::NoManifest });
         };
-        let manifest = serde_json::from_slice(json);
-        let manifest = manifest.map_err(|error| NotConverted::Manifest(error.to_string()))?;
+        let manifest = Manifest::from_bytes(bytes).map_err(NotConverted::Manifest)?;
         Ok(Self { elf, manifest })
     }
 

@@ -75,7 +75,7 @@ pub struct Starter {
     pub pointers: Vec<Pointers>,
     /// Other words that are known at start only, by what they get.
     pub fixups: BTreeMap<String, u64>,
-    /// Words written into pages that are not in the file.
+    /// Words written because the file does not have them in their pages, or not their pages.
     pub constants: u64,
     /// IFUNC resolvers.
     pub resolvers: u64,
@@ -149,7 +149,7 @@ pub struct Sizes {
     pub other_memory: u64,
     /// Sections of the program that are not loaded, its payload, and section headers.
     pub unloaded: u64,
-    /// The manifest and the pages' checksums.
+    /// The manifest and the sums of the pages' checksums.
     pub manifest: u64,
     /// Zeros between them.
     pub padding: u64,
@@ -245,7 +245,8 @@ fn starter(
     let cpus = parameters.variants().enumerate().map(|(index, variant)| Cpu {
         name: names.get(index).cloned().unwrap_or_default(),
         exact: variant.exact != 0,
-        words: u64::from(variant.literals.count) + u64::from(variant.pointers.count),
+        words: parameters.constants(variant.literals).count() as u64
+            + u64::from(variant.pointers.count),
     });
     let machine = converted.elf.machine();
     let calls = parameters.calls().map(|call| call_name(machine, call.number));
@@ -254,7 +255,7 @@ fn starter(
         is_ours: code.starts_with(starter::IMAGE),
         pointers,
         fixups,
-        constants: params.constants.count.into(),
+        constants: parameters.constants(params.constants).count() as u64,
         resolvers: params.resolvers.count.into(),
         resolver_slots: parameters.resolvers().map(|resolver| u64::from(resolver.count)).sum(),
         has_floor: params.floor != statify_params::CpuFeatures::default(),
@@ -381,7 +382,7 @@ fn sizes(converted: &Converted<'_>, parameters: &Parameters<'_>, allocated: u64)
 
 /// The file offsets of the PT_NOTE that holds the manifest.
 fn seal_notes(converted: &Converted<'_>) -> Option<Range<u64>> {
-    let at = build_id::checksums_position(converted.bytes(), &converted.elf)? as u64;
+    let at = build_id::sums_position(converted.bytes(), &converted.elf)? as u64;
     let notes = converted
         .elf
         .segments()

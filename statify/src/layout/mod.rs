@@ -1,10 +1,12 @@
 //! From an image to a plan of the output: which pieces of memory the kernel maps from program
 //! headers, which the starter puts in place, where each lies in the file, and the starter's tables.
 //!
-//! [`pieces`] cuts the memory by permissions, [`segments`] decides what is in the file,
-//! [`placement`] says who maps what and where it lies, [`tables`] builds the parameter block.
+//! [`constants`] takes words out of the memory, [`pieces`] cuts it by permissions, [`segments`] decides what is in the
+//! file, [`offsets`] where there, [`placement`] says who maps what and where it lies, [`tables`] builds the parameter
+//! block.
 
 mod constants;
+mod offsets;
 mod pieces;
 mod placement;
 mod segments;
@@ -21,7 +23,7 @@ use crate::place::OutPlace;
 use placement::Addresses;
 
 pub use pieces::Piece;
-pub use placement::Load;
+pub use placement::{Load, OTHER_HEADERS};
 pub use segments::Segment;
 
 /// A file to be written.
@@ -36,6 +38,8 @@ pub struct Plan {
     pub entry: OutPlace,
     /// Memory that comes from the file, and where it lies there.
     pub segments: Vec<Segment>,
+    /// Room in the file for what is not loaded and the output's own; empty if there is to be none.
+    pub room: Range<u64>,
     /// The first byte behind everything that is loaded, or kept free.
     pub end: u64,
     /// Pages of the file that nothing of the plan takes, of those that were wanted.
@@ -53,15 +57,22 @@ pub struct Plan {
 }
 
 /// Size of an ELF header and of the most program headers that every kernel takes: 4 KiB in all.
-const HEADERS: u64 = PAGE;
+const MOST_HEADERS: u64 = PAGE;
 
-/// Lays the image out. `kept` are pages of the file that are wanted for something else; ascending, none
-/// touch.
-pub fn lay_out(image: &Image, shape: &Shape, mut kept: Vec<Range<u64>>) -> Plan {
-    let constants = &constants::find(image);
+/// Lays the image out; words that the starter writes are taken out of it. `kept` are pages of the file that are wanted for
+/// something else; ascending, none touch. `unloaded` are so many bytes that are not loaded and shall lie behind the
+/// front with what the output says of itself: none if the file ends with something else.
+pub fn lay_out(
+    image: &mut Image,
+    shape: &Shape,
+    mut kept: Vec<Range<u64>>,
+    unloaded: Option<u64>,
+) -> Plan {
+    let constants = &constants::take(image);
+    let image = &*image;
     let patched = &pieces::patched_pages(image, constants);
     let mut pieces = pieces::cut(image, patched);
-    let mut segments = segments::choose(image, &mut pieces, constants);
+    let mut segments = segments::choose(image, &mut pieces);
     // The size of the tables does not depend on where anything is.
     let addresses = &Addresses::choose(image, PAGE);
     let placement = &placement::place(image, &segments, addresses);
@@ -80,10 +91,13 @@ pub fn lay_out(image: &Image, shape: &Shape, mut kept: Vec<Range<u64>>) -> Plan 
     };
     let size = tables::size(&input);
     let code_len = page_up(starter::IMAGE.len() as u64);
-    let front_len = page_up(HEADERS + size as u64) + code_len;
+    let headers = placement::headers(&placement);
+    let front_len = page_up(headers + size as u64) + code_len;
     let addresses = &Addresses::choose(image, front_len + PAGE);
-    kept.retain(|range| range.start >= front_len);
-    let end = segments::assign_offsets(image, &mut segments, front_len, shape.align, &kept);
+    let room = unloaded.map_or(0, |len| page_up(len + offsets::description(image, pieces)));
+    let room = front_len..front_len + room;
+    kept.retain(|range| range.start >= room.end);
+    let end = offsets::assign(image, &mut segments, room.end, shape.align, &kept);
     let mut placement = placement::place(image, &segments, addresses);
     let base = addresses.front;
     placement.loads.extend(placement::front(base, front_len, code_len));
@@ -94,14 +108,15 @@ pub fn lay_out(image: &Image, shape: &Shape, mut kept: Vec<Range<u64>>) -> Plan 
     let code = base + (front_len - code_len);
     let pool = (base + front_len, placement.pool(front_len - PAGE));
     let input = tables::Input { placement: &placement, addresses, pool, ..input };
-    let front = tables::build(&input, base, code, HEADERS);
+    let front = tables::build(&input, base, code, headers);
     let modules = image.modules.iter().map(|module| addresses.range(&module.range)).collect();
     Plan {
         loads: placement.loads,
         front,
-        front_offset: HEADERS,
+        front_offset: headers,
         entry: code,
         segments,
+        room,
         end,
         kept,
         fixed: image.fixed,
@@ -190,9 +205,9 @@ mod tests {
             align in prop_oneof![Just(PAGE), Just(16 * PAGE)],
             wanted in 0u64..60,
         ) {
-            let image = image(&shape);
+            let mut image = image(&shape);
             let kept = vec![wanted * PAGE..(wanted + 3) * PAGE, (wanted + 7) * PAGE..(wanted + 8) * PAGE];
-            let plan = lay_out(&image, &Shape { align, ..Shape::default() }, kept);
+            let plan = lay_out(&mut image, &Shape { align, ..Shape::default() }, kept, Some(wanted * 40));
             prop_assert!(plan.kept.len() == 2 || wanted * PAGE < plan.front_offset + plan.front.len() as u64);
             for kept in &plan.kept {
                 prop_assert!(plan.end >= kept.end);

@@ -11,7 +11,7 @@ use std::ops::Range;
 use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 use statify_params::{Group, MOST_GROUPS};
 
-use super::HEADERS;
+use super::MOST_HEADERS;
 use super::segments::{Segment, must_move};
 use crate::capture::{Object, PROGRAM};
 use crate::classify::{Image, Module};
@@ -19,9 +19,14 @@ use crate::place::{OutPlace, Place};
 
 /// PT_LOADs that fit: the headers may take 4 KiB (load_elf_phdrs in fs/binfmt_elf.c, up to Linux
 /// 5.17), the ELF header among them, and two PT_NOTEs, PT_GNU_STACK and the build-id are wanted too.
-const MOST_LOADS: usize = (HEADERS as usize - 64 - statify_format::build_id::NOTE) / 56 - 3;
-/// The front's two, the pool, and room kept free.
-const OWN_LOADS: usize = 4;
+const MOST_LOADS: usize =
+    (MOST_HEADERS as usize - 64 - statify_format::build_id::NOTE) / 56 - OTHER_HEADERS;
+/// PT_GNU_STACK and the two PT_NOTEs.
+pub const OTHER_HEADERS: usize = 3;
+/// The front's two, and the pool.
+const FRONT_LOADS: usize = 3;
+/// These, and room kept free.
+const OWN_LOADS: usize = FRONT_LOADS + 1;
 
 /// A PT_LOAD.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,9 +212,17 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
     placement
 }
 
+/// How many bytes the headers take, with the build-id behind them, where the front's own are to come yet; the tables'
+/// alignment included.
+pub fn headers(placement: &Placement) -> u64 {
+    let count = placement.loads.len() + FRONT_LOADS + OTHER_HEADERS;
+    let len = 64 + count * 56 + statify_format::build_id::NOTE;
+    (len as u64).next_multiple_of(16)
+}
+
 /// The front: headers, tables and parameters; the starter's code, `code_len` bytes; its last page
 /// once more, for the starter to grow where it cannot open the output.
-pub fn front(base: OutPlace, len: u64, code_len: u64) -> [Load; 3] {
+pub fn front(base: OutPlace, len: u64, code_len: u64) -> [Load; FRONT_LOADS] {
     let tables = len - code_len;
     let load = |address, offset, len, prot| Load {
         address,

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use statify_elf::{PAGE, PROT_READ, PROT_WRITE};
 
-use super::constants::Constants;
 use super::pieces::Piece;
 use crate::classify::Image;
 use crate::place::Place;
@@ -47,7 +46,7 @@ impl Segment {
 }
 
 /// Joins pieces and separates what is zero.
-pub fn choose(image: &Image, pieces: &mut [Piece], constants: &Constants) -> Vec<Segment> {
+pub fn choose(image: &Image, pieces: &mut [Piece]) -> Vec<Segment> {
     let mut runs: Vec<(Range<Place>, u32, usize)> = Vec::new();
     for piece in pieces.iter() {
         let same_file_run = |last: &(Range<Place>, u32, usize)| {
@@ -66,7 +65,7 @@ pub fn choose(image: &Image, pieces: &mut [Piece], constants: &Constants) -> Vec
     }
     let mut segments: Vec<Segment> = runs
         .into_iter()
-        .flat_map(|(range, prot, module)| cut_zeros(image, constants, range, prot, module))
+        .flat_map(|(range, prot, module)| cut_zeros(image, range, prot, module))
         .collect();
     for segment in &mut segments {
         let has_zeros = segment.file_range().end < segment.range.end;
@@ -77,20 +76,14 @@ pub fn choose(image: &Image, pieces: &mut [Piece], constants: &Constants) -> Vec
     segments
 }
 
-fn cut_zeros(
-    image: &Image,
-    constants: &Constants,
-    range: Range<Place>,
-    prot: u32,
-    module: usize,
-) -> Vec<Segment> {
+fn cut_zeros(image: &Image, range: Range<Place>, prot: u32, module: usize) -> Vec<Segment> {
     let segment =
         |range: Range<Place>, file_len| Segment { range, file_len, offset: 0, prot, module };
     if prot & PROT_READ == 0 {
         return vec![segment(range, 0)];
     }
     let mut segments: Vec<Segment> = Vec::new();
-    for data in data_runs(image, constants, &range) {
+    for data in data_runs(image, &range) {
         let len = data.end - data.start;
         match segments.last_mut() {
             Some(last) if data.start - last.file_range().end < ZERO_RUN * PAGE => {
@@ -118,7 +111,7 @@ fn cut_zeros(
 }
 
 /// The maximal runs of pages that have to be in the file.
-fn data_runs(image: &Image, constants: &Constants, range: &Range<Place>) -> Vec<Range<Place>> {
+fn data_runs(image: &Image, range: &Range<Place>) -> Vec<Range<Place>> {
     let mut runs: Vec<Range<Place>> = Vec::new();
     let mut add = |data: Range<Place>| match runs.last_mut() {
         Some(last) if data.start <= last.end => last.end = last.end.max(data.end),
@@ -131,39 +124,12 @@ fn data_runs(image: &Image, constants: &Constants, range: &Range<Place>) -> Vec<
         if region.file.is_some() {
             add(within);
         } else {
-            let pages = image.pages.range(within).map(|(&place, _)| place);
-            for place in pages.filter(|place| !constants.contains_key(place)) {
+            for (&place, _) in image.pages.range(within) {
                 add(place..place + PAGE);
             }
         }
     }
     runs
-}
-
-/// Gives every segment its place in the file, from `start` on, but none of what is `kept` free
-/// (ascending). Returns the end.
-pub fn assign_offsets(
-    image: &Image,
-    segments: &mut [Segment],
-    start: u64,
-    align: u64,
-    kept: &[Range<u64>],
-) -> u64 {
-    let mut kept = kept.iter().peekable();
-    let mut offset = start;
-    let mut module = usize::MAX;
-    for segment in segments.iter_mut().filter(|segment| segment.file_len > 0) {
-        let begins = segment.module != module && image.modules[segment.module].object.is_some();
-        let align = if begins { align } else { PAGE };
-        offset = offset.next_multiple_of(align);
-        while let Some(range) = kept.next_if(|range| range.start < offset + segment.file_len) {
-            offset = offset.max(range.end).next_multiple_of(align);
-        }
-        module = segment.module;
-        segment.offset = offset;
-        offset += segment.file_len;
-    }
-    kept.last().map_or(offset, |last| offset.max(last.end))
 }
 
 /// Whether a segment must be moved to an absolute address, which a position-independent output

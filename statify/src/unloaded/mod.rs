@@ -1,7 +1,7 @@
 //! What a program's file has that is not loaded: its symbols and debug information, other sections,
 //! and a payload behind everything. Programs look for it in their own file, and so do debuggers. An
-//! output has it behind all that is loaded; a payload is its end, as it was the program's, and lies at
-//! its own offset besides.
+//! output has it behind all that is loaded, what is small with the rest that is its own; a payload is its end, as it was the
+//! program's, and lies at its own offset besides.
 //!
 //! [`unclaimed`] finds what no header accounts for, [`headers`] makes the section headers.
 
@@ -12,6 +12,8 @@ use std::ops::Range;
 use goblin::elf::section_header::{
     SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_REL, SHT_RELA, SHT_SYMTAB, SHT_SYMTAB_SHNDX, SectionHeader,
 };
+use object::elf::SectionHeader64;
+use object::endian::LittleEndian;
 use statify_elf::{ElfFile, PAGE, page_down, page_up};
 use statify_format::Shape;
 use statify_program::Unclaimed;
@@ -73,8 +75,14 @@ pub fn unloaded(
     unclaimed.check_kept(path, kept)?;
     let sections = ElfFile::parse(bytes).map(|elf| sections(&elf, shape.strip));
     let sections = sections.unwrap_or_default();
-    let mut end = plan.end;
+    let (mut end, mut inside) = (plan.end, plan.room.start);
     for range in runs(&sections, bytes.len() as u64) {
+        let (at, next) = beside(inside, &range);
+        if is_small(&range) && next <= plan.room.end {
+            inside = next;
+            parts.push(Part { at: Some(at), range });
+            continue;
+        }
         // So that blocks, and chunks where it has whole ones, are the same in both files.
         let has_chunks = range.end - range.start >= shape.align;
         let align = if has_chunks { shape.align } else { PAGE };
@@ -87,6 +95,29 @@ pub fn unloaded(
     let payload = unclaimed.payload.as_ref().map(|payload| payload.range.clone());
     parts.extend(payload.filter(within).map(|range| Part { range, at: None }));
     Ok(Unloaded { parts, sections })
+}
+
+/// How many bytes section headers and what is small take of what lies behind the front; none if a payload is the output's end,
+/// right behind the section headers.
+pub fn small(image: &Image, unclaimed: &Unclaimed, shape: &Shape) -> Option<u64> {
+    let bytes = &image.objects[PROGRAM].bytes;
+    let sections = ElfFile::parse(bytes).map(|elf| sections(&elf, shape.strip)).unwrap_or_default();
+    let runs = runs(&sections, bytes.len() as u64).into_iter().filter(is_small);
+    let end = runs.fold(0, |at, range| beside(at, &range).1);
+    let headers = sections.len() * size_of::<SectionHeader64<LittleEndian>>();
+    unclaimed.payload.is_none().then_some(end + headers as u64)
+}
+
+/// Whether no block would be the same as the program's.
+fn is_small(range: &Range<u64>) -> bool {
+    range.end - range.start < PAGE
+}
+
+/// Where such bytes lie behind `at`, and where they end: nothing is aligned to more.
+fn beside(at: u64, range: &Range<u64>) -> (u64, u64) {
+    const MOST_ALIGNED: u64 = 16;
+    let at = at + (range.start.wrapping_sub(at) & (MOST_ALIGNED - 1));
+    (at, at + (range.end - range.start))
 }
 
 /// The pages that hold these ranges, which are ascending.

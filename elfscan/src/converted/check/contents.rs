@@ -1,13 +1,14 @@
-//! Every byte of the file: under a hash, or zero. Which page is damaged the pages' checksums tell;
+//! Every byte of the file: under a hash, or zero. Which page is damaged the sums of the pages' checksums tell;
 //! they are looked at only if something is.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL};
 use rayon::prelude::*;
 use statify_elf::PAGE;
 use statify_elf::holes::LARGEST;
-use statify_format::build_id::{self, CHECKSUM, PAGES_TYPE};
+use statify_format::build_id::{self, Damage, SUMMED, SUMS_TYPE, Sums};
 use statify_format::manifest::{EmbeddedFile, Memory, NOTE_NAME, NOTE_TYPE, Unloaded, hex, note};
 
 use super::problem::{Part, Problem, Problems};
@@ -29,18 +30,17 @@ pub fn check(converted: &Converted<'_>, extents: &[Range<u64>], problems: &mut P
     }
 }
 
-/// The notes behind everything that is loaded: exactly two. Where they are.
+/// The notes of the output's own: exactly two, one behind the other. Where they are.
 fn check_notes(converted: &Converted<'_>, problems: &mut Problems) -> Option<Range<u64>> {
     let (elf, bytes) = (&converted.elf, converted.bytes());
     let json = elf.note(NOTE_NAME, NOTE_TYPE)?;
-    let checksums = elf.note(NOTE_NAME, PAGES_TYPE).unwrap_or_default();
+    let sums = elf.note(NOTE_NAME, SUMS_TYPE).unwrap_or_default();
     // More than there can be are damage; they are not copied.
-    let most = (LARGEST / PAGE) as usize * CHECKSUM;
-    let checksums = &checksums[..checksums.len().min(most)];
+    let sums = &sums[..sums.len().min(build_id::sums_len((LARGEST / PAGE) as usize))];
     let mut notes = note(NOTE_TYPE, json);
     let first =
         (json.as_ptr() as usize - bytes.as_ptr() as usize).checked_sub(12 + NOTE_NAME.len())?;
-    notes.extend(note(PAGES_TYPE, checksums));
+    notes.extend(note(SUMS_TYPE, sums));
     let end = first + notes.len();
     if bytes.get(first..end) != Some(&notes[..]) {
         problems
@@ -79,15 +79,14 @@ fn check_hashes(converted: &Converted<'_>, problems: &mut Problems) {
             .add(Part::Headers, "headers or manifest are damaged: the build-id cannot be computed");
         return damaged.iter().for_each(|file| problems.push(not_as_written(file)));
     };
-    let found = build_id::checksums(bytes, elf, &pages);
-    let expected = elf.note(NOTE_NAME, PAGES_TYPE).unwrap_or_default();
+    let checksums = build_id::checksums(bytes, elf, &pages);
+    let found = build_id::sums(&checksums);
+    let expected = elf.note(NOTE_NAME, SUMS_TYPE).unwrap_or_default();
     if expected.len() != found.len() {
-        problems.add(Part::Manifest, "there is not one checksum for each page");
+        problems.add(Part::Manifest, "there are not as many sums as for all pages");
         return damaged.iter().for_each(|file| problems.push(not_as_written(file)));
     }
-    let pairs = found.chunks_exact(CHECKSUM).zip(expected.chunks_exact(CHECKSUM));
-    let wrong: Vec<u64> =
-        pages.iter().zip(pairs).filter(|(_, (a, b))| a != b).map(|(&page, _)| page).collect();
+    let wrong = Wrong::find(&pages, &found, expected);
     // Are they right, and those in the note wrong?
     let with_these = build_id::build_id_with(bytes, elf, manifest, &found);
     let pages_are_right = with_these.is_some_and(|id| own.as_deref() == Some(&id));
@@ -95,7 +94,7 @@ fn check_hashes(converted: &Converted<'_>, problems: &mut Problems) {
     for file in damaged {
         let range = |memory: &Memory| memory.stored_at.map(|at| at..at + memory.size);
         let mut own = file.memory.iter().filter_map(range);
-        if !own.any(|range| wrong.iter().any(|page| range.contains(page))) {
+        if !own.any(|range| wrong.pages.iter().any(|page| range.contains(page))) {
             let what =
                 "the manifest's hash of it is not its memory's, every page of which is as written";
             problems.push(Problem { part: Part::Manifest, ..Problem::of(file, what) });
@@ -108,6 +107,41 @@ fn check_hashes(converted: &Converted<'_>, problems: &mut Problems) {
     }
 }
 
+/// Pages that are damaged; ascending.
+#[derive(Default)]
+struct Wrong {
+    pages: Vec<u64>,
+    /// Those of them that are, or others beside them.
+    perhaps: BTreeSet<u64>,
+}
+
+impl Wrong {
+    /// Those whose sums are not as `expected`.
+    fn find(pages: &[u64], found: &[u8], expected: &[u8]) -> Self {
+        let sums = found.as_chunks().0.iter().zip(expected.as_chunks().0);
+        let mut wrong = Self::default();
+        for (together, (found, expected)) in pages.chunks(SUMMED).zip(sums) {
+            let expected = Sums::from_bytes(expected);
+            match Sums::from_bytes(found).damage(expected, together.len()) {
+                None => {}
+                Some(Damage::One(page)) => wrong.pages.push(together[page]),
+                Some(Damage::Several) => {
+                    wrong.pages.extend(together);
+                    wrong.perhaps.extend(together);
+                }
+            }
+        }
+        wrong
+    }
+
+    fn what(&self, page: u64) -> &'static str {
+        match self.perhaps.contains(&page) {
+            false => "the page is not as it was written",
+            true => "the page, or others beside it, are not as they were written",
+        }
+    }
+}
+
 fn not_as_written(file: &EmbeddedFile) -> Problem {
     Problem::of(file, "its memory is not what the manifest's hash says")
 }
@@ -115,7 +149,7 @@ fn not_as_written(file: &EmbeddedFile) -> Problem {
 /// Says which pages are wrong; whether there are any.
 fn tell(
     converted: &Converted<'_>,
-    wrong: &[u64],
+    wrong: &Wrong,
     damaged: &[&EmbeddedFile],
     pages_are_right: bool,
     problems: &mut Problems,
@@ -124,7 +158,7 @@ fn tell(
     let code = converted.elf.header().e_entry;
     let code = converted.elf.loads().find(|load| load.p_vaddr == code).map(|load| load.p_offset);
     let mut some = Few::default();
-    for &page in wrong.iter().filter(|page| front.contains(page)) {
+    for &page in wrong.pages.iter().filter(|page| front.contains(page)) {
         let part = match page {
             0 => Part::Headers,
             _ if code.is_some_and(|code| page >= code) => Part::Starter,
@@ -133,15 +167,15 @@ fn tell(
         let problem = if pages_are_right {
             Problem::new(Part::Manifest, CHECKSUM_WRONG)
         } else {
-            Problem::new(part, WRITTEN)
+            Problem::new(part, wrong.what(page))
         };
         some.add(problem.at(page), problems);
     }
     some.end(problems);
     for (file, memory) in places::all(&converted.manifest) {
         let Some(start) = memory.stored_at else { continue };
-        let first = wrong.partition_point(|&page| page < start);
-        let own = wrong[first..].iter().take_while(|&&page| page - start < memory.size);
+        let first = wrong.pages.partition_point(|&page| page < start);
+        let own = wrong.pages[first..].iter().take_while(|&&page| page - start < memory.size);
         for &page in own {
             let is_right = match file {
                 Some(file) => !damaged.iter().any(|it| std::ptr::eq(*it, file)),
@@ -149,8 +183,8 @@ fn tell(
             };
             let problem = match file {
                 _ if is_right => Problem::new(Part::Manifest, CHECKSUM_WRONG),
-                Some(file) => Problem::of(file, WRITTEN),
-                None => Problem::new(Part::Memory, WRITTEN),
+                Some(file) => Problem::of(file, wrong.what(page)),
+                None => Problem::new(Part::Memory, wrong.what(page)),
             };
             let (prot, address) =
                 (Some(memory.prot.clone()), Some(memory.address.wrapping_add(page - start)));
@@ -158,11 +192,10 @@ fn tell(
         }
         some.end(problems);
     }
-    !wrong.is_empty()
+    !wrong.pages.is_empty()
 }
 
-const CHECKSUM_WRONG: &str = "the checksum of this page, behind the manifest, is damaged";
-const WRITTEN: &str = "the page is not as it was written";
+const CHECKSUM_WRONG: &str = "the sums of this page and others, behind the manifest, are damaged";
 
 /// A few problems alike, and how many there are more.
 #[derive(Default)]

@@ -3,6 +3,7 @@
 //! [`records`] makes the records of each table, [`slides`] and [`runs`] group what they are made from, [`names`]
 //! has their texts, [`facts`] what is no table; [`pile`] puts one behind the other.
 
+mod constants;
 mod facts;
 mod names;
 mod pile;
@@ -18,12 +19,13 @@ use statify_format::Shape;
 use statify_params as params;
 use statify_params::Params;
 
-use super::constants::Constants;
 use super::pieces::Piece;
 use super::placement::{Addresses, Placement};
 use crate::classify::Image;
 use crate::classify::tunables::Variables;
+use crate::layout;
 use crate::place::{OutPlace, Place};
+use constants::Constants;
 use pile::{Pile, Placed};
 
 pub use slides::SlideGroups;
@@ -45,7 +47,7 @@ pub struct Input<'a> {
     /// The pages that the starter writes to.
     pub patched: &'a BTreeSet<Place>,
     /// Words to write.
-    pub constants: &'a Constants,
+    pub constants: &'a layout::constants::Constants,
     /// The image's pointers.
     pub slides: &'a SlideGroups,
     /// Where everything lies in the output.
@@ -84,8 +86,12 @@ fn tables(input: &Input<'_>, code: OutPlace, unmap: u64) -> Vec<u8> {
     pile.end(params)
 }
 
-/// A table for each of a variant's: literals, pointers, results.
-type OfVariant = [Placed; 3];
+/// What there is for each variant.
+struct OfVariant {
+    literals: Constants,
+    pointers: Placed,
+    results: Placed,
+}
 
 /// Where each table lies.
 struct Tables {
@@ -95,12 +101,12 @@ struct Tables {
     groups: Placed,
     populates: Placed,
     calls: Placed,
-    constants: Placed,
+    constants: Constants,
     slides: Placed,
     fixups: Placed,
     protects: Placed,
     seals: Placed,
-    resets: Placed,
+    resets: Constants,
     resolvers: Placed,
     variants: Placed,
     of_variants: Vec<OfVariant>,
@@ -112,7 +118,6 @@ impl Tables {
     fn add(input: &Input<'_>, pile: &mut Pile) -> Self {
         let Input { image, addresses, placement, pieces, .. } = *input;
         let choices = &image.cpu;
-        let constant = |word: &(Place, u64)| records::constant(word, addresses);
         let stream = pile.bytes([&input.slides.stream[..]]);
         let mut tables = Self {
             stream,
@@ -127,7 +132,7 @@ impl Tables {
                 let call = |call| records::call(call, addresses, image.machine());
                 pile.table(image.calls.iter().map(call))
             },
-            constants: pile.table(input.constants.values().flatten().map(constant)),
+            constants: Constants::add(input.constants.values().flatten(), addresses, pile),
             slides: pile.table(records::slides(input, stream, usize::MAX)),
             fixups: pile.table(records::fixups(image, addresses)),
             protects: {
@@ -139,7 +144,7 @@ impl Tables {
                 let runs = runs::seals(pieces, addresses);
                 pile.table(runs.map(|(start, len)| records::range(addresses.at(start), len, 0)))
             },
-            resets: pile.table(choices.resets.iter().map(constant)),
+            resets: Constants::add(&choices.resets, addresses, pile),
             resolvers: pile.table(records::resolvers(input, stream, usize::MAX)),
             variants: pile.table(
                 choices
@@ -152,11 +157,11 @@ impl Tables {
         };
         for variant in &choices.variants {
             let pointers = variant.pointers.iter();
-            tables.of_variants.push([
-                pile.table(variant.literals.iter().map(constant)),
-                pile.table(pointers.map(|word| records::pointer(word, addresses))),
-                pile.table(records::results(input, variant)),
-            ]);
+            tables.of_variants.push(OfVariant {
+                literals: Constants::add(&variant.literals, addresses, pile),
+                pointers: pile.table(pointers.map(|word| records::pointer(word, addresses))),
+                results: pile.table(records::results(input, variant)),
+            });
         }
         let texts = names::texts(&image.fixups);
         tables.texts = pile.bytes(texts.iter().map(Vec::as_slice));
@@ -166,10 +171,16 @@ impl Tables {
     /// Says how far tables lie below `Params`, which is to be at the pile's end.
     fn complete(&self, input: &Input<'_>, pile: &mut Pile) {
         let end = pile.len();
+        let literals = self.of_variants.iter().map(|tables| &tables.literals);
+        for constants in [&self.constants, &self.resets].into_iter().chain(literals) {
+            constants.complete(pile);
+        }
         pile.again(self.slides, records::slides(input, self.stream, end));
         pile.again(self.resolvers, records::resolvers(input, self.stream, end));
         let variants = input.image.cpu.variants.iter().zip(&self.of_variants);
-        let below = |tables: &OfVariant| tables.map(|table| table.below(end));
+        let below = |OfVariant { literals, pointers, results }: &OfVariant| {
+            [literals.table, *pointers, *results].map(|table| table.below(end))
+        };
         pile.again(
             self.variants,
             variants.map(|(variant, tables)| records::variant(variant, below(tables))),
@@ -208,7 +219,7 @@ impl Tables {
             zeros: self.zeros.below(end),
             populates: self.populates.below(end),
             calls: self.calls.below(end),
-            constants: self.constants.below(end),
+            constants: self.constants.table.below(end),
             slides: self.slides.below(end),
             fixups: self.fixups.below(end),
             vdso_names: self.texts.below(end),
@@ -216,7 +227,7 @@ impl Tables {
             seals: self.seals.below(end),
             floor: choices.floor,
             variants: self.variants.below(end),
-            resets: self.resets.below(end),
+            resets: self.resets.table.below(end),
             resolvers: self.resolvers.below(end),
             can_resolve: choices.can_resolve.into(),
             read_tunables: match &image.variables {

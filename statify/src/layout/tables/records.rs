@@ -35,14 +35,9 @@ pub fn range(start: OutPlace, len: u64, prot: u32) -> params::Range {
     params::Range { start: start.value(), len, prot: prot.into() }
 }
 
-/// A word that is the same at each start.
-pub fn constant(&(place, value): &(Place, u64), addresses: &Addresses) -> params::Constant {
-    params::Constant { at: addresses.at(place).value(), value }
-}
-
 /// A word that holds a place.
 pub fn pointer(&(place, to): &(Place, Place), addresses: &Addresses) -> params::Constant {
-    constant(&(place, addresses.at(to).value()), addresses)
+    params::Constant { at: addresses.at(place).value(), value: addresses.at(to).value() }
 }
 
 /// Pointers by the module they lead into; `end` is where `Params` will lie, below which their distances are.
