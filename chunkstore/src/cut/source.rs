@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::SeekFrom as DataFrom;
+use rustix::fs::{OFlags, SeekFrom as DataFrom};
 use rustix::io::Errno;
 
 use super::batch::{Batch, Feed};
@@ -33,7 +33,9 @@ struct State(u64, [i64; 4]);
 impl Source {
     /// Opens it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        // A pipe is not waited for.
+        let flags = OFlags::NONBLOCK.bits() as i32;
+        let mut file = File::options().read(true).custom_flags(flags).open(path)?;
         let kind = file.metadata()?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             return Err(io::Error::other("it is no regular file and no block device"));

@@ -1,10 +1,5 @@
 //! What is asked of a file system in an image, whichever it is.
 
-use std::sync::Arc;
-
-use super::reader::Reader;
-use super::{erofs, ext4};
-
 /// No directory has more entries.
 pub const MOST_ENTRIES: usize = 1 << 21;
 
@@ -57,20 +52,4 @@ pub trait FileSystem {
 
     /// The contents of a regular file; its path and its name in the directory.
     fn open(&self, file: &[u8], entry: &Entry) -> Result<Contents<'_>, String>;
-}
-
-/// The file system of an image.
-pub fn open(image: &Arc<Reader>) -> Result<Box<dyn FileSystem>, String> {
-    // The superblock of both lies here.
-    let mut block = [0; 1024];
-    if image.read_exact_at(&mut block, 1024).is_err() {
-        return Err("too small for a file system".into());
-    }
-    if erofs::is_one(&block) {
-        return Ok(Box::new(erofs::Erofs::open(image.clone())?));
-    }
-    if ext4::is_one(&block) {
-        return Ok(Box::new(ext4::Ext4::open(image.clone())?));
-    }
-    Err("neither ext4 nor EROFS (partitions are not looked for)".into())
 }

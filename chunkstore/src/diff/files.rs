@@ -4,8 +4,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::file_system::{self, Contents, Entry, FileSystem, Kind};
+use super::file_system::{Contents, Entry, FileSystem, Kind};
 use super::reader::Reader;
+use super::{erofs, ext4};
 
 /// No path is longer (PATH_MAX), so that no tree goes on for ever.
 const LONGEST: usize = 4096;
@@ -53,7 +54,7 @@ pub enum What {
 /// Compares the files of two images. Of those that were added, removed and changed the first `most` each are named.
 pub fn files(first: &Arc<Reader>, second: &Arc<Reader>, most: usize) -> Result<Files, String> {
     let open = |image: &Arc<Reader>, which: &str| {
-        file_system::open(image).map_err(|why| format!("the {which} image is {why}"))
+        file_system(image).map_err(|why| format!("the {which} image is {why}"))
     };
     let (first, second) = (open(first, "first")?, open(second, "second")?);
     let mut walk = Walk {
@@ -67,6 +68,22 @@ pub fn files(first: &Arc<Reader>, second: &Arc<Reader>, most: usize) -> Result<F
     walk.directory(&mut b"/".to_vec(), [true, true])?;
     walk.files.changes.sort();
     Ok(walk.files)
+}
+
+/// The file system of an image.
+fn file_system(image: &Arc<Reader>) -> Result<Box<dyn FileSystem>, String> {
+    // The superblock of both lies here.
+    let mut block = [0; 1024];
+    if image.read_exact_at(&mut block, 1024).is_err() {
+        return Err("too small for a file system".into());
+    }
+    if erofs::is_one(&block) {
+        return Ok(Box::new(erofs::Erofs::open(image.clone())?));
+    }
+    if ext4::is_one(&block) {
+        return Ok(Box::new(ext4::Ext4::open(image.clone())?));
+    }
+    Err("neither ext4 nor EROFS (partitions are not looked for)".into())
 }
 
 struct Walk<'a> {

@@ -23,6 +23,8 @@ const TAIL: u64 = 0x4b4f_050e_5549_ecd1;
 const SHA512_256: u64 = 0x2000_0000_0000_0000;
 /// `CA_FORMAT_EXCLUDE_NODUMP` and `CA_FORMAT_EXCLUDE_FILE`, which casync sets for images as well.
 const EXCLUDE: u64 = 0x9000_0000_0000_0000;
+/// Flags beside these say what is kept of the files of a directory: then it is not an image that was cut.
+const OF_IMAGES: u64 = 0xf000_0000_0000_0000;
 /// `CA_CHUNK_SIZE_LIMIT_MAX`, in bytes.
 const LARGEST: u64 = 128 << 20;
 /// No index is larger, in bytes: about 6 TiB in chunks of 64 KiB.
@@ -158,6 +160,9 @@ impl Caibx {
         if begins.iter().any(|(is, should)| is != should) || header.table_kind != TABLE {
             return Err("it does not begin as one");
         }
+        if header.flags & !OF_IMAGES != 0 {
+            return Err("it is of a directory (.caidx)");
+        }
         let (rest, tail) = Tail::read_from_suffix(rest).map_err(|_| "it is cut off")?;
         let size = bytes.len() as u64 - INDEX_SIZE;
         if tail.zeros != [0; 2] || tail.marker != TAIL || tail.index_size != INDEX_SIZE {
@@ -242,6 +247,7 @@ mod tests {
         };
         let end = caibx().to_bytes().len();
         assert!(refused(0, 49).contains("begin"));
+        assert!(refused(16, SHA512_256 | 0x22).contains("directory"));
         assert!(refused(24, 0).contains("sizes"));
         assert!(refused(24, 65537).contains("sizes"));
         assert!(refused(40, 1 << 40).contains("sizes"));
