@@ -150,7 +150,7 @@ fn erofs(case: &Case) -> Result<()> {
 /// The same tree as both kinds of file system.
 fn one_tree(case: &Case) -> Result<()> {
     let store = case.dir.join("store");
-    let (tree, ..) = trees(case)?;
+    let (_, tree, _) = trees(case)?;
     make_ext4(&tree, &case.dir.join("ext4"))?;
     cut(&case.dir.join("ext4"), &store, &[])?;
     cut(&tree, &store, &["--index", "erofs"])?;
@@ -208,7 +208,9 @@ fn endless(case: &Case) -> Result<()> {
     }
     let found = diff("one", "two", &store)?;
     ensure!(
-        found["no_files"].as_str().is_some_and(|why| why.contains("without an end")),
+        found["no_files"]
+            .as_str()
+            .is_some_and(|why| why.contains("too long") || why.contains("without an end")),
         "{found}"
     );
     Ok(())

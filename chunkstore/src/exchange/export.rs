@@ -50,6 +50,7 @@ pub fn export(
         ids.extend(chunks.into_iter().map(|(id, _)| id));
         progress(ids.len() as u64, index.chunks.len() as u64);
     }
+    let bounds = bounds(index.chunking);
     let mut zeros = Zeros { castr: &castr, digest, ids: HashMap::new(), new: 0 };
     let mut items = Vec::new();
     for position in 0..index.len() {
@@ -58,7 +59,7 @@ pub fn export(
             Some(chunk) => items.push(Item { end: start + len, id: ids[chunk] }),
             None => {
                 let mut end = start;
-                for len in parts(len, index.chunking.most()) {
+                for len in parts(len, bounds, start + len == index.image_len) {
                     end += len;
                     items.push(Item { end, id: zeros.id(len)? });
                 }
@@ -68,7 +69,7 @@ pub fn export(
     report.new_chunks += zeros.new;
     report.chunks = items.len() as u64;
     castr.sync()?;
-    let bytes = Caibx { digest, bounds: bounds(index.chunking), items }.to_bytes();
+    let bytes = Caibx { digest, bounds, items }.to_bytes();
     let written = statify_files::new_file::write(caibx, &bytes);
     written.map_err(|error| Error::Output(caibx.to_owned(), error))?;
     Ok(report)
@@ -108,11 +109,16 @@ fn put(
     Ok(done.concat())
 }
 
-/// A run of zeros in parts, none longer than `most`, and none shorter than it must be: they are those that it was cut into, or
-/// about as long.
-fn parts(len: u64, most: u64) -> impl Iterator<Item = u64> {
-    let count = len.div_ceil(most);
-    (0..count).map(move |part| len / count + u64::from(part < len % count))
+/// A run of zeros in parts, none longer than `most`, and none shorter than `least` but the image's last one: as whoever cut it
+/// has most likely done, so that chunks are the same again.
+fn parts(len: u64, [least, _, most]: [u64; 3], is_last: bool) -> Vec<u64> {
+    let (whole, rest) = (len / most, len % most);
+    if rest == 0 || rest >= least || is_last {
+        let parts = (0..whole).map(|_| most);
+        return parts.chain(Some(rest).filter(|rest| *rest > 0)).collect();
+    }
+    let count = whole + 1;
+    (0..count).map(|part| len / count + u64::from(part < len % count)).collect()
 }
 
 /// Chunks of zeros, which are chunks like others there.
@@ -142,11 +148,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zeros_are_cut_evenly() {
-        let parts = |len, most| parts(len, most).collect::<Vec<_>>();
-        assert!(parts(0, 10).is_empty());
-        assert_eq!(parts(30, 10), [10, 10, 10]);
-        assert_eq!(parts(31, 10), [8, 8, 8, 7]);
-        assert_eq!(parts(5, 10), [5]);
+    fn zeros_are_cut_as_others_would() {
+        let parts = |len, is_last| parts(len, [4, 6, 10], is_last);
+        assert!(parts(0, true).is_empty());
+        assert_eq!(parts(30, false), [10, 10, 10]);
+        assert_eq!(parts(34, false), [10, 10, 10, 4]);
+        assert_eq!(parts(31, false), [8, 8, 8, 7]);
+        assert_eq!(parts(31, true), [10, 10, 10, 1]);
+        assert_eq!(parts(3, true), [3]);
     }
 }
