@@ -73,6 +73,7 @@ fn of_files(files: &Files) -> String {
             What::Removed => '-',
             What::Contents => '!',
             What::Attributes => '@',
+            What::TooLong => '?',
         };
         text += &format!("  {sign} {}\n", statify_printable::printable(&change.path));
     }

@@ -8,10 +8,12 @@ use super::file_system::{Contents, Entry, FileSystem, Kind};
 use super::reader::Reader;
 use super::{erofs, ext4};
 
-/// No path is longer (PATH_MAX), so that no tree goes on for ever.
-const LONGEST: usize = 4096;
+/// No directory lies in more others, so that no tree goes on for ever.
+const DEEPEST: usize = 512;
 /// No image has more names: directories that contain themselves have.
-const MOST_NAMES: u64 = 1 << 26;
+const MOST_NAMES: u64 = 1 << 22;
+/// Files are compared up to so many times the bytes of both images. What a file says that it has may be holes, any number of them.
+const MOST_READ: u64 = 16;
 /// Files are compared in pieces of so many bytes.
 const PIECE: usize = 256 << 10;
 
@@ -49,6 +51,8 @@ pub enum What {
     Contents,
     /// Only its owner or its permissions are others.
     Attributes,
+    /// It is as long as before, but so long that its contents were not compared.
+    TooLong,
 }
 
 /// Compares the files of two images. Of those that were added, removed and changed the first `most` each are named.
@@ -56,12 +60,15 @@ pub fn files(first: &Arc<Reader>, second: &Arc<Reader>, most: usize) -> Result<F
     let open = |image: &Arc<Reader>, which: &str| {
         file_system(image).map_err(|why| format!("the {which} image is {why}"))
     };
+    let most_bytes = first.len().saturating_add(second.len()).saturating_mul(MOST_READ);
     let (first, second) = (open(first, "first")?, open(second, "second")?);
     let mut walk = Walk {
         first: &*first,
         second: &*second,
         most,
         names: 0,
+        bytes: 0,
+        most_bytes,
         files: Files::default(),
         buffers: [vec![0; PIECE], vec![0; PIECE]],
     };
@@ -92,6 +99,9 @@ struct Walk<'a> {
     most: usize,
     /// How many were seen.
     names: u64,
+    /// How many bytes of files were compared, and how many may be.
+    bytes: u64,
+    most_bytes: u64,
     files: Files,
     buffers: [Vec<u8>; 2],
 }
@@ -103,6 +113,9 @@ impl Walk<'_> {
         path: &mut Vec<u8>,
         [in_first, in_second]: [bool; 2],
     ) -> Result<(), String> {
+        if path.iter().filter(|byte| **byte == b'/').count() > DEEPEST {
+            return Err("directories are in one another without an end".into());
+        }
         let entries = |from: &dyn FileSystem, is_there: bool| match is_there {
             true => from.entries(path),
             false => Ok(Vec::new()),
@@ -123,8 +136,8 @@ impl Walk<'_> {
             let other = theirs.next_if(|_| order.is_ge());
             let name = one.or(other).map_or(&[][..], |entry| &entry.name);
             self.names += 1;
-            if self.names > MOST_NAMES || path.len() + name.len() >= LONGEST {
-                return Err("directories are in one another without an end".into());
+            if self.names > MOST_NAMES {
+                return Err(format!("more than {MOST_NAMES} names are not compared"));
             }
             let before = path.len();
             if path.last() != Some(&b'/') {
@@ -149,7 +162,13 @@ impl Walk<'_> {
             (None, _) => self.tell(path, What::Added),
             (_, None) => self.tell(path, What::Removed),
             (Some(one), Some(other)) => {
-                if one.kind != other.kind || !self.is_same(path, one, other)? {
+                if one.kind != other.kind || one.kind == Kind::File && one.len != other.len {
+                    self.tell(path, What::Contents);
+                } else if one.kind == Kind::File
+                    && self.bytes.saturating_add(one.len) > self.most_bytes
+                {
+                    self.tell(path, What::TooLong);
+                } else if !self.is_same(path, one, other)? {
                     self.tell(path, What::Contents);
                 } else if (one.mode, one.owner) != (other.mode, other.owner) {
                     self.tell(path, What::Attributes);
@@ -162,11 +181,11 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether what is of one kind has the same contents.
+    /// Whether what is of one kind, and of one length, has the same contents.
     fn is_same(&mut self, path: &[u8], one: &Entry, other: &Entry) -> Result<bool, String> {
         match one.kind {
-            Kind::File if one.len != other.len => Ok(false),
             Kind::File => {
+                self.bytes += one.len;
                 let [first, second] = &mut self.buffers;
                 let ours = self.first.open(path, one)?;
                 is_equal(ours, first, self.second.open(path, other)?, second)
@@ -180,7 +199,7 @@ impl Walk<'_> {
         let count = match what {
             What::Added => &mut self.files.added,
             What::Removed => &mut self.files.removed,
-            What::Contents | What::Attributes => &mut self.files.changed,
+            What::Contents | What::Attributes | What::TooLong => &mut self.files.changed,
         };
         *count += 1;
         if *count <= self.most as u64 {

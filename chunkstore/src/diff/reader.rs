@@ -32,6 +32,11 @@ impl Reader {
         Self { store, index, memory: Mutex::new(memory), failed: Mutex::default() }
     }
 
+    /// The image's size, in bytes.
+    pub fn len(&self) -> u64 {
+        self.index.image_len
+    }
+
     /// Why a chunk could not be had, if one could not.
     pub fn failure(&self) -> Result<()> {
         lock(&self.failed).take().map_or(Ok(()), Err)
