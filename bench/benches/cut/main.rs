@@ -5,7 +5,7 @@ mod tools;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,7 +20,7 @@ use statify_bench::{convert, machine};
 use tools::Tool;
 
 /// Files begin at multiples of this, as in a file system.
-const BLOCK: usize = 4096;
+const BLOCK: u64 = 4096;
 
 /// Time that cutting an image takes.
 ///
@@ -160,14 +160,11 @@ fn make_image(path: &Path, len: u64) -> Result<PathBuf> {
                 .sort_by(|one, other| other.as_os_str().as_bytes().cmp(one.as_os_str().as_bytes()));
             left.extend(entries);
         } else if stat.is_file() {
-            let mut bytes = Vec::new();
-            if File::open(&next).and_then(|file| file.take(len).read_to_end(&mut bytes)).is_err() {
-                continue;
-            }
-            bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
-            bytes.truncate((len - written) as usize);
-            image.write_all(&bytes)?;
-            written += bytes.len() as u64;
+            // In pieces: what this process holds in memory would count as that of those it starts.
+            let Ok(file) = File::open(&next) else { continue };
+            written += std::io::copy(&mut file.take(len - written), &mut image)?;
+            let padding = (written.next_multiple_of(BLOCK) - written).min(len - written);
+            written += std::io::copy(&mut std::io::repeat(0).take(padding), &mut image)?;
             if written == len {
                 image.into_inner()?.sync_all()?;
                 return Ok(path.to_owned());
