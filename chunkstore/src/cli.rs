@@ -4,7 +4,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use statify_command_line::GenerateArguments;
 
-use crate::command::{cat, cut, gc, ls, rm, serve, stats, verify};
+use crate::command::{cat, cut, diff, export, gc, import, ls, rm, serve, stats, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +16,10 @@ Examples:
       The image back, byte for byte.
   chunkstore stats --store /srv/chunks
       How much the images share, and what each costs.
+  chunkstore diff old.img new.img --store /srv/chunks
+      What differs: chunks, bytes, and files if both are ext4 or EROFS.
+  chunkstore export guest.img --store /srv/chunks --to guest.caibx --chunks guest.castr
+      The same image for casync and desync.
   chunkstore verify --store /srv/chunks
       Every byte of the store against its name.
 
@@ -37,9 +41,12 @@ pub enum Verb {
     Cat(cat::Arguments),
     Ls(ls::Arguments),
     Stats(stats::Arguments),
+    Diff(diff::Arguments),
     Verify(verify::Arguments),
     Rm(rm::Arguments),
     Gc(gc::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     #[command(hide = true)]
     Generate(GenerateArguments),
 }

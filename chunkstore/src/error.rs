@@ -15,6 +15,9 @@ pub enum Error {
     /// An image cannot be read.
     #[error("{path}: it cannot be read: {source}", path = statify_printable::path(.0), source = .1)]
     Image(PathBuf, #[source] io::Error),
+    /// No image can be made of a directory. Which, and why.
+    #[error("{path}: no image can be made of it: {1}", path = statify_printable::path(.0))]
+    Tree(PathBuf, String),
     /// An image was written to while it was cut.
     #[error("{path}: it changed while it was cut; cut it again when nobody writes to it", path = statify_printable::path(.0))]
     Changed(PathBuf),
@@ -41,6 +44,12 @@ pub enum Error {
     /// A chunk is not what its name says.
     #[error("the chunk {0} in the pack {1} is damaged: {2}")]
     Chunk(String, String, &'static str),
+    /// An index of casync or desync that is none, or is not taken. Which, and why.
+    #[error("{path}: it is no index of an image that can be imported: {1}", path = statify_printable::path(.0))]
+    Caibx(PathBuf, &'static str),
+    /// A chunk of casync or desync that cannot be had. Where, its id, and why.
+    #[error("{path}: the chunk {1} {2}", path = statify_printable::path(.0))]
+    Castr(PathBuf, String, String),
     /// What the index needs is not in the store any more.
     #[error(
         "packs that the image needs were removed from the store meanwhile; run the same command again"

@@ -1,6 +1,7 @@
 //! Chunks out of a store, each held against its name before anybody sees a byte of it.
 
 use crate::error::{Error, Result};
+use crate::frame;
 use crate::index::{Index, Record};
 use crate::name::ChunkName;
 use crate::store::{Store, hex};
@@ -15,11 +16,15 @@ pub fn chunk(store: &Store, index: &Index, chunk: &Record) -> Result<Vec<u8>> {
     open(&frame, chunk, &hex(pack))
 }
 
-/// Those of several, which lie behind one another in one pack ([`together`]).
+/// Those of several, which lie behind one another in one pack ([`runs`]).
 pub fn chunks(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<Vec<u8>>> {
-    let [first, .., last] = chunks else {
-        return chunks.iter().map(|one| chunk(store, index, one)).collect();
-    };
+    let frames = frames(store, index, chunks)?;
+    Ok(frames.into_iter().map(|(_, bytes)| bytes).collect())
+}
+
+/// The same, each with the zstd frame that it came in.
+pub fn frames(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return Ok(Vec::new()) };
     let pack = &index.packs[first.pack as usize];
     let len = u64::from(last.offset - first.offset) + u64::from(last.stored);
     let bytes = store.pack_bytes(pack, first.offset.into(), len)?;
@@ -27,11 +32,26 @@ pub fn chunks(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<Ve
         let start = (chunk.offset - first.offset) as usize;
         bytes.get(start..start + chunk.stored as usize).unwrap_or_default()
     };
-    chunks.iter().map(|chunk| open(frame(chunk), chunk, &hex(pack))).collect()
+    let opened = |chunk: &&Record| {
+        let frame = frame(chunk);
+        Ok((frame.to_vec(), open(frame, chunk, &hex(pack))?))
+    };
+    chunks.iter().map(opened).collect()
+}
+
+/// These chunks in runs that are fetched at once.
+pub fn runs<'a>(mut chunks: &'a [&'a Record]) -> Vec<&'a [&'a Record]> {
+    let mut runs = Vec::new();
+    while !chunks.is_empty() {
+        let (run, rest) = chunks.split_at(together(chunks));
+        runs.push(run);
+        chunks = rest;
+    }
+    runs
 }
 
 /// How many of these chunks, from the first on, lie behind one another and are fetched at once.
-pub fn together(chunks: &[&Record]) -> usize {
+fn together(chunks: &[&Record]) -> usize {
     let Some(first) = chunks.first() else { return 0 };
     let follows = |pair: &[&Record]| {
         let [one, next] = pair else { return false };
@@ -49,9 +69,10 @@ fn open(frame: &[u8], chunk: &Record, pack: &str) -> Result<Vec<u8>> {
     if frame.len() != chunk.stored as usize {
         return Err(damaged("it is cut off"));
     }
-    let bytes = zstd::bulk::decompress(frame, chunk.len as usize);
-    let bytes = bytes.map_err(|_| damaged("it cannot be decompressed to its size"))?;
-    if bytes.len() != chunk.len as usize || ChunkName::of(&bytes) != chunk.name {
+    let mut bytes = vec![0; chunk.len as usize];
+    let len = frame::decompress(frame, &mut bytes);
+    let len = len.map_err(|_| damaged("it cannot be decompressed to its size"))?;
+    if len != bytes.len() || ChunkName::of(&bytes) != chunk.name {
         return Err(damaged("its contents are others"));
     }
     Ok(bytes)

@@ -42,12 +42,11 @@ impl<'a> Image<'a> {
         out: &mut impl Write,
         mut progress: impl FnMut(u64),
     ) -> Result<(), Failed> {
-        let size = self.index.chunk_size.bytes();
         let mut at = 0;
-        self.each(|position, bytes| {
-            zeros(out, position * size - at)?;
+        self.each(|start, bytes| {
+            zeros(out, start - at)?;
             out.write_all(bytes)?;
-            at = position * size + bytes.len() as u64;
+            at = start + bytes.len() as u64;
             progress(at);
             Ok(())
         })?;
@@ -56,34 +55,27 @@ impl<'a> Image<'a> {
 
     /// Writes it into a new file, which has holes where it has zeros.
     pub fn write_file(&self, file: &File, mut progress: impl FnMut(u64)) -> Result<(), Failed> {
-        let size = self.index.chunk_size.bytes();
         file.set_len(self.index.image_len).map_err(Failed::Output)?;
-        self.each(|position, bytes| {
-            file.write_all_at(bytes, position * size)?;
-            progress(position * size + bytes.len() as u64);
+        self.each(|start, bytes| {
+            file.write_all_at(bytes, start)?;
+            progress(start + bytes.len() as u64);
             Ok(())
         })
     }
 
-    /// Hands on every position that is not zero, in the order of the image, and its bytes.
+    /// Hands on every chunk, in the order of the image: where it begins, and its bytes.
     fn each(&self, mut take: impl FnMut(u64, &[u8]) -> io::Result<()>) -> Result<(), Failed> {
         let filled: Vec<(u64, usize)> = self.index.filled().collect();
         for round in filled.chunks(ROUND) {
             let records: Vec<&Record> =
                 round.iter().map(|(_, chunk)| &self.index.chunks[*chunk]).collect();
-            let mut runs = Vec::new();
-            let mut rest = &records[..];
-            while !rest.is_empty() {
-                let (run, more) = rest.split_at(fetch::together(rest));
-                runs.push(run);
-                rest = more;
-            }
+            let runs = fetch::runs(&records);
             let fetch = |run: &&[&Record]| fetch::chunks(self.store, self.index, run);
             let chunks: Vec<Result<Vec<Vec<u8>>>> = runs.par_iter().map(fetch).collect();
             let mut positions = round.iter().map(|(position, _)| *position);
             for run in chunks {
                 for (bytes, position) in run.map_err(Failed::Store)?.iter().zip(&mut positions) {
-                    take(position, bytes).map_err(Failed::Output)?;
+                    take(self.index.start_of(position), bytes).map_err(Failed::Output)?;
                 }
             }
         }

@@ -5,9 +5,13 @@
 //! chunks in [`pack`]s and an [`index::Index`] for each image. Nothing that comes out of a store is believed: a chunk is what its
 //! name says, or an error.
 
+mod chunking;
 pub mod cut;
+pub mod diff;
 mod error;
+pub mod exchange;
 mod fetch;
+mod frame;
 pub mod gc;
 pub mod image;
 pub mod index;
@@ -20,6 +24,7 @@ pub mod stats;
 mod store;
 pub mod verify;
 
+pub use chunking::{Bounds, Chunking};
 pub use error::{Error, Result};
 pub use image::Image;
 pub use name::ChunkName;

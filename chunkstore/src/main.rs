@@ -41,9 +41,12 @@ fn run(verb: &Verb) -> Result<Verdict, Failure> {
         Verb::Serve(arguments) => command::serve::run(arguments),
         Verb::Ls(arguments) => command::ls::run(arguments),
         Verb::Stats(arguments) => command::stats::run(arguments),
+        Verb::Diff(arguments) => command::diff::run(arguments),
         Verb::Verify(arguments) => command::verify::run(arguments),
         Verb::Rm(arguments) => command::rm::run(arguments),
         Verb::Gc(arguments) => command::gc::run(arguments),
+        Verb::Export(arguments) => command::export::run(arguments),
+        Verb::Import(arguments) => command::import::run(arguments),
         Verb::Generate(arguments) => {
             arguments.run(cli::command())?;
             Ok(Verdict::Good)

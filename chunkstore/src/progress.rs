@@ -14,6 +14,11 @@ pub fn packs(total: u64, quiet: bool) -> ProgressBar {
     bar(total, quiet, "{wide_bar} {pos}/{len} packs, {eta} left")
 }
 
+/// A bar that counts chunks.
+pub fn chunks(total: u64, quiet: bool) -> ProgressBar {
+    bar(total, quiet, "{wide_bar} {pos}/{len} chunks, {eta} left")
+}
+
 fn bar(total: u64, quiet: bool, style: &str) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

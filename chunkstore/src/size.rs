@@ -36,21 +36,35 @@ impl FromStr for ChunkSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (digits, unit) = match text.strip_suffix(['K', 'k']) {
-            Some(digits) => (digits, 1 << 10),
-            None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
-        };
-        let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-        bytes.and_then(Self::new).ok_or_else(|| "it is to be a power of two from 4K to 4M".into())
+        let size = bytes_of(text).and_then(Self::new);
+        size.ok_or_else(|| "it is to be a power of two from 4K to 4M".into())
+    }
+}
+
+/// A number of bytes: `4K`, `1M` or `4096`.
+pub(crate) fn bytes_of(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    // `parse` would take a sign.
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.parse::<u64>().ok().filter(|_| is_number);
+    number.and_then(|number| number.checked_mul(unit))
+}
+
+/// The same as text, as short as it can be.
+pub(crate) fn shown(bytes: u32) -> String {
+    match bytes {
+        bytes if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{}M", bytes >> 20),
+        bytes if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{}K", bytes >> 10),
+        bytes => bytes.to_string(),
     }
 }
 
 impl fmt::Display for ChunkSize {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes >= 1 << 20 => write!(out, "{}M", bytes >> 20),
-            bytes => write!(out, "{}K", bytes >> 10),
-        }
+        out.write_str(&shown(self.0))
     }
 }
 

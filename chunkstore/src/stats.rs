@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::chunking::Chunking;
 use crate::error::Result;
 use crate::name::ChunkName;
 use crate::store::Store;
@@ -13,8 +14,10 @@ pub struct OfImage {
     pub name: String,
     /// Its size, in bytes.
     pub bytes: u64,
-    /// The size of its chunks, in bytes.
+    /// The size of its chunks, in bytes; about what they have on average if their contents say where they end.
     pub chunk_size: u64,
+    /// Whether they do.
+    pub content_defined: bool,
     /// What of it is not zero, in bytes.
     pub data_bytes: u64,
     /// Its distinct chunks.
@@ -67,7 +70,8 @@ pub fn stats(store: &Store) -> Result<Stats> {
         stats.data_bytes += data_bytes;
         stats.images.push(OfImage {
             bytes: index.image_len,
-            chunk_size: index.chunk_size.bytes(),
+            chunk_size: index.chunking.average(),
+            content_defined: matches!(index.chunking, Chunking::ContentDefined(_)),
             data_bytes,
             chunks: index.chunks.len() as u64,
             distinct_bytes: index.chunks.iter().map(|chunk| u64::from(chunk.len)).sum(),

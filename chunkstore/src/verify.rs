@@ -98,8 +98,9 @@ fn whole(store: &Store, name: &BlobName) -> Result<Whole> {
     for entry in entries {
         let frame = bytes.get(entry.offset as usize..(entry.offset + entry.stored) as usize);
         let frame = frame.ok_or_else(|| damaged("it is cut off"))?;
-        let contents = zstd::bulk::decompress(frame, entry.len as usize).unwrap_or_default();
-        if contents.len() != entry.len as usize || crate::ChunkName::of(&contents) != entry.name {
+        let mut contents = vec![0; entry.len as usize];
+        let len = crate::frame::decompress(frame, &mut contents);
+        if len.ok() != Some(contents.len()) || crate::ChunkName::of(&contents) != entry.name {
             return Err(damaged("a chunk in it is not what its name says"));
         }
         chunks.insert(entry.name.0, (entry.offset, entry.stored, entry.len));

@@ -10,6 +10,9 @@ use statify_tests::case::{Case, Cases};
 
 use super::tool::{comes_back, command, cut, good, image, noise, refused};
 
+/// Both ways to cut.
+const KINDS: [[&str; 2]; 2] = [["--chunk", "64K"], ["--content-defined", "16K:64K:256K"]];
+
 pub fn add(cases: &mut Cases) {
     cases.check("images/of-every-size", of_every_size);
     cases.check("images/mostly-holes", mostly_holes);
@@ -127,7 +130,9 @@ fn to_a_pipe(case: &Case) -> Result<()> {
 
 fn that_are_none(case: &Case) -> Result<()> {
     let store = case.dir.join("store");
-    for path in [case.dir.as_path(), Path::new("/dev/null"), &case.dir.join("missing")] {
+    let pipe = case.dir.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+    for path in [Path::new("/dev/null"), &case.dir.join("missing"), &pipe] {
         refused("cut", [path], &store, "cannot be read")?;
     }
     Ok(())
@@ -135,12 +140,17 @@ fn that_are_none(case: &Case) -> Result<()> {
 
 /// Whoever writes to an image while it is cut is found out.
 fn written_to(case: &Case) -> Result<()> {
-    let store = case.dir.join("store");
     let path = image(&case.dir.join("image"), 512 << 20, &[(0, &noise(5, 96 << 20))])?;
-    let mut child = command("cut", [&path], &store)?.stderr(Stdio::piped()).spawn()?;
+    KINDS.iter().try_for_each(|kind| written_to_by(case, &path, kind))
+}
+
+fn written_to_by(case: &Case, path: &Path, kind: &[&str; 2]) -> Result<()> {
+    let store = case.dir.join(format!("store{}", kind[0]));
+    let mut command = command("cut", [path], &store)?;
+    let mut child = command.args(kind).stderr(Stdio::piped()).spawn()?;
     std::thread::sleep(Duration::from_millis(150));
     if child.try_wait()?.is_none() {
-        let file = fs::File::options().write(true).open(&path)?;
+        let file = fs::File::options().write(true).open(path)?;
         std::os::unix::fs::FileExt::write_all_at(&file, b"x", 0)?;
         let output = child.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -154,7 +164,11 @@ fn written_to(case: &Case) -> Result<()> {
 }
 
 fn several_at_once(case: &Case) -> Result<()> {
-    let store = case.dir.join("store");
+    KINDS.iter().try_for_each(|kind| several_by(case, kind))
+}
+
+fn several_by(case: &Case, kind: &[&str; 2]) -> Result<()> {
+    let store = case.dir.join(format!("store{}", kind[0]));
     let common = noise(1, 8 << 20);
     let mut children = Vec::new();
     for number in 0..5u64 {
@@ -162,7 +176,7 @@ fn several_at_once(case: &Case) -> Result<()> {
         let label = format!("image{number}");
         let path = case.dir.join(&label);
         image(&path, 16 << 20, &[(number << 16, &common), (12 << 20, &own)])?;
-        let child = command("cut", [&path], &store)?.stdout(Stdio::null()).spawn()?;
+        let child = command("cut", [&path], &store)?.args(kind).stdout(Stdio::null()).spawn()?;
         children.push((child, path, label));
     }
     for (child, ..) in &mut children {
@@ -174,15 +188,19 @@ fn several_at_once(case: &Case) -> Result<()> {
     ensure!(good("verify", [] as [&str; 0], &store)?.contains("5 images can be had back"));
     // Several packs have the same chunks now: whichever is found, the image is the same one.
     for (_, path, _) in children.iter().cycle().take(15) {
-        ensure!(cut(path, &store, &[])?["new_chunks"] == 0);
+        ensure!(cut(path, &store, kind)?["new_chunks"] == 0);
     }
     Ok(())
 }
 
 /// What a cut that was killed has done already is not done again.
 fn killed(case: &Case) -> Result<()> {
-    let store = case.dir.join("store");
     let path = image(&case.dir.join("image"), 56 << 20, &[(0, &noise(6, 56 << 20))])?;
+    KINDS.iter().try_for_each(|kind| killed_by(case, &path, kind))
+}
+
+fn killed_by(case: &Case, path: &Path, kind: &[&str; 2]) -> Result<()> {
+    let store = case.dir.join(format!("store{}", kind[0]));
     // Those that are complete.
     let packs = || {
         let entries = fs::read_dir(store.join("packs")).into_iter().flatten().flatten();
@@ -190,6 +208,7 @@ fn killed(case: &Case) -> Result<()> {
     };
     let mut child: std::process::Child =
         command("cut", ["--level".as_ref(), "19".as_ref(), path.as_os_str()], &store)?
+            .args(kind)
             .stdout(Stdio::null())
             .spawn()?;
     let since = Instant::now();
@@ -200,10 +219,11 @@ fn killed(case: &Case) -> Result<()> {
     child.wait()?;
     ensure!(good("ls", [] as [&str; 0], &store)?.is_empty(), "it was too late");
     ensure!(packs() >= 2);
-    let report = cut(&path, &store, &[])?;
-    let new = report["new_chunks"].as_u64().context("a number")?;
-    ensure!((1..896 - 2 * 250).contains(&new), "{report}");
-    comes_back(&path, "image", &store, &case.dir)?;
+    let report = cut(path, &store, kind)?;
+    let new = report["new_bytes"].as_u64().context("a number")?;
+    // Two packs of 16 MiB are there.
+    ensure!((1..25 << 20).contains(&new), "{report}");
+    comes_back(path, "image", &store, &case.dir)?;
     ensure!(good("verify", [] as [&str; 0], &store)?.contains("1 images"));
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
 
+use super::forged::{self, Index, Record, hash, hex, put_pack};
 use super::tool::{comes_back, cut, good, image, noise, refused, run};
 
 const NOTHING: [&str; 0] = [];
@@ -13,6 +14,8 @@ const NOTHING: [&str; 0] = [];
 pub fn add(cases: &mut Cases) {
     cases.check("store/damaged-packs", damaged_packs);
     cases.check("store/damaged-indexes", damaged_indexes);
+    cases.check("store/forged-indexes", forged_indexes);
+    cases.check("store/bombs", bombs);
     cases.check("store/of-somebody-else", of_somebody_else);
     cases.check("gc/keeps-what-is-needed", gc);
 }
@@ -95,6 +98,67 @@ fn damaged_indexes(case: &Case) -> Result<()> {
     }
     refused("cat", ["other"], &store, "another image")?;
     comes_back(&path, "image", &store, &case.dir)
+}
+
+/// Indexes with a hash that is right and contents that are not.
+fn forged_indexes(case: &Case) -> Result<()> {
+    let (store, path) = small(case)?;
+    let chunk = Record { name: [7; 32], pack: 0, offset: 64, stored: 100, len: 65536 };
+    let good_one = Index::of_one(chunk, [9; 32]);
+    let forged = |change: &dyn Fn(&mut Index)| {
+        let mut index = good_one.clone();
+        change(&mut index);
+        index
+    };
+    for (index, words) in [
+        (forged(&|index| index.count = Some(1 << 40)), "cut off"),
+        (forged(&|index| (index.count, index.image_len) = (Some(1 << 40), 1 << 56)), "cut off"),
+        (forged(&|index| index.image_len = 1 << 56), "size"),
+        (forged(&|index| index.positions = vec![5]), "not there"),
+        (forged(&|index| index.packs.clear()), "no pack"),
+        (forged(&|index| index.chunks[0].stored = u32::MAX), "no pack"),
+        (forged(&|index| index.chunks[0].len = 1 << 30), "size"),
+        (forged(&|index| index.chunk_size = 1 << 30), "chunk size"),
+        (forged(&|index| index.chunk_size = 0), "chunk size"),
+        (forged(&|index| (index.chunk_size, index.bounds) = (0, [1, 2, 3])), "chunk size"),
+        (
+            forged(&|index| {
+                (index.chunk_size, index.bounds) = (0, [1024, 65536, 65536]);
+                (index.positions, index.holes) = (vec![0, u32::MAX], vec![u64::MAX]);
+            }),
+            "size",
+        ),
+    ] {
+        index.put("image", &store)?;
+        refused("cat", ["image"], &store, words)?;
+    }
+    // One that has itself for a pack.
+    good_one.put("image", &store)?;
+    fs::write(store.join("packs").join(hex(&[9; 32])), good_one.to_bytes("image"))?;
+    refused("cat", ["image"], &store, "damaged")?;
+    refused("verify", NOTHING, &store, "damaged")?;
+    refused("verify", ["--remove"], &store, "damaged")?;
+    // The image cut again is there again.
+    cut(&path, &store, &["--chunk", "16K", "--replace"])?;
+    comes_back(&path, "image", &store, &case.dir)?;
+    good("verify", NOTHING, &store)?;
+    Ok(())
+}
+
+/// Chunks that become much larger than they say.
+fn bombs(case: &Case) -> Result<()> {
+    let (store, _) = small(case)?;
+    let bomb = zstd::bulk::compress(&vec![0; 512 << 20], 1)?;
+    ensure!(bomb.len() < 1 << 20);
+    let name = hash(&[0; 65536]);
+    let pack = put_pack(&forged::pack(name, 65536, &bomb), &store)?;
+    let chunk = Record { name, pack: 0, offset: 64, stored: bomb.len() as u32, len: 65536 };
+    Index::of_one(chunk, pack).put("bomb", &store)?;
+    let since = std::time::Instant::now();
+    refused("cat", ["bomb"], &store, "cannot be decompressed to its size")?;
+    refused("verify", NOTHING, &store, "is not what its name says")?;
+    ensure!(since.elapsed().as_secs() < 5, "{:?}", since.elapsed());
+    Ok(())
 }
 
 fn of_somebody_else(case: &Case) -> Result<()> {

@@ -13,6 +13,7 @@ pub enum Tier {
 pub const SLOW: &[(&str, &str)] = &[
     ("bad_input/corrupted/anywhere/", "hundreds of conversions; truncated is quick"),
     ("bad_input/corrupted/headers/", "hundreds of conversions"),
+    ("chunkstore/diff/damaged", "80 file systems are damaged, cut and compared"),
     ("cpus/", "every fixture on seven emulated CPUs"),
     ("elfscan/audit/tampering-by-mprotect", "as with full RELRO, which is quick"),
     ("elfscan/audit/tampering-with-full-relro-fixed", "converted is quick"),

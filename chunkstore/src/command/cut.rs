@@ -1,8 +1,8 @@
 //! `chunkstore cut`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use chunkstore::{ChunkSize, cut};
+use chunkstore::{Bounds, ChunkSize, Chunking, cut};
 use statify_command_line::{print, print_json};
 
 use super::size;
@@ -12,15 +12,23 @@ use crate::{Failure, Verdict, progress};
 /// Cut an image into chunks, and put those into the store that it does not have
 ///
 /// Zeros and holes cost nothing. Several may cut at the same time. A cut that was killed is resumed by running it again.
+///
+/// Of a directory an EROFS image is made first, by mkfs.erofs, and cut: owners, modes, times and extended attributes are kept,
+/// what is mounted in it is left out, and the same tree makes the same image.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The image: a file, or a block device that nobody writes to
+    /// The image: a file, a block device that nobody writes to, or a directory
     image: PathBuf,
     #[command(flatten)]
     store: StoreArguments,
     /// The size of chunks, from 4K to 4M
     #[arg(long, value_name = "SIZE", default_value_t)]
     chunk: ChunkSize,
+    /// Cut where the contents say so, into chunks of these sizes (such as 16K:64K:256K)
+    ///
+    /// What is inserted or removed somewhere then changes the chunks around it only.
+    #[arg(long, value_name = "MIN:AVG:MAX", conflicts_with = "chunk")]
+    content_defined: Option<Bounds>,
     /// What the image is called in the store [default: the name of its file]
     #[arg(long, value_name = "NAME")]
     index: Option<String>,
@@ -39,35 +47,39 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let label = arguments.index.clone().unwrap_or_else(|| cut::name(&arguments.image));
+    let bounds = arguments.content_defined.map(Chunking::ContentDefined);
     let options = cut::Options {
-        chunk_size: arguments.chunk,
-        label: arguments.index.clone().unwrap_or_else(|| file_name(&arguments.image)),
+        chunking: bounds.unwrap_or(Chunking::Fixed(arguments.chunk)),
+        label,
         replace: arguments.replace,
         level: arguments.level,
     };
     let store = arguments.store.open()?;
-    let total = std::fs::metadata(&arguments.image).map_or(0, |image| image.len());
-    let bar = progress::bytes(total, arguments.quiet);
-    let report = cut::cut(&store, &arguments.image, &options, |done| bar.set_position(done));
+    let bar = progress::bytes(0, arguments.quiet);
+    let report = cut::cut(&store, &arguments.image, &options, |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
     bar.finish_and_clear();
     let report = report?;
     if arguments.json {
         print_json(&report)?;
     } else if !arguments.quiet {
-        print(&format!(
-            "{}: {}, {} of it not zero; {} chunks, {} of them new ({}, {} compressed)\n",
-            options.label,
-            size(report.image_bytes),
-            size(report.data_bytes),
-            report.chunks,
-            report.new_chunks,
-            size(report.new_bytes),
-            size(report.stored_bytes),
-        ))?;
+        print(&told(&options.label, &report))?;
     }
     Ok(Verdict::Good)
 }
 
-fn file_name(image: &Path) -> String {
-    image.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// What a report says to people.
+pub fn told(label: &str, report: &cut::Report) -> String {
+    format!(
+        "{label}: {}, {} of it not zero; {} chunks, {} of them new ({}, {} compressed)\n",
+        size(report.image_bytes),
+        size(report.data_bytes),
+        report.chunks,
+        report.new_chunks,
+        size(report.new_bytes),
+        size(report.stored_bytes),
+    )
 }

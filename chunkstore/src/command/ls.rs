@@ -24,7 +24,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                 index.label,
                 size(index.image_len),
                 index.chunks.len(),
-                index.chunk_size
+                index.chunking
             )),
             Err(error) => {
                 say("chunkstore", &error.to_string());

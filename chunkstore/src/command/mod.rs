@@ -2,7 +2,10 @@
 
 pub mod cat;
 pub mod cut;
+pub mod diff;
+pub mod export;
 pub mod gc;
+pub mod import;
 pub mod ls;
 pub mod rm;
 pub mod serve;

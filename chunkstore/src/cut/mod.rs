@@ -1,31 +1,37 @@
-//! An image cut into chunks of one size.
+//! An image cut into chunks.
 //!
 //! One thread reads ([`source`]), all cores hash and compress, one puts packs into the store ([`upload`]); packs first, the index
 //! last. What is in memory at any time are a few batches and packs, whatever the image's size, and the index.
 
+mod batch;
+mod content;
 mod source;
+mod tree;
 mod upload;
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use rayon::prelude::*;
 
-use crate::ChunkSize;
+use crate::chunking::Chunking;
 use crate::error::{Error, Result};
+use crate::frame;
 use crate::index::{Index, Record};
 use crate::known::Known;
 use crate::name::ChunkName;
 use crate::store::{BlobName, Store};
-use source::{Batch, Source};
+pub(crate) use batch::{Batch, Feed};
+use source::Source;
 use upload::Packs;
 
 /// How an image is cut.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The size of chunks.
-    pub chunk_size: ChunkSize,
+    /// Where.
+    pub chunking: Chunking,
     /// What the image is called in the store.
     pub label: String,
     /// Put the index in the place of another image's of this name.
@@ -51,49 +57,101 @@ pub struct Report {
     pub stored_bytes: u64,
 }
 
-/// Cuts the image, a file or a block device, into `store`. `progress` hears how many bytes of it are done.
+/// Cuts the image into `store`: a file or a block device; or a directory, of which an EROFS image is made first. `progress` hears
+/// how many bytes of how many are done.
 pub fn cut(
     store: &Store,
     image: &Path,
     options: &Options,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64, u64),
+) -> Result<Report> {
+    if image.is_dir() {
+        let made = tree::image(image)?;
+        return cut_file(store, made.path(), options, progress);
+    }
+    cut_file(store, image, options, progress)
+}
+
+/// What an image is called if nothing is said: as its file or directory.
+pub fn name(image: &Path) -> String {
+    let named = image.file_name().map(OsStr::to_owned);
+    // Such as that of `.`.
+    let named = named.or_else(|| image.canonicalize().ok()?.file_name().map(OsStr::to_owned));
+    named.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn cut_file(
+    store: &Store,
+    image: &Path,
+    options: &Options,
+    progress: impl FnMut(u64, u64),
 ) -> Result<Report> {
     let unreadable = |error| Error::Image(image.to_owned(), error);
     let source = Source::open(image).map_err(unreadable)?;
-    let known = Known::read(store)?;
-    let index = Index::new(&options.label, options.chunk_size, source.len()).map_err(unreadable)?;
-    let (batches, incoming) = sync_channel::<std::io::Result<Batch>>(1);
-    let (packs, to_send) = sync_channel(1);
-    let (state, sent) = std::thread::scope(|scope| -> Result<(Cut<'_>, Vec<BlobName>)> {
-        // Dropped on the way out, whatever happens: then neither thread waits any more.
-        let mut state = Cut::new(&known, index, Packs::new(packs));
-        let uploader = scope.spawn(|| upload::put_all(store, to_send));
-        let source = &source;
-        scope.spawn(move || source.read(options.chunk_size, |batch| batches.send(batch).is_ok()));
-        for batch in incoming {
-            let batch = batch.map_err(unreadable)?;
-            // If the uploader has given up, it says why below.
-            if state.take(&batch, options.level)?.is_none() {
-                break;
-            }
-            progress(batch.end());
-        }
-        let closed = state.packs.close();
-        let sent = uploader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        closed.ok_or(Error::Removed)?;
-        Ok((state, sent))
-    })?;
+    let index = Index::new(&options.label, options.chunking, source.len()).map_err(unreadable)?;
+    let read = |feed: Feed| source.read(options.chunking, &feed);
+    let cut = fill(store, index, options.level, read, progress)?;
     if source.has_changed().map_err(unreadable)? {
         return Err(Error::Changed(image.to_owned()));
     }
-    let (index, report) = state.complete(&sent);
-    for pack in index.packs.iter().filter(|pack| !sent.contains(pack)) {
-        if !store.has_pack(pack)? {
-            return Err(Error::Removed);
+    cut.publish(store, options.replace)
+}
+
+/// Puts the chunks that `read` gives into the store, and their places into the index, which is empty yet.
+pub(crate) fn fill(
+    store: &Store,
+    index: Index,
+    level: i32,
+    read: impl FnOnce(Feed) + Send,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Done> {
+    let known = Known::read(store)?;
+    let len = index.image_len;
+    let (feed, batches) = batch::feed();
+    let (packs, to_send) = sync_channel(1);
+    std::thread::scope(|scope| -> Result<Done> {
+        // Dropped on the way out, whatever happens: then neither thread waits any more.
+        let mut state = Cut::new(&known, index, Packs::new(packs));
+        let batches = batches;
+        let uploader = scope.spawn(|| upload::put_all(store, to_send));
+        scope.spawn(|| read(feed));
+        while let Some(batch) = batches.next() {
+            let batch = batch?;
+            // If the uploader has given up, it says why below.
+            if state.take(&batch, level)?.is_none() {
+                break;
+            }
+            progress(batch.end(), len);
+            batches.done(batch);
         }
+        let closed = state.packs.close();
+        // Whoever reads may still want to hand on something.
+        drop(batches);
+        let sent = uploader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        closed.ok_or(Error::Removed)?;
+        Ok(state.complete(sent))
+    })
+}
+
+/// A cut whose chunks are in the store.
+pub(crate) struct Done {
+    index: Index,
+    /// The packs that are new.
+    sent: Vec<BlobName>,
+    report: Report,
+}
+
+impl Done {
+    /// Puts its index there, if all packs are that it needs.
+    pub(crate) fn publish(self, store: &Store, replace: bool) -> Result<Report> {
+        for pack in self.index.packs.iter().filter(|pack| !self.sent.contains(pack)) {
+            if !store.has_pack(pack)? {
+                return Err(Error::Removed);
+            }
+        }
+        store.put_index(&self.index, replace)?;
+        Ok(self.report)
     }
-    store.put_index(&index, options.replace)?;
-    Ok(report)
 }
 
 /// A cut under way.
@@ -112,7 +170,8 @@ struct Cut<'a> {
 
 /// A chunk of a batch.
 struct Piece {
-    position: u64,
+    /// Where it begins in the image.
+    start: u64,
     name: ChunkName,
     len: u32,
     /// Compressed, if the store does not have it.
@@ -128,24 +187,23 @@ impl<'a> Cut<'a> {
 
     /// Takes in a batch; `None` if packs cannot be sent any more.
     fn take(&mut self, batch: &Batch, level: i32) -> Result<Option<()>> {
-        let size = self.index.chunk_size.bytes();
         let pieces: Vec<Result<Piece>> = batch
-            .bytes
-            .par_chunks(size as usize)
-            .enumerate()
+            .pieces
+            .par_iter()
+            .map(|range| (range.start, &batch.bytes[range.clone()]))
             .filter(|(_, bytes)| !is_zero(bytes))
-            .map(|(number, bytes)| {
-                let position = batch.start / size + number as u64;
+            .map(|(at, bytes)| {
+                let start = batch.start + at as u64;
                 let name = ChunkName::of(bytes);
                 let is_known = self.known.find(&name).is_some() || self.numbers.contains_key(&name);
-                let compress = || zstd::bulk::compress(bytes, level);
+                let compress = || frame::compress(bytes, level);
                 let frame = (!is_known).then(compress).transpose();
                 let frame = frame.map_err(|error| Error::Request("compressing".into(), error))?;
-                Ok(Piece { position, name, len: bytes.len() as u32, frame })
+                Ok(Piece { start, name, len: bytes.len() as u32, frame })
             })
             .collect();
         for piece in pieces {
-            let Piece { position, name, len, frame } = piece?;
+            let Piece { start, name, len, frame } = piece?;
             self.report.data_bytes += u64::from(len);
             let number = match self.numbers.get(&name) {
                 Some(&number) => number,
@@ -176,26 +234,27 @@ impl<'a> Cut<'a> {
                     number
                 }
             };
-            self.index.set(position, number);
+            self.index.place(start, number);
         }
         Ok(Some(()))
     }
 
     /// The index, now that the new packs have names.
-    fn complete(mut self, sent: &[BlobName]) -> (Index, Report) {
+    fn complete(mut self, sent: Vec<BlobName>) -> Done {
         let mut reused: Vec<(u32, u32)> = self.reused.into_iter().collect();
         reused.sort_by_key(|(_, number)| *number);
         self.index.packs =
             reused.iter().map(|(known, _)| self.known.packs[*known as usize]).collect();
         let first = self.index.packs.len() as u32;
-        self.index.packs.extend(sent);
+        self.index.packs.extend(&sent);
+        self.index.close();
         for (number, offset) in self.packs.offsets() {
             let chunk = &mut self.index.chunks[number];
             chunk.offset = offset;
             chunk.pack = first + self.seen[&number];
         }
         self.report.chunks = self.index.chunks.len() as u64;
-        (self.index, self.report)
+        Done { index: self.index, sent, report: self.report }
     }
 }
 

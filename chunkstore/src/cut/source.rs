@@ -1,14 +1,18 @@
-//! The image that is cut: read in batches, holes left out.
+//! The image that is cut: a file or a device, read in batches, holes left out.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::SeekFrom as DataFrom;
+use rustix::fs::{OFlags, SeekFrom as DataFrom};
 use rustix::io::Errno;
 
-use crate::ChunkSize;
+use super::batch::{Batch, Feed};
+use super::content::Cutter;
+use crate::chunking::{Bounds, Chunking};
+use crate::error::Error;
+use crate::size::ChunkSize;
 
 /// How much is read at once, in bytes: several of the largest chunks.
 const BATCH: u64 = 16 << 20;
@@ -17,6 +21,7 @@ const BATCH: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Source {
     file: File,
+    path: PathBuf,
     len: u64,
     state: State,
 }
@@ -25,33 +30,19 @@ pub struct Source {
 #[derive(Debug, PartialEq, Eq)]
 struct State(u64, [i64; 4]);
 
-/// Bytes of an image.
-#[derive(Debug)]
-pub struct Batch {
-    /// Where they begin: a multiple of the chunk size.
-    pub start: u64,
-    /// As many whole chunks, and what is left of the image.
-    pub bytes: Vec<u8>,
-}
-
-impl Batch {
-    /// Where they end.
-    pub fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
-}
-
 impl Source {
     /// Opens it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        // A pipe is not waited for.
+        let flags = OFlags::NONBLOCK.bits() as i32;
+        let mut file = File::options().read(true).custom_flags(flags).open(path)?;
         let kind = file.metadata()?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             return Err(io::Error::other("it is no regular file and no block device"));
         }
         let len = file.seek(SeekFrom::End(0))?;
         let state = State::of(&file)?;
-        Ok(Self { file, len, state })
+        Ok(Self { file, path: path.to_owned(), len, state })
     }
 
     /// Its size, in bytes.
@@ -64,27 +55,56 @@ impl Source {
         Ok(State::of(&self.file)? != self.state)
     }
 
-    /// Hands on what is no hole, in order, until `next` says that it is enough. An error is the last that it hands on.
-    pub fn read(&self, size: ChunkSize, mut next: impl FnMut(io::Result<Batch>) -> bool) {
+    /// Hands on what is no hole, in order.
+    pub fn read(&self, chunking: Chunking, feed: &Feed) {
+        let read = match chunking {
+            Chunking::Fixed(size) => self.read_fixed(size, feed),
+            Chunking::ContentDefined(bounds) => self.read_content_defined(bounds, feed),
+        };
+        if let Err(error) = read {
+            feed.give(Err(Error::Image(self.path.clone(), error)));
+        }
+    }
+
+    fn read_fixed(&self, size: ChunkSize, feed: &Feed) -> io::Result<()> {
+        let step = size.bytes() as usize;
         let mut at = 0;
-        loop {
-            let batch = self.data_from(at).and_then(|data| {
-                let Some(data) = data else { return Ok(None) };
-                let start = data - data % size.bytes();
-                let end = self.len.min(start + BATCH);
-                let mut bytes = vec![0; (end - start) as usize];
-                self.file.read_exact_at(&mut bytes, start)?;
-                Ok(Some(Batch { start, bytes }))
-            });
-            match batch.transpose() {
-                None => return,
-                Some(batch) => {
-                    let end = batch.as_ref().map(Batch::end).ok();
-                    let Some(end) = end.filter(|_| next(batch)) else { return };
-                    at = end;
-                }
+        while let Some(data) = self.data_from(at)? {
+            let start = data - data % size.bytes();
+            let bytes = self.bytes(start, feed)?;
+            let end = bytes.len();
+            let pieces = (0..end).step_by(step).map(|at| at..end.min(at + step)).collect();
+            if !feed.give(Ok(Batch { start, bytes, pieces })) {
+                break;
+            }
+            at = start + end as u64;
+        }
+        Ok(())
+    }
+
+    fn read_content_defined(&self, bounds: Bounds, feed: &Feed) -> io::Result<()> {
+        let cutter = Cutter::new(bounds);
+        let mut at = 0;
+        while at < self.len {
+            let zeros = self.data_from(at)?.unwrap_or(self.len) - at;
+            let start = at + cutter.skip(zeros);
+            let bytes = self.bytes(start, feed)?;
+            let pieces = cutter.pieces(&bytes, start + bytes.len() as u64 == self.len);
+            let batch = Batch { start, bytes, pieces };
+            // What is left at its end is read once more: less than the largest chunk.
+            at = batch.end();
+            if !feed.give(Ok(batch)) {
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// As much as is read at once.
+    fn bytes(&self, start: u64, feed: &Feed) -> io::Result<Vec<u8>> {
+        let mut bytes = feed.room((self.len - start).min(BATCH) as usize);
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes)
     }
 
     /// Where the first byte from `at` on is that may not be zero.

@@ -64,7 +64,7 @@ pub enum For {
 impl Chunks {
     /// Those of an index.
     pub fn new(store: Store, index: Index, options: Options) -> Self {
-        let most = (options.memory / index.chunk_size.bytes()).max(1) as usize;
+        let most = (options.memory / index.chunking.most()).max(1) as usize;
         let memory =
             Mutex::new(LruCache::new(NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN)));
         Self {

@@ -71,15 +71,17 @@ impl Device {
         range: &Range<u64>,
         mut get: impl FnMut(usize) -> Result<Arc<[u8]>, E>,
     ) -> Result<Vec<Part>, E> {
-        let size = self.chunks.index.chunk_size.bytes();
+        let index = &self.chunks.index;
+        let range = range.start..range.end.min(index.image_len);
         let mut parts: Vec<Part> = Vec::new();
         let mut at = range.start;
         while at < range.end {
-            let position = at / size;
-            let end = range.end.min((position + 1) * size);
-            match self.chunks.index.at(position) {
+            let position = index.position_of(at);
+            let (start, end) = (index.start_of(position), index.start_of(position + 1));
+            let end = range.end.min(end);
+            match index.at(position) {
                 Some(chunk) => {
-                    let within = (at % size) as usize..(at % size + end - at) as usize;
+                    let within = (at - start) as usize..(end - start) as usize;
                     parts.push(Part::Bytes(get(chunk)?, within));
                 }
                 None => match parts.last_mut() {
@@ -94,13 +96,14 @@ impl Device {
 
     /// Whether there are zeros: runs of a range, each with its length in bytes.
     pub fn extents(&self, range: &Range<u64>) -> Vec<(u64, bool)> {
-        let size = self.chunks.index.chunk_size.bytes();
+        let index = &self.chunks.index;
+        let range = range.start..range.end.min(index.image_len);
         let mut extents: Vec<(u64, bool)> = Vec::new();
         let mut at = range.start;
         while at < range.end {
-            let position = at / size;
-            let end = range.end.min((position + 1) * size);
-            let is_zero = self.chunks.index.at(position).is_none();
+            let position = index.position_of(at);
+            let end = range.end.min(index.start_of(position + 1));
+            let is_zero = index.at(position).is_none();
             match extents.last_mut() {
                 Some((len, zero)) if *zero == is_zero => *len += end - at,
                 _ => extents.push((end - at, is_zero)),

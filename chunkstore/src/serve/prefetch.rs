@@ -11,13 +11,14 @@ const YIELD: Duration = Duration::from_millis(2);
 
 /// The chunks that these reads need, in their order, each once.
 pub fn wanted(chunks: &Chunks, reads: &[Read]) -> Vec<usize> {
-    let size = chunks.index.chunk_size.bytes();
+    let index = &chunks.index;
     let mut seen = HashSet::new();
     let positions = reads.iter().flat_map(|read| {
-        let end = read.offset.saturating_add(read.length).min(chunks.index.image_len);
-        read.offset / size..end.div_ceil(size)
+        let end = read.offset.saturating_add(read.length).min(index.image_len);
+        index.position_of(read.offset)
+            ..end.checked_sub(1).map_or(0, |last| index.position_of(last) + 1)
     });
-    let numbers = positions.filter_map(|position| chunks.index.at(position));
+    let numbers = positions.filter_map(|position| index.at(position));
     numbers.filter(|number| seen.insert(*number)).collect()
 }
 

@@ -11,6 +11,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for bytes in [bytes, &sealed] {
         if let Ok(index) = Index::parse(bytes) {
             let _ = index.filled().map(|(position, _)| index.len_at(position)).max();
+            let _ = index.at(index.position_of(index.image_len / 2));
             assert_eq!(Index::parse(&index.to_bytes()).as_ref(), Ok(&index));
         }
     }
