@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
 use statify_vm::monitor::{self, Reads};
-use statify_vm::{Console, Disk, Machine, Serial};
+use statify_vm::{Accelerator, Console, Disk, Machine, Serial};
 
 use crate::commands::{COMMANDS, LOADERS};
 use crate::compare::{Said, differences, plain};
@@ -121,14 +121,16 @@ fn machine(
     }
     let parameters = if system == "erofs" { "" } else { "root=/dev/nvme0n1 rw" };
     Ok(Machine {
+        accelerator: Accelerator::Software,
         cpu: "max".into(),
         cpus: 2,
         memory: 2048,
+        mergeable: false,
         kernel,
         initial_files,
         parameters: parameters.into(),
         serial: vec![Serial::Standard],
-        disks: vec![Disk { image: images::path(room, system, which) }],
+        disks: vec![Disk::File(images::path(room, system, which))],
         monitor: Some(monitor.to_owned()),
     })
 }
