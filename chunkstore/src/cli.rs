@@ -4,7 +4,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use statify_command_line::GenerateArguments;
 
-use crate::command::{cat, cut, gc, ls, rm, serve, stats, verify};
+use crate::command::{cat, cut, gc, ls, rm, serve, stats, trace, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +37,7 @@ pub enum Verb {
     Cat(cat::Arguments),
     Ls(ls::Arguments),
     Stats(stats::Arguments),
+    Trace(trace::Arguments),
     Verify(verify::Arguments),
     Rm(rm::Arguments),
     Gc(gc::Arguments),

@@ -1,4 +1,7 @@
-//! What was asked of a device, in order: a line of JSON for each read.
+//! What was asked of a device, in order: a line of JSON for each read. [`statistics`] says what that comes to.
+
+mod covered;
+pub mod statistics;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};

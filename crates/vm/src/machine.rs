@@ -1,6 +1,6 @@
 //! A machine, and the command that emulates it. It has nothing but what is said here, and ends instead of starting again.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -114,7 +114,8 @@ impl Machine {
             .args(["-m", &format!("{}M", self.memory)]);
         for serial in &self.serial {
             command.arg("-serial").arg(match serial {
-                Serial::File(path) => with_path("file:", path, ""),
+                // Only here a comma is one.
+                Serial::File(path) => [OsStr::new("file:"), path.as_os_str()].join(OsStr::new("")),
                 Serial::Standard => "stdio".into(),
             });
         }
@@ -123,7 +124,10 @@ impl Machine {
             command.arg("-drive").arg(disk.drive(number));
         }
         if let Some(monitor) = &self.monitor {
-            command.arg("-qmp").arg(with_path("unix:", monitor, ",server=on,wait=off"));
+            let mut socket = OsString::from("unix:");
+            socket.push(escaped(monitor));
+            socket.push(",server=on,wait=off");
+            command.arg("-qmp").arg(socket);
         }
         command.arg("-kernel").arg(&self.kernel);
         if let Some(files) = &self.initial_files {
@@ -138,20 +142,22 @@ impl Machine {
     /// Starts it with pipes for its standard input and output. It ends with this thread. What it writes to its disks
     /// is kept in `scratch` meanwhile.
     pub fn start(&self, scratch: &Path) -> Result<Child> {
+        self.start_saying(scratch, Stdio::inherit())
+    }
+
+    /// The same, without a word of the emulator itself.
+    pub fn start_quietly(&self, scratch: &Path) -> Result<Child> {
+        self.start_saying(scratch, Stdio::null())
+    }
+
+    fn start_saying(&self, scratch: &Path, errors: Stdio) -> Result<Child> {
         let mut command = self.command()?;
         command.env("TMPDIR", scratch).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         // SAFETY: one system call between fork and exec.
         unsafe { command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)) };
         command.spawn().map_err(|error| Error::Start(qemu(), error))
     }
-}
-
-fn with_path(before: &str, path: &Path, behind: &str) -> OsString {
-    let mut text = OsString::from(before);
-    text.push(escaped(path));
-    text.push(behind);
-    text
 }
 
 /// A path among QEMU's options, where a comma ends it unless there are two.

@@ -10,7 +10,6 @@ mod compare;
 mod convert;
 mod growth;
 mod images;
-mod initramfs;
 mod machine;
 mod needs;
 mod room;
