@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use chunkstore::serve::trace::statistics::{self, Contents, Statistics};
 use chunkstore::serve::trace::reads;
+use chunkstore::serve::trace::statistics::{self, Contents, Statistics};
 use statify_command_line::{print, print_json};
 
 use super::size;
@@ -67,7 +67,8 @@ fn text(found: &Statistics) -> String {
         );
     }
     if found.impossible > 0 {
-        text += &format!("left out: {} lines that cannot be reads of the image\n", found.impossible);
+        text +=
+            &format!("left out: {} lines that cannot be reads of the image\n", found.impossible);
     }
     text
 }

@@ -16,11 +16,7 @@ use crate::error::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What runs the guests. `tell` hears why it is not the processor.
-pub fn choose(
-    options: &Options,
-    kernel: &Path,
-    tell: &mut dyn FnMut(&str),
-) -> Result<Accelerator> {
+pub fn choose(options: &Options, kernel: &Path, tell: &mut dyn FnMut(&str)) -> Result<Accelerator> {
     Machine::emulator().map_err(|error| Fault::NoEmulator(error.to_string()))?;
     let why = match options.accelerator {
         Accelerate::Software => return Ok(Accelerator::Software),

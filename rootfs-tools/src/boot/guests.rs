@@ -109,7 +109,10 @@ fn from_images(options: &Options) -> Result<Guests> {
         }
     }
     let kernel = options.kernel.clone().ok_or_else(|| {
-        Fault::NoKernel(options.normal.clone(), "it is an image, whose kernel is not looked for".into())
+        Fault::NoKernel(
+            options.normal.clone(),
+            "it is an image, whose kernel is not looked for".into(),
+        )
     })?;
     let images = [options.normal.clone(), options.converted.clone()];
     let pair = Pair {
@@ -146,9 +149,8 @@ fn from_trees(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Guests> {
             initramfs::write(&path, tree, &root, release, &busybox)?;
             initial_files = Some(path);
         }
-        let images = Variant::BOTH.map(|variant| {
-            options.scratch.join(format!("{}.{}", variant.name(), system.name()))
-        });
+        let images = Variant::BOTH
+            .map(|variant| options.scratch.join(format!("{}.{}", variant.name(), system.name())));
         for (image, tree) in images.iter().zip([&options.normal, &options.converted]) {
             tell(&format!("an {} image of {}", system.name(), statify_printable::path(tree)));
             match system {
@@ -182,7 +184,8 @@ fn kernel(options: &Options, tree: &Path, root: &Root) -> Result<(PathBuf, Optio
     }
     let boot = root.find(Path::new("/boot"));
     let entries = boot.and_then(|boot| fs::read_dir(boot.link())?.collect::<io::Result<Vec<_>>>());
-    let entries = entries.map_err(|error| no_kernel(format!("its /boot cannot be read: {error}")))?;
+    let entries =
+        entries.map_err(|error| no_kernel(format!("its /boot cannot be read: {error}")))?;
     let names = entries.iter().filter_map(|entry| entry.file_name().into_string().ok());
     let releases = names.filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned));
     let release = releases.max_by_key(|release| (order(release), release.clone()));
@@ -220,8 +223,7 @@ fn ext4(tree: &Path, image: &Path) -> Result<()> {
 
 /// As small as EROFS makes it without compression: equal blocks are stored once.
 fn erofs(tree: &Path, image: &Path) -> Result<()> {
-    let refused =
-        |why: String| Fault::Image { tree: tree.to_owned(), system: "EROFS", why };
+    let refused = |why: String| Fault::Image { tree: tree.to_owned(), system: "EROFS", why };
     // Its options come first; a name is not taken for one of them.
     let tree_of = std::path::absolute(tree).map_err(Error::file("read", tree))?;
     // As for an ext4 image: nothing of the running system may be mounted in it.

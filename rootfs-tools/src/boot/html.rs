@@ -144,8 +144,7 @@ fn times_section(rows: &[TimeRow]) -> Markup {
             }
         }
     };
-    let head =
-        ["", "normal", "from – to", "converted", "from – to", "times", "paper", "times"];
+    let head = ["", "normal", "from – to", "converted", "from – to", "times", "paper", "times"];
     section(
         "Time to the login",
         html! {
@@ -178,7 +177,8 @@ fn chunks_section(rows: &[ChunkRow]) -> Markup {
             }
         }
     };
-    let head = ["", "image", "converted", "times", "paper", "at boot", "converted", "times", "paper"];
+    let head =
+        ["", "image", "converted", "times", "paper", "at boot", "converted", "times", "paper"];
     section(
         "Chunks",
         html! {
@@ -251,8 +251,17 @@ fn memory_section(rows: &[TimeRow]) -> Markup {
         }
     };
     let head = [
-        "", "MB read", "requests", "MB fetched", "guest memory, MB", "merged once, MB", "merged pages",
+        "",
+        "MB read",
+        "requests",
+        "MB fetched",
+        "guest memory, MB",
+        "merged once, MB",
+        "merged pages",
         "settled after s",
     ];
-    section("Reads and memory", table("Until the login; with KSM, memory when it had settled", false, &head, cells))
+    section(
+        "Reads and memory",
+        table("Until the login; with KSM, memory when it had settled", false, &head, cells),
+    )
 }

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn modules_come_after_what_they_need() {
-        let list = "fs/b.ko: lib/c.ko lib/d.ko\nlib/c.ko: lib/d.ko\nlib/d.ko:\nfs/a.ko.xz: lib/d.ko\n";
+        let list =
+            "fs/b.ko: lib/c.ko lib/d.ko\nlib/c.ko: lib/d.ko\nlib/d.ko:\nfs/a.ko.xz: lib/d.ko\n";
         assert_eq!(
             in_order(list, "", &["b", "a"]),
             Ok(vec!["lib/d.ko", "lib/c.ko", "fs/b.ko", "fs/a.ko.xz"])

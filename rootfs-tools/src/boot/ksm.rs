@@ -32,10 +32,7 @@ pub struct Places {
 
 impl Default for Places {
     fn default() -> Self {
-        Self {
-            kernel: "/sys/kernel/mm/ksm".into(),
-            lock: "/run/lock/rootfs-tools-ksm.lock".into(),
-        }
+        Self { kernel: "/sys/kernel/mm/ksm".into(), lock: "/run/lock/rootfs-tools-ksm.lock".into() }
     }
 }
 
@@ -72,7 +69,10 @@ impl Ksm {
             Err(errno) => return Err(of_lock(errno.into())),
         }
         let mut said = Vec::new();
-        Read::by_ref(&mut lock).take(OURS.len() as u64 + 1).read_to_end(&mut said).map_err(of_lock)?;
+        Read::by_ref(&mut lock)
+            .take(OURS.len() as u64 + 1)
+            .read_to_end(&mut said)
+            .map_err(of_lock)?;
         let was_ours = said == OURS;
         let mut taken =
             Taken { kernel: places.kernel.clone(), lock, is_on: was_ours, is_over: false };

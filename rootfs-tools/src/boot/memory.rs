@@ -52,7 +52,9 @@ fn parse(text: &str, guest: u64) -> Memory {
             mappings.push(Mapping::default());
             continue;
         }
-        let (Some(mapping), Ok(kib)) = (mappings.last_mut(), value.parse::<u64>()) else { continue };
+        let (Some(mapping), Ok(kib)) = (mappings.last_mut(), value.parse::<u64>()) else {
+            continue;
+        };
         let bytes = kib.saturating_mul(1024);
         match name {
             "Size:" => mapping.size = bytes,
@@ -95,7 +97,10 @@ Pss:               50000 kB
     fn the_guests_memory_is_found() {
         let memory = parse(SMAPS, 1 << 30);
         assert_eq!((memory.resident, memory.proportional), (350_000 << 10, 250_000 << 10));
-        assert_eq!((memory.guest_resident, memory.guest_proportional), (300_000 << 10, 200_000 << 10));
+        assert_eq!(
+            (memory.guest_resident, memory.guest_proportional),
+            (300_000 << 10, 200_000 << 10)
+        );
         assert_eq!(parse(SMAPS, 1).guest_resident, 50_000 << 10);
         assert_eq!(parse("nonsense\nRss: 5 kB\n", 1), Memory::default());
     }

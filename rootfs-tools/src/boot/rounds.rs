@@ -105,11 +105,17 @@ impl Turn<'_> {
             Way::Erofs => Some(System::Erofs),
             _ => None,
         };
-        let pair = guests.pair(system).ok_or_else(|| Fault::NoGuest(bench.options.normal.clone()))?;
+        let pair =
+            guests.pair(system).ok_or_else(|| Fault::NoGuest(bench.options.normal.clone()))?;
         let label = served::label(pair.system, variant);
         let server = self.server(bench, pair, stored, &label)?;
         let words = if ksm.is_some() { "with KSM" } else { "without KSM" };
-        let name = format!("{}-{}-{}-{round}", way.name(), if ksm.is_some() { "ksm" } else { "plain" }, variant.name());
+        let name = format!(
+            "{}-{}-{}-{round}",
+            way.name(),
+            if ksm.is_some() { "ksm" } else { "plain" },
+            variant.name()
+        );
         let from = From {
             disk: match &server {
                 Some(server) => Disk::Nbd(server.socket().to_owned(), label),

@@ -77,7 +77,8 @@ impl Stored {
         let cache = Cache::open(help.cache, CACHE).map_err(Error::file("opened", help.cache))?;
         let reads = help.prefetch.map(|path| trace::reads(path).map_err(Error::file("read", path)));
         let reads = reads.transpose()?.unwrap_or_default();
-        let trace = help.trace.map(|path| Trace::create(path).map_err(Error::file("written", path)));
+        let trace =
+            help.trace.map(|path| Trace::create(path).map_err(Error::file("written", path)));
         let options = chunks::Options { memory: MEMORY, cache: Some(cache), patience: PATIENCE };
         let device =
             Device { chunks: Chunks::new(store, index, options), trace: trace.transpose()? };
@@ -101,7 +102,12 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(device: Device, socket: PathBuf, label: &str, reads: &[trace::Read]) -> io::Result<Self> {
+    fn start(
+        device: Device,
+        socket: PathBuf,
+        label: &str,
+        reads: &[trace::Read],
+    ) -> io::Result<Self> {
         let listener = nbd::listen(&socket)?;
         let (device, is_over) = (Arc::new(device), Arc::new(AtomicBool::new(false)));
         let accept = {

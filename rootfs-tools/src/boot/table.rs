@@ -85,7 +85,8 @@ pub fn chunks(images: &[Image], traces: &[Trace]) -> Vec<ChunkRow> {
     for system in [System::Ext4, System::Erofs] {
         let image = |variant| images.iter().find(|i| i.system == system && i.variant == variant);
         let trace = |variant| traces.iter().find(|t| t.system == system && t.variant == variant);
-        let both = Variant::BOTH.map(|variant| Some((image(variant)?, &trace(variant)?.statistics)));
+        let both =
+            Variant::BOTH.map(|variant| Some((image(variant)?, &trace(variant)?.statistics)));
         let [Some(normal), Some(converted)] = both else { continue };
         rows.push(ChunkRow {
             system,

@@ -48,12 +48,11 @@ pub(super) fn time_row(row: &TimeRow) -> String {
 }
 
 fn table_3(rows: &[ChunkRow]) -> Grid {
-    let mut grid = grid([
-        "", "image", "converted", "times", "paper", "boot", "converted", "times", "paper",
-    ]);
+    let mut grid =
+        grid(["", "image", "converted", "times", "paper", "boot", "converted", "times", "paper"]);
     for row in rows {
-        let [whole, boot] =
-            paper_chunks(row.size).map(|paper| paper.map_or("-".into(), |[.., times]| format!("{times}x")));
+        let [whole, boot] = paper_chunks(row.size)
+            .map(|paper| paper.map_or("-".into(), |[.., times]| format!("{times}x")));
         let number = |number| chunk_number(row, number);
         grid.add_row([
             chunk_row(row),

@@ -148,15 +148,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
     let to_put_back: Arc<Mutex<Option<PutBack>>> = Arc::default();
     clean_up(scratch.path().to_owned(), to_put_back.clone())?;
     let progress = Progress::new(arguments.quiet);
-    let outcome = boot::boot(&arguments.options(scratch.path().to_owned()), &mut |event| {
-        match event {
+    let outcome =
+        boot::boot(&arguments.options(scratch.path().to_owned()), &mut |event| match event {
             Event::Begun(what) | Event::Found(what) if !arguments.quiet => progress.say(what),
             Event::Begun(_) | Event::Found(_) => {}
             Event::Ksm(put_back) => {
-                *to_put_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(put_back.clone());
+                *to_put_back.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(put_back.clone());
             }
-        }
-    })?;
+        })?;
     let path = scratch.path().to_owned();
     scratch.close().map_err(rootfs_tools::Error::file("removed", &path))?;
     match arguments.json {

@@ -57,7 +57,9 @@ pub enum Fault {
     #[error(transparent)]
     Machine(#[from] statify_vm::Error),
     /// /dev/kvm, which was asked for.
-    #[error("the processor cannot run guests here: {0}; leave --accelerator out, and QEMU emulates one")]
+    #[error(
+        "the processor cannot run guests here: {0}; leave --accelerator out, and QEMU emulates one"
+    )]
     NoKvm(String),
     /// A guest did not come up.
     #[error("{guest}: it did not say `{until}` within {seconds} seconds; what it said is in {transcript}", until = printable(.until), transcript = path(.transcript))]

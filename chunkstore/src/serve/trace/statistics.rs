@@ -100,13 +100,8 @@ pub fn statistics(reads: &[Read], image: Option<&Contents<'_>>) -> io::Result<St
     let image_bytes = image.map_or(furthest, |image| image.len);
     let mut levels = SIZES.map(|size| Level::new(size, image_bytes));
     let mut covered = Covered::default();
-    let mut now = Moment {
-        seconds: 0.0,
-        requests: 0,
-        bytes: 0,
-        distinct_bytes: 0,
-        chunks: [0; SIZES.len()],
-    };
+    let mut now =
+        Moment { seconds: 0.0, requests: 0, bytes: 0, distinct_bytes: 0, chunks: [0; SIZES.len()] };
     let mut timeline = Vec::new();
     let every = reads.len().div_ceil(MOMENTS).max(1);
     for (number, read) in reads.iter().enumerate() {

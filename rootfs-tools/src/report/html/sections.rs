@@ -57,7 +57,8 @@ pub(crate) fn section(title: &str, contents: Markup) -> Markup {
 }
 
 /// The colours of both in words.
-pub(crate) const BEFORE_AFTER: [(&str, &str); 2] = [("original", "original"), ("converted", "converted")];
+pub(crate) const BEFORE_AFTER: [(&str, &str); 2] =
+    [("original", "original"), ("converted", "converted")];
 
 /// A bar for a number of bytes.
 fn byte_bar(bytes: u64) -> Option<(f64, String)> {
