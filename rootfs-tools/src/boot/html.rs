@@ -265,3 +265,80 @@ fn memory_section(rows: &[TimeRow]) -> Markup {
         table("Until the login; with KSM, memory when it had settled", false, &head, cells),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use chunkstore::serve::trace::{Read, statistics::statistics};
+    use serde_json::Value;
+
+    use super::super::outcome::{Image, Trace};
+    use super::super::table::{self, tests::boot};
+    use super::super::{csv, text};
+    use super::*;
+
+    fn outcome(name: &str) -> Outcome {
+        let reads = [0, 1, 2].map(|n| Read { time: n * 1_000_000, offset: n << 20, length: 4096 });
+        let mut statistics = statistics(&reads, None).unwrap();
+        for of in &mut statistics.chunks {
+            of.distinct = Some(of.positions);
+        }
+        let (variants, system) = (Variant::BOTH, System::Ext4);
+        let images = variants.map(|variant| {
+            let (bytes, data_bytes, chunks) = (4 << 20, 3 << 20, Vec::new());
+            Image { variant, system, bytes, data_bytes, chunks }
+        });
+        let traces = variants.map(|variant| {
+            let (file, statistics) = (name.to_owned(), statistics.clone());
+            Trace { variant, system, file, statistics }
+        });
+        let boots = variants.map(|variant| boot(1, true, variant, 12.5));
+        Outcome {
+            normal: name.into(),
+            converted: name.into(),
+            accelerator: "software",
+            memory_mib: 1024,
+            cpus: 2,
+            until: name.into(),
+            chunk_size: 65536,
+            runs: 1,
+            chunks: table::chunks(&images, &traces),
+            times: table::times(&boots),
+            images: images.into(),
+            traces: traces.into(),
+            boots: boots.into(),
+        }
+    }
+
+    #[test]
+    fn each_number_names_its_place_in_the_json() {
+        let outcome = outcome("/srv/guest");
+        let page = html(&outcome);
+        let json = page.split("id=\"boot\">").nth(1).unwrap().split("</script").next().unwrap();
+        let read: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(read, serde_json::to_value(&outcome).unwrap());
+        let pointers: Vec<&str> =
+            page.split("data-json=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(pointers.len() > 30, "{pointers:?}");
+        for pointer in pointers {
+            assert!(read.pointer(pointer).is_some(), "{pointer}");
+        }
+        // Seconds, bytes, and chunks of three sizes.
+        assert_eq!(page.matches("<svg").count(), 5);
+    }
+
+    #[test]
+    fn hostile_names_stay_names() {
+        let name = "</script><script>alert(1)</script><img src=x>\"&amp;\x1b[31m\u{202e}";
+        let outcome = outcome(name);
+        let page = html(&outcome);
+        assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (1, 1));
+        assert!(!page.contains("<img"));
+        assert!(page.chars().all(|letter| letter == '\n' || statify_printable::is_shown(letter)));
+        let text = text::text(&outcome);
+        assert!(text.contains("store-cold, KSM") && text.contains("1.130x"), "{text}");
+        assert!(text.chars().all(|letter| letter == '\n' || statify_printable::is_shown(letter)));
+        for (table, _) in csv::Table::ALL {
+            assert!(csv::csv(&outcome, table).lines().count() >= 3, "{table:?}");
+        }
+    }
+}

@@ -194,12 +194,12 @@ pub fn paper_times(way: Way, ksm: bool) -> Option<[f64; 2]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::machine::Measured;
     use super::super::memory::Memory;
     use super::*;
 
-    fn boot(round: u32, ksm: bool, variant: Variant, seconds: f64) -> Boot {
+    pub(crate) fn boot(round: u32, ksm: bool, variant: Variant, seconds: f64) -> Boot {
         let memory = Memory { merged_pages: u64::from(round), ..Memory::default() };
         let settled = (ksm && round == 1).then_some(30.0);
         let measured = Measured { seconds, read_bytes: 7, requests: 1, memory, settled };

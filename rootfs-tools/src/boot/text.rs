@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::Table as Grid;
+use statify_printable::printable;
 
 use super::outcome::Outcome;
 use super::table::{ChunkRow, Side, TimeRow, paper_chunks, paper_times};
@@ -14,7 +15,7 @@ pub fn text(outcome: &Outcome) -> String {
     let mut text = String::new();
     let Outcome { normal, converted, accelerator, memory_mib, cpus, runs, .. } = outcome;
     let how = if *accelerator == "kvm" { "by KVM" } else { "emulated in software" };
-    let _ = writeln!(text, "normal: {normal}\nconverted: {converted}");
+    let _ = writeln!(text, "normal: {}\nconverted: {}", printable(normal), printable(converted));
     let _ = writeln!(text, "{cpus} CPUs, {memory_mib} MiB, {how}; medians of {runs} boots each\n");
     let _ = writeln!(text, "Table 3: different chunks (or MB)\n{}\n", table_3(&outcome.chunks));
     let _ = writeln!(text, "Table 4: seconds to the login\n{}\n", table_4(&outcome.times));
