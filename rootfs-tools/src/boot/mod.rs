@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::measure::chunks;
 use ksm::Ksm;
 use machine::Bench;
-use options::{Options, Variant, Way};
+use options::{Options, Variant};
 use outcome::{Chunks, Image, Outcome};
 use record::Record;
 use served::Stored;
@@ -122,9 +122,4 @@ fn write(outcome: &Outcome, record: &Record) -> Result<()> {
         record.write(&format!("{name}.csv"), csv::csv(outcome, table).as_bytes())?;
     }
     Ok(())
-}
-
-/// The ways, and which image each is of.
-fn ways(options: &Options) -> Vec<Way> {
-    Way::of(&options.via)
 }

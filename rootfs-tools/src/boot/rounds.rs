@@ -71,7 +71,7 @@ pub(super) fn measured(
     let mut boots = Vec::new();
     for round in 1..=options.runs {
         for &with_ksm in &options.ksm {
-            for way in super::ways(options) {
+            for way in Way::of(&options.via) {
                 // Who comes first has no advantage of it in the end.
                 let mut both = Variant::BOTH;
                 if round % 2 == 0 {

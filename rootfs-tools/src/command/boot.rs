@@ -102,8 +102,13 @@ enum Runs {
 
 impl Arguments {
     fn options(&self, scratch: PathBuf) -> Options {
-        let mut ksm: Vec<bool> = self.ksm.iter().map(|switch| *switch == Switch::On).collect();
-        ksm.dedup();
+        let mut ksm: Vec<bool> = Vec::new();
+        for switch in &self.ksm {
+            let on = *switch == Switch::On;
+            if !ksm.contains(&on) {
+                ksm.push(on);
+            }
+        }
         Options {
             normal: self.normal.clone(),
             converted: self.converted.clone(),

@@ -50,7 +50,7 @@ pub enum Fault {
     /// A server of it.
     #[error("{name}: nothing can be served there: {1}", name = path(.0))]
     Serve(PathBuf, #[source] io::Error),
-    /// The emulator, or what is asked of it.
+    /// No emulator.
     #[error("{0}; it is in Debian's package qemu-system-x86")]
     NoEmulator(String),
     /// The emulator, or what is asked of it.
