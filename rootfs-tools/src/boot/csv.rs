@@ -5,7 +5,7 @@ use statify_printable::cell;
 
 use super::options::Variant;
 use super::outcome::Outcome;
-use super::table::Side;
+use super::rows::Side;
 
 /// A table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

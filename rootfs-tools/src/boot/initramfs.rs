@@ -132,7 +132,7 @@ mod tests {
     fn a_busybox_is_static() {
         let refused = |path: &Path| static_busybox(path).unwrap_err().to_string();
         assert!(refused(Path::new("/no/busybox")).contains("/no/busybox: "));
-        assert!(refused(&std::env::current_exe().unwrap()).contains("needs a loader"));
+        assert!(refused(Path::new("/bin/sh")).contains("needs a loader"));
         let text = tempfile::NamedTempFile::new().unwrap();
         assert!(refused(text.path()).contains("is no program"));
     }

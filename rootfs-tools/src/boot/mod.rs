@@ -17,6 +17,7 @@ pub mod options;
 pub mod outcome;
 mod record;
 mod rounds;
+pub mod rows;
 mod served;
 pub mod table;
 pub mod text;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::machine::Measured;
 use super::options::{System, Variant, Way};
-use super::table::{ChunkRow, TimeRow};
+use super::rows::{ChunkRow, TimeRow};
 
 /// All of it.
 #[derive(Clone, Debug, Serialize)]

@@ -6,7 +6,8 @@ use comfy_table::Table as Grid;
 use statify_printable::printable;
 
 use super::outcome::Outcome;
-use super::table::{ChunkRow, Side, TimeRow, paper_chunks, paper_times};
+use super::rows::{ChunkRow, Side, TimeRow};
+use super::table::{paper_chunks, paper_times};
 use crate::report::figures::thousands;
 use crate::report::text::grid;
 
