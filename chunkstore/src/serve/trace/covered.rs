@@ -44,16 +44,21 @@ mod tests {
     #[test]
     fn ranges_grow_together() {
         let mut covered = Covered::default();
-        assert_eq!(covered.add(10..20), [10..20]);
-        assert_eq!(covered.add(30..40), [30..40]);
-        assert_eq!(covered.add(20..25), [20..25]);
-        assert_eq!(covered.add(12..18), []);
-        assert_eq!(covered.add(5..50), [5..10, 25..30, 40..50]);
-        assert_eq!(covered.add(7..7), []);
+        for (range, new) in [
+            (10..20, vec![(10, 20)]),
+            (30..40, vec![(30, 40)]),
+            (20..25, vec![(20, 25)]),
+            (12..18, vec![]),
+            (5..50, vec![(5, 10), (25, 30), (40, 50)]),
+            (7..7, vec![]),
+        ] {
+            let parts = covered.add(range).into_iter().map(|part| (part.start, part.end));
+            assert_eq!(parts.collect::<Vec<_>>(), new);
+        }
         assert_eq!(covered.0.into_iter().collect::<Vec<_>>(), [(5, 50)]);
         let mut covered = Covered::default();
-        assert_eq!(covered.add(0..u64::MAX), [0..u64::MAX]);
-        assert_eq!(covered.add(5..u64::MAX), []);
+        assert_eq!(covered.add(0..u64::MAX).len(), 1);
+        assert!(covered.add(5..u64::MAX).is_empty());
     }
 
     proptest! {
