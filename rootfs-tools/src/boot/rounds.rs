@@ -20,6 +20,9 @@ use super::served::{self, Help, Stored};
 use crate::error::boot::Fault;
 use crate::error::{Error, Result};
 
+/// So often a machine that ends is started.
+const ATTEMPTS: u32 = 3;
+
 /// Boots both guests of each pair through the store, and writes down what they read.
 pub(super) fn traced(
     bench: &Bench<'_>,
@@ -32,31 +35,55 @@ pub(super) fn traced(
         for variant in Variant::BOTH {
             let label = served::label(pair.system, variant);
             tell(Event::Begun(&format!("a boot of {label} whose reads are written down")));
-            let trace = trace_of(bench, pair, variant);
-            let cache = cache_of(bench, pair, variant, "warm");
-            let help = Help { cache: &cache, trace: Some(&trace), prefetch: None };
-            let server = stored.serve(&label, help)?;
-            let from = From {
-                disk: Disk::Nbd(server.socket().to_owned(), label.clone()),
-                guest: format!("{label}, through the store"),
-                transcript: format!("console-trace-{label}.txt"),
-                ..from(guests, pair)
-            };
-            bench.boot(&from, None, false, || {})?;
-            server.end();
-            let reads = trace::reads(&trace).map_err(Error::file("read", &trace))?;
-            let image = &pair.images[variant as usize];
-            let file = File::open(image).map_err(Error::file("read", image))?;
-            let len = file.metadata().map_err(Error::file("read", image))?.len();
-            let statistics = statistics(&reads, Some(&Contents { file: &file, len }));
-            let statistics = statistics.map_err(Error::file("read", image))?;
-            let name = format!("trace-{label}.jsonl");
-            let bytes = fs::read(&trace).map_err(Error::file("read", &trace))?;
-            bench.record.write(&name, &bytes)?;
-            traces.push(Trace { variant, system: pair.system, file: name, statistics });
+            traces.push(attempts(tell, || traced_one(bench, guests, pair, variant, stored))?);
         }
     }
     Ok(traces)
+}
+
+fn traced_one(
+    bench: &Bench<'_>,
+    guests: &Guests,
+    pair: &Pair,
+    variant: Variant,
+    stored: &Stored,
+) -> Result<Trace> {
+    let label = served::label(pair.system, variant);
+    let trace = trace_of(bench, pair, variant);
+    let cache = cache_of(bench, pair, variant, "warm");
+    let help = Help { cache: &cache, trace: Some(&trace), prefetch: None };
+    let server = stored.serve(&label, help)?;
+    let from = From {
+        disk: Disk::Nbd(server.socket().to_owned(), label.clone()),
+        guest: format!("{label}, through the store"),
+        transcript: format!("console-trace-{label}.txt"),
+        ..from(guests, pair)
+    };
+    bench.boot(&from, None, false, || {})?;
+    server.end();
+    let reads = trace::reads(&trace).map_err(Error::file("read", &trace))?;
+    let image = &pair.images[variant as usize];
+    let file = File::open(image).map_err(Error::file("read", image))?;
+    let len = file.metadata().map_err(Error::file("read", image))?.len();
+    let statistics = statistics(&reads, Some(&Contents { file: &file, len }));
+    let statistics = statistics.map_err(Error::file("read", image))?;
+    let name = format!("trace-{label}.jsonl");
+    let bytes = fs::read(&trace).map_err(Error::file("read", &trace))?;
+    bench.record.write(&name, &bytes)?;
+    Ok(Trace { variant, system: pair.system, file: name, statistics })
+}
+
+/// A boot, once more if the machine has ended: emulated kernels do so now and then before their first process.
+fn attempts<T>(tell: &mut dyn FnMut(Event<'_>), mut boot: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..ATTEMPTS {
+        match boot() {
+            Err(error @ Error::Boot(Fault::Ended { .. })) => {
+                tell(Event::Found(&format!("once more: {error}")));
+            }
+            other => return other,
+        }
+    }
+    boot()
 }
 
 /// Boots both guests in each way, with and without KSM, as many rounds as are asked for.
@@ -79,7 +106,7 @@ pub(super) fn measured(
                 }
                 for variant in both {
                     let turn = Turn { round, way, variant, ksm: ksm.filter(|_| with_ksm) };
-                    let boot = turn.take(bench, guests, stored)?;
+                    let boot = attempts(tell, || turn.take(bench, guests, stored))?;
                     tell(Event::Found(&said(&boot)));
                     boots.push(boot);
                 }
