@@ -12,11 +12,13 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::machine;
-use statify_tests::process::End;
+use statify_tests::process::{self, End, Limits};
 use statify_tests::small_root::SmallRoot;
 
 use crate::rootfs::{guest, tool};
 
+/// Time given to all boots of a test: on a busy machine one takes ten seconds and more.
+const LIMIT: Limits = Limits::seconds(1800);
 const QEMU: &str = "program:qemu-system-x86_64";
 /// What the guest's first process runs before it asks for a login.
 const INIT: &[u8] =
@@ -68,7 +70,7 @@ fn boot(case: &Case, trees: &[PathBuf; 2], more: &[&str]) -> Result<Command> {
 
 /// Runs it to a good end. Returns what it says as JSON.
 fn booted(case: &Case, trees: &[PathBuf; 2], more: &[&str]) -> Result<Value> {
-    let outcome = tool::finish(boot(case, trees, more)?.arg("--json"))?;
+    let outcome = process::run(boot(case, trees, more)?.arg("--json"), b"", LIMIT)?;
     ensure!(outcome.end == End::Exit(0), "{}: {}", outcome.end, outcome.stderr_text());
     ensure!(is_empty(&case.dir.join("scratch"))?, "something is left of it");
     Ok(serde_json::from_slice(&outcome.stdout)?)
@@ -198,7 +200,7 @@ fn every_way(case: &Case) -> Result<()> {
     let (before, is_free) =
         (number("run"), number("run").trim() == "0" && number("pages_shared").trim() == "0");
     let both = if is_free { "--ksm=off,on" } else { "--ksm=off" };
-    let more = ["--via=file,erofs,store", both, &busybox, "--settle=20"];
+    let more = ["--via=file,erofs,store", both, &busybox, "--settle=10"];
     let found = booted(case, &trees, &more)?;
     ensure!(number("run") == before, "KSM is {} in place of {before}", number("run"));
     let boots = found["boots"].as_array().context("boots")?;
