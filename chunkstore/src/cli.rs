@@ -4,7 +4,9 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use statify_command_line::GenerateArguments;
 
-use crate::command::{cat, cut, diff, export, gc, import, ls, rm, serve, stats, verify};
+use crate::command::{
+    cat, cut, diff, export, gc, import, ls, rm, serve, stats, trace, verify,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +44,7 @@ pub enum Verb {
     Ls(ls::Arguments),
     Stats(stats::Arguments),
     Diff(diff::Arguments),
+    Trace(trace::Arguments),
     Verify(verify::Arguments),
     Rm(rm::Arguments),
     Gc(gc::Arguments),

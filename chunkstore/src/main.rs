@@ -42,6 +42,7 @@ fn run(verb: &Verb) -> Result<Verdict, Failure> {
         Verb::Ls(arguments) => command::ls::run(arguments),
         Verb::Stats(arguments) => command::stats::run(arguments),
         Verb::Diff(arguments) => command::diff::run(arguments),
+        Verb::Trace(arguments) => command::trace::run(arguments),
         Verb::Verify(arguments) => command::verify::run(arguments),
         Verb::Rm(arguments) => command::rm::run(arguments),
         Verb::Gc(arguments) => command::gc::run(arguments),

@@ -4,7 +4,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use statify_command_line::GenerateArguments;
 
-use crate::command::{check, convert, report, restore};
+use crate::command::{boot, check, convert, report, restore};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +20,8 @@ Examples:
       What it cost: growth of programs and image, libraries, failures.
   rootfs-tools check /srv/guest
       Whether every converted program is as it was written and does what its original does.
+  rootfs-tools boot /srv/guest /srv/guest-standalone --report boots
+      How long both take to the login in QEMU, and what they read.
 
 Exit status: 0 done; 1 not all of it, with sentences on stderr; 2 wrong usage.";
 
@@ -38,6 +40,7 @@ pub enum Verb {
     Restore(restore::Arguments),
     Report(report::Arguments),
     Check(check::Arguments),
+    Boot(Box<boot::Arguments>),
     #[command(hide = true)]
     Generate(GenerateArguments),
 }

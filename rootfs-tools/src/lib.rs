@@ -2,11 +2,12 @@
 //! what it cost.
 //!
 //! [`run::convert::convert`] is a run, and reads as its phases; [`run::restore::restore`] undoes it.
-//! [`check::check`] holds the converted programs against their originals.
+//! [`check::check`] holds the converted programs against their originals, and [`boot::boot`] whole guests.
 //!
 //! A module imports only those that come before it here: errors; [`tree`]; [`journal`]; [`programs`]; what is
-//! measured; [`cache`]; [`report`]; [`run`]; [`packed`], for archives and images; [`check`].
+//! measured; [`cache`]; [`report`]; [`run`]; [`packed`], for archives and images; [`check`]; [`boot`].
 
+pub mod boot;
 pub mod cache;
 pub mod check;
 mod error;

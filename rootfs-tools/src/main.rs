@@ -42,6 +42,7 @@ fn run(verb: &Verb) -> Result<Verdict, Error> {
         Verb::Restore(arguments) => command::restore::run(arguments),
         Verb::Report(arguments) => command::report::run(arguments),
         Verb::Check(arguments) => command::check::run(arguments),
+        Verb::Boot(arguments) => command::boot::run(arguments),
         Verb::Generate(arguments) => {
             arguments.run(cli::command())?;
             Ok(Verdict::Good)

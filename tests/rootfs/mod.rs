@@ -3,6 +3,7 @@
 mod archives;
 mod bad_input;
 mod bad_trees;
+mod boots;
 mod caches;
 mod check_rooms;
 mod checks;
@@ -52,6 +53,7 @@ pub fn add(cases: &mut Cases) {
     progress::add(cases);
     measures::add(cases);
     pages::add(cases);
+    boots::add(cases);
     archives::add(cases);
     oci::add(cases);
 }

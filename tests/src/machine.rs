@@ -144,6 +144,10 @@ fn probe(need: &str) -> Result<Option<String>> {
             has_modules("botocore, moto.server, moto.s3.models, werkzeug"),
             "TEST_PYTHON does not name a Python with moto's server (tests/requirements.txt)",
         ),
+        "kernel" => unless(
+            kernel().is_some(),
+            "TEST_KERNEL does not name the directory of an unpacked package of Debian's cloud kernel",
+        ),
         "musl" => unless(false, "it is about musl, and tested with musl-gcc"),
         "avx" => unless(is_x86_feature_detected!("avx"), "this CPU has none"),
         "avx2" => unless(is_x86_feature_detected!("avx2"), "this CPU has none"),
@@ -208,6 +212,17 @@ fn knows_mdwe() -> bool {
 /// The Python with the packages of `tests/requirements.txt`.
 pub fn test_python() -> Option<PathBuf> {
     env::var_os("TEST_PYTHON").map(PathBuf::from)
+}
+
+/// A kernel for guests, whose drivers of disk and ext4 are built in, and its release: from the package that is unpacked in the
+/// directory `TEST_KERNEL`, which has boot/vmlinuz-RELEASE and lib/modules/RELEASE.
+pub fn kernel() -> Option<(PathBuf, String)> {
+    let dir = PathBuf::from(env::var_os("TEST_KERNEL")?);
+    let names = fs::read_dir(dir.join("boot")).ok()?.flatten();
+    let releases = names.filter_map(|entry| {
+        entry.file_name().to_str()?.strip_prefix("vmlinuz-").map(str::to_owned)
+    });
+    Some((dir, releases.max()?))
 }
 
 fn has_modules(modules: &str) -> bool {

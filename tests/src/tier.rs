@@ -32,6 +32,7 @@ pub const SLOW: &[(&str, &str)] = &[
     ("real_work/", "compilers, interpreters and databases do whole jobs, original and converted"),
     ("rootfs/archives/every-format", "one format is quick"),
     ("rootfs/bad-input/100000-files", "that many files are made"),
+    ("rootfs/boot/every-way", "dozens of boots; from-a-file is quick"),
     ("rootfs/dry-run/estimate-aligned", "estimate is quick"),
     ("rootfs/killed/", "a run is ended at each of its steps"),
     ("rootfs/malicious/loops", "it is waited for time-outs"),

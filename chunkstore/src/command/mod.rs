@@ -10,6 +10,7 @@ pub mod ls;
 pub mod rm;
 pub mod serve;
 pub mod stats;
+pub mod trace;
 pub mod verify;
 
 /// A number of bytes for people: `12.3 MiB`.

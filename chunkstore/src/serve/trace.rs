@@ -1,4 +1,7 @@
-//! What was asked of a device, in order: a line of JSON for each read.
+//! What was asked of a device, in order: a line of JSON for each read. [`statistics`] says what that comes to.
+
+mod covered;
+pub mod statistics;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -49,11 +52,15 @@ impl Trace {
 
 /// The reads of a trace; lines that are none are left out: whoever was killed may not have written the last one to its end.
 pub fn reads(path: &Path) -> io::Result<Vec<Read>> {
+    reads_of(BufReader::new(File::open(path)?))
+}
+
+/// The same of its bytes.
+pub fn reads_of(mut input: impl BufRead) -> io::Result<Vec<Read>> {
     /// No line is longer.
     const LONGEST: u64 = 1 << 10;
     /// No trace has more reads.
     const MOST: usize = 1 << 24;
-    let mut input = BufReader::new(File::open(path)?);
     let mut reads = Vec::new();
     let mut line = Vec::new();
     while reads.len() < MOST {

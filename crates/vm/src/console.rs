@@ -41,6 +41,11 @@ impl Console {
         Ok(Self { machine, to, from: read(from, transcript), said: Vec::new(), seen: 0 })
     }
 
+    /// The number of the process that emulates the machine.
+    pub fn pid(&self) -> u32 {
+        self.machine.id()
+    }
+
     /// Types a line.
     pub fn type_line(&mut self, line: &str) -> Result<()> {
         let to = &mut self.to;

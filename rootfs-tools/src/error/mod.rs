@@ -1,8 +1,9 @@
 //! What can go wrong with a whole tree, each in one sentence that says what to do. What is wrong with
-//! one program is [`reason::Reason`], what is wrong with an archive or image is a fault ([`archive::Fault`],
-//! [`image::Fault`]).
+//! one program is [`reason::Reason`], what is wrong with an archive, an image or a guest that boots is a fault
+//! ([`archive::Fault`], [`image::Fault`], [`boot::Fault`]).
 
 pub(crate) mod archive;
+pub(crate) mod boot;
 pub(crate) mod image;
 pub(crate) mod reason;
 
@@ -94,6 +95,9 @@ pub enum Error {
     /// An image layout that cannot be converted.
     #[error("{path}: {fault}", path = .0.display(), fault = .1)]
     Image(PathBuf, #[source] image::Fault),
+    /// Guests that cannot be booted.
+    #[error(transparent)]
+    Boot(#[from] boot::Fault),
     /// Neither a directory nor a file.
     #[error("{path}: it is neither a directory nor an archive; give the root file system", path = .0.display())]
     NoArchive(PathBuf),

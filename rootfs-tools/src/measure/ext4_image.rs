@@ -1,4 +1,4 @@
-//! An ext4 image of a tree, made by mkfs.ext4 without mounting anything, to be read and forgotten.
+//! An ext4 image of a tree, made by mkfs.ext4 without mounting anything.
 
 use std::fs::File;
 use std::io;
@@ -21,9 +21,16 @@ const SPARE: u64 = 256 << 20;
 /// Where mkfs.ext4 is, also for who is not root.
 const PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
 
-/// Makes one of everything in `dir`. It has no name, so nothing stays behind, whatever happens; it takes
-/// up room in `scratch` while it is open.
+/// Makes one of everything in `dir`, to be read and forgotten. It has no name, so nothing stays behind, whatever
+/// happens; it takes up room in `scratch` while it is open.
 pub fn make(dir: &Path, scratch: &Path) -> Result<File> {
+    let image = tempfile::tempfile_in(scratch).map_err(Error::file("written", scratch))?;
+    fill(dir, &image, scratch)?;
+    Ok(image)
+}
+
+/// Makes one in `image`, an empty file that is shown as `path`.
+pub fn fill(dir: &Path, image: &File, path: &Path) -> Result<()> {
     let refused = |why: String| Error::Ext4Image(dir.to_owned(), why);
     let tree = Tree::open(dir)?;
     if let Some(mount) = tree.mounts()?.iter().find(|mount| mount.hidden) {
@@ -31,11 +38,10 @@ pub fn make(dir: &Path, scratch: &Path) -> Result<File> {
         return Err(refused(format!("something of the running system is mounted at {at} in it")));
     }
     let room = room(&tree)?;
-    let image = tempfile::tempfile_in(scratch).map_err(Error::file("written", scratch))?;
-    image.set_len(room).map_err(Error::file("written", scratch))?;
-    let stdin = image.try_clone().map_err(Error::file("written", scratch))?;
+    image.set_len(room).map_err(Error::file("written", path))?;
+    let stdin = image.try_clone().map_err(Error::file("written", path))?;
     match mkfs(dir, stdin, room) {
-        Ok(None) => Ok(image),
+        Ok(None) => Ok(()),
         Ok(Some(said)) => Err(refused(said)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(refused("mkfs.ext4 is not there; install e2fsprogs".into()))

@@ -2,9 +2,9 @@
 //! it shows is what the JSON in it says; each number names its place there (a JSON pointer, RFC 6901).
 //! maud escapes every text, plotters those in the charts.
 
-mod cells;
-mod charts;
-mod sections;
+pub(crate) mod cells;
+pub(crate) mod charts;
+pub(crate) mod sections;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use statify_files::path_text;
@@ -12,6 +12,9 @@ use statify_printable::{printable_json, printable_lines};
 
 use super::contents::Report;
 use cells::{dd, factor_text};
+
+/// How pages of this tool look.
+pub(crate) const STYLE: &str = include_str!("html/style.css");
 
 /// The page.
 pub fn html(report: &Report) -> String {
@@ -26,7 +29,7 @@ pub fn html(report: &Report) -> String {
                 meta http-equiv="Content-Security-Policy"
                     content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
                 title { "rootfs-tools report: " (root) }
-                style { (PreEscaped(include_str!("html/style.css"))) }
+                style { (PreEscaped(STYLE)) }
             }
             body {
                 header {

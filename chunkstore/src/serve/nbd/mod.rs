@@ -78,7 +78,8 @@ pub fn serve(listener: &UnixListener, device: &Device, label: &str, say: impl Fn
     })
 }
 
-fn client(mut stream: UnixStream, device: &Device, label: &str) -> io::Result<()> {
+/// Serves one client until it goes away. `label` is what the export is called.
+pub fn client(mut stream: UnixStream, device: &Device, label: &str) -> io::Result<()> {
     stream.set_read_timeout(Some(HANDSHAKE))?;
     let export = Export { name: label, len: device.len() };
     let Some(agreed) = handshake(&mut stream, export)? else { return Ok(()) };

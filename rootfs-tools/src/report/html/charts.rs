@@ -7,9 +7,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Where charts are drawn on.
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// Why one could not be drawn.
-type Error = DrawingAreaErrorKind<std::io::Error>;
+pub(crate) type Error = DrawingAreaErrorKind<std::io::Error>;
 
 /// The colour of originals.
 pub(crate) const ORIGINAL: RGBColor = RGBColor(0x2f, 0x6f, 0xb0);
@@ -19,8 +19,8 @@ pub const CONVERTED: RGBColor = RGBColor(0xc4, 0x54, 0x1a);
 pub(crate) const STATIC: RGBColor = RGBColor(0x7a, 0x7a, 0x7a);
 
 const WIDTH: u32 = 900;
-const FONT: &str = "sans-serif";
-const FONT_SIZE: i32 = 17;
+pub(crate) const FONT: &str = "sans-serif";
+pub(crate) const FONT_SIZE: i32 = 17;
 /// Of a bar and of what is between groups of bars.
 const BAR: u32 = 20;
 const GAP: u32 = 14;
@@ -180,7 +180,7 @@ pub(crate) fn growths(times: &[f64]) -> String {
 }
 
 /// A chart as an SVG element.
-fn draw(height: u32, chart: impl FnOnce(&Area<'_>) -> Result<(), Error>) -> String {
+pub(crate) fn draw(height: u32, chart: impl FnOnce(&Area<'_>) -> Result<(), Error>) -> String {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
     let drawn = chart(&area).and_then(|()| area.present());

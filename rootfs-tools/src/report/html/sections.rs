@@ -19,7 +19,7 @@ const LIBRARIES: usize = 15;
 const PAIRS: usize = 25;
 
 /// A chart, for those who do not see it in words; its colours mean what `legend` says.
-fn figure(svg: String, words: &str, caption: &str, legend: &[(&str, &str)]) -> Markup {
+pub(crate) fn figure(svg: String, words: &str, caption: &str, legend: &[(&str, &str)]) -> Markup {
     html! {
         @if !svg.is_empty() {
             figure {
@@ -34,7 +34,7 @@ fn figure(svg: String, words: &str, caption: &str, legend: &[(&str, &str)]) -> M
 }
 
 /// A table that may be wider or higher than the page.
-fn table(caption: &str, long: bool, head: &[&str], rows: Markup) -> Markup {
+pub(crate) fn table(caption: &str, long: bool, head: &[&str], rows: Markup) -> Markup {
     html! {
         div.scroll.long[long] tabindex="0" role="region" aria-label=(caption) {
             table {
@@ -52,11 +52,13 @@ fn table(caption: &str, long: bool, head: &[&str], rows: Markup) -> Markup {
     }
 }
 
-fn section(title: &str, contents: Markup) -> Markup {
+pub(crate) fn section(title: &str, contents: Markup) -> Markup {
     html! { section { h2 { (title) } (contents) } }
 }
 
-const BEFORE_AFTER: [(&str, &str); 2] = [("original", "original"), ("converted", "converted")];
+/// The colours of both in words.
+pub(crate) const BEFORE_AFTER: [(&str, &str); 2] =
+    [("original", "original"), ("converted", "converted")];
 
 /// A bar for a number of bytes.
 fn byte_bar(bytes: u64) -> Option<(f64, String)> {

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use regex::bytes::Regex;
+use rootfs_tools::boot::initramfs;
 use serde::{Deserialize, Serialize};
+use statify_room::Root;
 use statify_vm::monitor::{self, Reads};
-use statify_vm::{Console, Disk, Machine, Serial};
+use statify_vm::{Accelerator, Console, Disk, Machine, Serial};
 
 use crate::commands::{COMMANDS, LOADERS};
 use crate::compare::{Said, differences, plain};
 use crate::images;
-use crate::initramfs;
 use crate::room::Room;
 use crate::root;
 
@@ -116,19 +117,22 @@ fn machine(
     if system == "erofs" {
         let archive: PathBuf = scratch.join("initramfs");
         let busybox = room.statics().join("bin/busybox");
-        initramfs::write(&archive, &room.root(), &release, &busybox)?;
+        let root = room.root();
+        initramfs::write(&archive, &root, &Root::open(&root)?, &release, &busybox)?;
         initial_files = Some(archive);
     }
     let parameters = if system == "erofs" { "" } else { "root=/dev/nvme0n1 rw" };
     Ok(Machine {
+        accelerator: Accelerator::Software,
         cpu: "max".into(),
         cpus: 2,
         memory: 2048,
+        mergeable: false,
         kernel,
         initial_files,
         parameters: parameters.into(),
         serial: vec![Serial::Standard],
-        disks: vec![Disk { image: images::path(room, system, which) }],
+        disks: vec![Disk::File(images::path(room, system, which))],
         monitor: Some(monitor.to_owned()),
     })
 }

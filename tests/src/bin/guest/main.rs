@@ -10,13 +10,13 @@ mod compare;
 mod convert;
 mod growth;
 mod images;
-mod initramfs;
 mod machine;
 mod needs;
 mod room;
 mod root;
 mod static_programs;
 mod table;
+mod times;
 mod usage;
 
 use std::path::PathBuf;
@@ -59,8 +59,10 @@ enum Stage {
     Check,
     /// ext4, EROFS and btrfs
     Images,
-    /// Both guests run
+    /// Both guests run, and are given commands
     Boot,
+    /// `rootfs-tools boot`: how long both take to the login, and what they read
+    Times,
     /// The tables for docs/src/measured/guest.md
     Table,
 }
@@ -112,6 +114,10 @@ fn run(cli: &Cli) -> Result<bool> {
         eprintln!("guest: {line}");
     }
     good &= boots.differences.is_empty();
+    if !wanted(Stage::Times) {
+        return Ok(good);
+    }
+    let times = times::measure(&room, &tool, &cli.systems, scratch.path())?;
     if !wanted(Stage::Table) {
         return Ok(good);
     }
@@ -124,6 +130,7 @@ fn run(cli: &Cli) -> Result<bool> {
         checked: checked.as_ref(),
         images: &images,
         boots: &boots,
+        times: &times,
     };
     let text = table::markdown(&facts);
     std::fs::write(room.results().join("tables.md"), &text)?;

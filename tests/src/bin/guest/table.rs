@@ -11,6 +11,8 @@ use crate::growth::ALIGNED;
 use crate::images::{Images, Sizes};
 use crate::machine::Machine;
 use crate::root::Root;
+use crate::times;
+use rootfs_tools::report::figures::thousands;
 
 /// All that was found out.
 pub struct Facts<'a> {
@@ -30,6 +32,8 @@ pub struct Facts<'a> {
     pub images: &'a Images,
     /// The guests that ran.
     pub boots: &'a Boots,
+    /// How long they took, and what they read.
+    pub times: &'a [Value],
 }
 
 /// All of it as Markdown.
@@ -41,6 +45,8 @@ pub fn markdown(facts: &Facts<'_>) -> String {
     chunks(&mut text, facts);
     conversion(&mut text, facts);
     boots(&mut text, facts.boots);
+    times::table_3(&mut text, facts.times);
+    times::table_4(&mut text, facts.times);
     text
 }
 
@@ -228,26 +234,9 @@ fn boots(text: &mut String, boots: &Boots) {
     );
 }
 
-/// A number with its thousands apart.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| str::from_utf8(group).unwrap_or_default())
-        .collect();
-    groups.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_their_thousands_apart() {
-        assert_eq!([0, 999, 1000, 87_865_480].map(thousands), ["0", "999", "1,000", "87,865,480"]);
-    }
 
     #[test]
     fn the_first_table_takes_names_and_sizes_from_the_report() {

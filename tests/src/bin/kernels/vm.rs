@@ -9,7 +9,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use statify_tests::compare::{against_directives, against_each_other, normalise};
 use statify_tests::process::{self, End, Limits, Outcome};
-use statify_vm::{Machine, Serial};
+use statify_vm::{Accelerator, Machine, Serial};
 
 use crate::boots::Boot;
 use crate::exceptions;
@@ -40,9 +40,11 @@ pub fn boot(
     initramfs::write(&archive, tools, &plan, cases)?;
     let size = fs::metadata(&archive)?.len() >> 20;
     let machine = Machine {
+        accelerator: Accelerator::Software,
         cpu: boot.cpu.into(),
         cpus: 1,
         memory: MEMORY + 2 * size,
+        mergeable: false,
         kernel: image.path.clone(),
         initial_files: Some(archive.clone()),
         parameters: format!("rdinit=/init {}", boot.parameters),
