@@ -4,7 +4,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use statify_command_line::GenerateArguments;
 
-use crate::command::{cat, cut, gc, ls, rm, serve, stats, verify};
+use crate::command::{cat, cut, gc, ls, rm, serve, sign, stats, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,6 +38,7 @@ pub enum Verb {
     Ls(ls::Arguments),
     Stats(stats::Arguments),
     Verify(verify::Arguments),
+    Sign(sign::Arguments),
     Rm(rm::Arguments),
     Gc(gc::Arguments),
     #[command(hide = true)]

@@ -17,17 +17,23 @@ pub fn chunk(store: &Store, index: &Index, chunk: &Record) -> Result<Vec<u8>> {
 
 /// Those of several, which lie behind one another in one pack ([`together`]).
 pub fn chunks(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<Vec<u8>>> {
-    let [first, .., last] = chunks else {
-        return chunks.iter().map(|one| chunk(store, index, one)).collect();
+    let open = |(frame, chunk): (Vec<u8>, &&Record)| {
+        open(&frame, chunk, &hex(&index.packs[chunk.pack as usize]))
     };
+    frames(store, index, chunks)?.into_iter().zip(chunks).map(open).collect()
+}
+
+/// The same as they are stored, not held against anything yet.
+pub fn frames(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<Vec<u8>>> {
+    let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return Ok(Vec::new()) };
     let pack = &index.packs[first.pack as usize];
     let len = u64::from(last.offset - first.offset) + u64::from(last.stored);
     let bytes = store.pack_bytes(pack, first.offset.into(), len)?;
     let frame = |chunk: &Record| {
         let start = (chunk.offset - first.offset) as usize;
-        bytes.get(start..start + chunk.stored as usize).unwrap_or_default()
+        bytes.get(start..start + chunk.stored as usize).unwrap_or_default().to_vec()
     };
-    chunks.iter().map(|chunk| open(frame(chunk), chunk, &hex(pack))).collect()
+    Ok(chunks.iter().map(|chunk| frame(chunk)).collect())
 }
 
 /// How many of these chunks, from the first on, lie behind one another and are fetched at once.
@@ -44,7 +50,7 @@ pub fn together(chunks: &[&Record]) -> usize {
 }
 
 /// What is in a frame, if it is the chunk that it should be.
-fn open(frame: &[u8], chunk: &Record, pack: &str) -> Result<Vec<u8>> {
+pub fn open(frame: &[u8], chunk: &Record, pack: &str) -> Result<Vec<u8>> {
     let damaged = |why| Error::Chunk(chunk.name.to_string(), pack.to_owned(), why);
     if frame.len() != chunk.stored as usize {
         return Err(damaged("it is cut off"));

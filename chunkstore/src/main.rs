@@ -4,6 +4,7 @@ mod cli;
 mod command;
 mod place;
 mod progress;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn run(verb: &Verb) -> Result<Verdict, Failure> {
         Verb::Ls(arguments) => command::ls::run(arguments),
         Verb::Stats(arguments) => command::stats::run(arguments),
         Verb::Verify(arguments) => command::verify::run(arguments),
+        Verb::Sign(arguments) => command::sign::run(arguments),
         Verb::Rm(arguments) => command::rm::run(arguments),
         Verb::Gc(arguments) => command::gc::run(arguments),
         Verb::Generate(arguments) => {

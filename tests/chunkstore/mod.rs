@@ -3,7 +3,12 @@
 mod client;
 mod images;
 mod nbd;
+mod object_store;
+mod proxy;
+mod remote;
+mod repack;
 mod server;
+mod signatures;
 mod stores;
 mod tool;
 
@@ -13,4 +18,7 @@ pub fn add(cases: &mut Cases) {
     images::add(cases);
     stores::add(cases);
     nbd::add(cases);
+    object_store::add(cases);
+    signatures::add(cases);
+    repack::add(cases);
 }

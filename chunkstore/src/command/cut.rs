@@ -1,10 +1,12 @@
 //! `chunkstore cut`
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chunkstore::{ChunkSize, cut};
 use statify_command_line::{print, print_json};
 
+use super::sign::signer;
 use super::size;
 use crate::place::StoreArguments;
 use crate::{Failure, Verdict, progress};
@@ -27,6 +29,9 @@ pub struct Arguments {
     /// Replace another image of this name
     #[arg(long)]
     replace: bool,
+    /// Sign the index with this secret key, made by minisign -G
+    #[arg(long, value_name = "FILE")]
+    sign_key: Option<PathBuf>,
     /// How hard zstd tries, from 1 to 19
     #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
@@ -39,11 +44,13 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let signer = arguments.sign_key.as_deref().map(signer).transpose()?;
     let options = cut::Options {
         chunk_size: arguments.chunk,
         label: arguments.index.clone().unwrap_or_else(|| file_name(&arguments.image)),
         replace: arguments.replace,
         level: arguments.level,
+        signer: signer.map(|signer| Arc::new(signer) as _),
     };
     let store = arguments.store.open()?;
     let total = std::fs::metadata(&arguments.image).map_or(0, |image| image.len());

@@ -6,6 +6,7 @@ pub mod gc;
 pub mod ls;
 pub mod rm;
 pub mod serve;
+pub mod sign;
 pub mod stats;
 pub mod verify;
 

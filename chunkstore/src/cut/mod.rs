@@ -8,6 +8,7 @@ mod upload;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use rayon::prelude::*;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::index::{Index, Record};
 use crate::known::Known;
 use crate::name::ChunkName;
+use crate::signature::Sign;
 use crate::store::{BlobName, Store};
 use source::{Batch, Source};
 use upload::Packs;
@@ -32,6 +34,8 @@ pub struct Options {
     pub replace: bool,
     /// zstd's level.
     pub level: i32,
+    /// Who signs the index.
+    pub signer: Option<Arc<dyn Sign>>,
 }
 
 /// What a cut did.
@@ -92,7 +96,7 @@ pub fn cut(
             return Err(Error::Removed);
         }
     }
-    store.put_index(&index, options.replace)?;
+    store.put_signed_index(&index, options.replace, options.signer.as_deref())?;
     Ok(report)
 }
 

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     const PURPOSE: Purpose =
-        Purpose { noun: "test", stake: "it is one", agent: "test", folders: &["a", "b"] };
+        Purpose { noun: "test", stake: "it is one", agent: "test", saves_time: false, folders: &["a", "b"] };
 
     #[test]
     fn what_is_put_there_is_found() {

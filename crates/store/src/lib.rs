@@ -18,7 +18,7 @@ use std::ffi::OsString;
 pub use error::{Error, Result};
 pub use place::{Place, Service};
 pub use purpose::Purpose;
-pub use secret::Secret;
+pub use secret::{Secret, read_private};
 pub use storage::{Folder, Storage};
 
 /// Opens the store at `place`. A directory is made if it is not there. An object store is asked once, with

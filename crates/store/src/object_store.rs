@@ -43,7 +43,7 @@ impl ObjectStore {
             Place::Bucket { prefix, .. } if !prefix.is_empty() => format!("{prefix}/"),
             _ => String::new(),
         };
-        let client = Client::new(endpoint, place.to_string())?;
+        let client = Client::new(endpoint, place.to_string(), purpose.saves_time)?;
         client.begin(&prefix)?;
         Ok(Self { client, prefix })
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -16,8 +17,10 @@ use super::answer::Failure;
 use super::endpoint::Endpoint;
 use super::health::Health;
 
-/// A request that failed at once is made again after this time.
+/// A request that failed at once is made again after this time, of a store that only saves time once;
 const PAUSE: Duration = Duration::from_millis(200);
+/// of others more often, each time after three times as long.
+const TRIES: u32 = 4;
 /// As many names are in one answer (Amazon S3 API Reference, ListObjectsV2).
 const MOST_LISTED: usize = 1000;
 
@@ -28,8 +31,11 @@ pub(crate) struct Client {
     place: String,
     /// What the crate wants to be run by. Nothing waits in it: requests are exchanged where they are made.
     runtime: Runtime,
+    saves_time: bool,
     reading: Health,
     writing: Health,
+    /// The store has been seen to heed the conditions of writes.
+    heeds: OnceLock<()>,
 }
 
 impl fmt::Debug for Client {
@@ -49,11 +55,15 @@ struct Got {
 
 impl Client {
     /// Nothing is sent yet.
-    pub(crate) fn new(endpoint: Endpoint, place: String) -> Result<Self, String> {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        place: String,
+        saves_time: bool,
+    ) -> Result<Self, String> {
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| format!("it cannot be begun: {error}"))?;
-        let (reading, writing) = (Health::default(), Health::default());
-        Ok(Self { endpoint, place, runtime, reading, writing })
+        let (reading, writing, heeds) = Default::default();
+        Ok(Self { endpoint, place, runtime, saves_time, reading, writing, heeds })
     }
 
     /// The first request. If the store refuses it, the error says what to do; one that does not answer
@@ -69,6 +79,9 @@ impl Client {
         };
         if let Some(advice) = failure.advice(&self.endpoint.shown, self.endpoint.rights) {
             return Err(advice);
+        }
+        if !self.saves_time {
+            return Err(format!("{}: {}", self.endpoint.shown, failure.clause()));
         }
         self.reading.bad(&failure);
         self.reading.end();
@@ -220,6 +233,7 @@ impl Client {
         if got.bytes != before {
             return Ok(false);
         }
+        self.check_conditions(object)?;
         let put = self.ask(&self.writing, || {
             self.try_put(object, after, PutMode::Update(got.version.clone()))
         });
@@ -233,6 +247,37 @@ impl Client {
                 Ok(false)
             }
             other => other.map(|()| true),
+        }
+    }
+
+    /// Whether the store heeds conditions: one that puts an object in the place of another that is not there does not.
+    fn check_conditions(&self, object: &str) -> io::Result<()> {
+        if self.heeds.get().is_some() {
+            return Ok(());
+        }
+        let probe = format!("{object}.probe");
+        let nobody = UpdateVersion { e_tag: Some("\"0\"".into()), version: Some("1".into()) };
+        let put = self.ask(&self.writing, || {
+            self.try_put(&probe, b"", PutMode::Update(nobody.clone()))
+        });
+        match put {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound
+                ) =>
+            {
+                self.heeds.get_or_init(|| ());
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.remove(&probe)?;
+                Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "the store does not heed conditions of writes (If-Match)",
+                ))
+            }
         }
     }
 
@@ -290,20 +335,24 @@ impl Client {
         })
     }
 
-    /// Makes a request, a second time if that may help.
+    /// Makes a request, and again if that may help.
     fn again<T>(&self, mut request: impl FnMut() -> Tried<T>) -> Tried<T> {
-        match request() {
-            Err(failure) if failure.may_pass() => {
-                sleep(PAUSE);
-                request()
+        let mut left = if self.saves_time { 1 } else { TRIES - 1 };
+        let mut pause = PAUSE;
+        loop {
+            match request() {
+                Err(failure) if failure.may_pass() && left > 0 => {
+                    sleep(pause);
+                    (left, pause) = (left - 1, pause * 3);
+                }
+                done => return done,
             }
-            done => done,
         }
     }
 
-    /// Makes a request, a second time if that may help, unless too many have come to nothing.
+    /// Makes a request, and again if that may help, unless too many have come to nothing.
     fn ask<T>(&self, health: &Health, request: impl FnMut() -> Tried<T>) -> io::Result<T> {
-        if health.is_over() {
+        if self.saves_time && health.is_over() {
             return Err(io::ErrorKind::NotConnected.into());
         }
         match self.again(request) {

@@ -1,0 +1,258 @@
+//! A chunk store in an object store, and all that such a store can do wrong: a sentence each, nothing lost, no wrong byte.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use statify_tests::case::{Case, Cases, output};
+use statify_tests::s3_server;
+
+use super::proxy::{Fault, Proxy};
+use super::remote::Remote;
+use super::tool::{image, noise};
+
+const NOTHING: [&str; 0] = [];
+const EIO: u32 = 5;
+
+pub fn add(cases: &mut Cases) {
+    for (name, test) in [
+        ("object-store/there-and-back", there_and_back as fn(&Case, s3_server::Server) -> Result<()>),
+        ("object-store/two-at-once", two_at_once),
+        ("object-store/long-lists", long_lists),
+        ("faults/reading", reading),
+        ("faults/writing", writing),
+        ("faults/damaged", damaged),
+        ("faults/served", served),
+        ("faults/killed-between-requests", dies),
+    ] {
+        let needing = &mut cases.needing(&["s3-server"]);
+        needing.check(name, move |case| test(case, s3_server::Server::start(&[])?));
+    }
+    let needing = &mut cases.needing(&["s3-server", "program:nbdcopy"]);
+    needing.check("object-store/served-to-libnbd", libnbd);
+    cases.check("object-store/nobody-there", nobody_there);
+}
+
+/// An image of some packs.
+fn large(case: &Case) -> Result<PathBuf> {
+    image(&case.dir.join("image"), 40 << 20, &[(0, &noise(1, 34 << 20))])
+}
+
+fn small(case: &Case) -> Result<PathBuf> {
+    image(&case.dir.join("image"), 1 << 20, &[(4096, &noise(2, 700_000))])
+}
+
+fn there_and_back(case: &Case, mut server: s3_server::Server) -> Result<()> {
+    let store = Remote::s3(&server.endpoint);
+    let path = large(case)?;
+    let report = store.cut(&path, &[])?;
+    ensure!(report["new_chunks"] == report["chunks"], "{report}");
+    ensure!(server.order("count fleet/one/packs/")? == 3);
+    ensure!(server.order("count fleet/one/indexes/")? == 1);
+    store.comes_back(&path, "image", &case.dir)?;
+    // Of what is there, nothing is sent again but the index, which is there already.
+    let before = server.order("sent PUT")?;
+    let report = store.cut(&path, &[])?;
+    ensure!(report["new_chunks"] == 0 && server.order("sent PUT")? == before + 1, "{report}");
+    let other = image(&case.dir.join("other"), 1 << 20, &[(0, b"other")])?;
+    let arguments = [other.as_os_str(), "--index".as_ref(), "image".as_ref()];
+    store.refused("cut", arguments, "another image")?;
+    ensure!(store.good("verify", NOTHING)?.contains("1 images can be had back"));
+    ensure!(store.good("ls", NOTHING)?.starts_with("image  "));
+    // In its place, and forgotten: the chunks stay for the time of grace, and no longer.
+    store.cut(&other, &["--index", "image", "--replace"])?;
+    store.comes_back(&other, "image", &case.dir)?;
+    ensure!(store.good("gc", NOTHING)?.starts_with("0 packs removed, 1 needed, 3 not"));
+    ensure!(store.good("gc", ["--keep", "0"])?.starts_with("3 packs removed, 1 needed"));
+    store.comes_back(&other, "image", &case.dir)?;
+    store.good("rm", ["image"])?;
+    store.refused("cat", ["image"], "no index")?;
+    ensure!(store.good("gc", ["--keep", "0"])?.starts_with("1 packs removed, 0 needed"));
+    ensure!(server.order("count fleet/one/")? == 0);
+    store.cut(&path, &[])?;
+    store.comes_back(&path, "image", &case.dir)
+}
+
+fn two_at_once(case: &Case, server: s3_server::Server) -> Result<()> {
+    let store = Remote::s3(&server.endpoint);
+    let path = large(case)?;
+    let start = || Ok::<_, anyhow::Error>(store.command("cut", [&path])?.stdout(Stdio::null()).spawn()?);
+    for mut child in [start()?, start()?] {
+        ensure!(child.wait()?.success());
+    }
+    store.comes_back(&path, "image", &case.dir)?;
+    ensure!(store.good("verify", NOTHING)?.contains("1 images can be had back"));
+    Ok(())
+}
+
+/// A store gives names by the thousand.
+fn long_lists(case: &Case, mut server: s3_server::Server) -> Result<()> {
+    let store = Remote::s3(&server.endpoint);
+    let path = small(case)?;
+    server.order("fill fleet/one/packs/ 1100")?;
+    store.cut(&path, &[])?;
+    ensure!(store.good("gc", NOTHING)?.starts_with("0 packs removed, 1 needed, 1100 not"));
+    ensure!(store.good("gc", ["--keep", "0"])?.starts_with("1100 packs removed, 1 needed"));
+    store.comes_back(&path, "image", &case.dir)
+}
+
+/// What goes wrong while packs are read: whoever reads hears of it, and gets nothing.
+fn reading(case: &Case, server: s3_server::Server) -> Result<()> {
+    let proxy = Proxy::start(&server.endpoint)?;
+    let store = Remote::s3(&proxy.endpoint);
+    let path = small(case)?;
+    store.cut(&path, &[])?;
+    let copy = case.dir.join("image.copy");
+    let cat = ["image".as_ref(), "-o".as_ref(), copy.as_os_str()];
+    for (fault, words) in [
+        (Fault::Status(404), "not found"),
+        (Fault::Status(403), "HTTP status 403"),
+        (Fault::Status(500), "HTTP status 500"),
+        (Fault::Stall, "did not answer in time"),
+        (Fault::Drip, "took longer than"),
+        (Fault::Cut, "the connection failed"),
+        (Fault::Short, "is damaged: it is cut off"),
+        (Fault::OtherRange, "something else than the part that was asked for"),
+        (Fault::Whole, "something else than the part that was asked for"),
+        (Fault::Shifted, "is damaged"),
+        (Fault::Flip, "is damaged"),
+        (Fault::Close, "the connection failed"),
+    ] {
+        let since = Instant::now();
+        let what = format!("{fault:?}");
+        proxy.fail("GET", fault);
+        store.refused("cat", cat, words).with_context(|| what.clone())?;
+        ensure!(!copy.exists(), "{what}: something was written");
+        ensure!(since.elapsed() < Duration::from_secs(60), "{what}: {:?}", since.elapsed());
+        // `verify` does not call damaged what it could not read.
+        proxy.fail("GET", Fault::None);
+        store.comes_back(&path, "image", &case.dir).with_context(|| what)?;
+    }
+    // A store that is overloaded for a moment is asked again.
+    proxy.fail("GET", Fault::Times(503, 2));
+    store.comes_back(&path, "image", &case.dir)?;
+    Ok(())
+}
+
+/// What goes wrong while packs are written: no index of an image that is not there, and the next cut goes on.
+fn writing(case: &Case, server: s3_server::Server) -> Result<()> {
+    let proxy = Proxy::start(&server.endpoint)?;
+    let store = Remote::s3(&proxy.endpoint);
+    let path = small(case)?;
+    for (fault, words) in [
+        (Fault::Status(403), "HTTP status 403"),
+        (Fault::Status(507), "HTTP status 507"),
+        (Fault::Stall, "in time|longer than"),
+        (Fault::Close, "the connection failed"),
+    ] {
+        proxy.fail("PUT", fault.clone());
+        let outcome = store.run("cut", [&path])?;
+        let said = outcome.stderr_text();
+        let is_said = words.split('|').any(|words| said.contains(words));
+        ensure!(is_said && said.contains("putting the pack"), "{fault:?}: {said}");
+        ensure!(store.good("ls", NOTHING)?.is_empty());
+    }
+    let failed = proxy.failed();
+    proxy.fail("PUT", Fault::Times(500, 3));
+    store.cut(&path, &[])?;
+    ensure!(proxy.failed() == failed + 3);
+    store.comes_back(&path, "image", &case.dir)
+}
+
+/// What lies in the store is something else.
+fn damaged(case: &Case, mut server: s3_server::Server) -> Result<()> {
+    let store = Remote::s3(&server.endpoint);
+    let path = large(case)?;
+    store.cut(&path, &[])?;
+    let copy = case.dir.join("image.copy");
+    for order in ["flip packs/", "cut packs/", "swap packs/"] {
+        ensure!(server.order(order)? == 3);
+        let cat = ["image".as_ref(), "-o".as_ref(), copy.as_os_str()];
+        store.refused("cat", cat, "damaged")?;
+        ensure!(!copy.exists());
+        store.refused("verify", ["--remove"], "the pack")?;
+        store.cut(&path, &["--replace"])?;
+        store.comes_back(&path, "image", &case.dir).context(order)?;
+        ensure!(store.good("gc", ["--keep", "0"])?.contains("3 needed"));
+    }
+    ensure!(server.order("flip indexes/")? == 1);
+    for verb in ["ls", "gc", "verify"] {
+        store.refused(verb, NOTHING, "damaged")?;
+    }
+    store.refused("cat", ["image"], "damaged")
+}
+
+/// A server of an image: reads fail in the time that was said, and are right as soon as the store is.
+fn served(case: &Case, server: s3_server::Server) -> Result<()> {
+    let proxy = Proxy::start(&server.endpoint)?;
+    let store = Remote::s3(&proxy.endpoint);
+    let path = small(case)?;
+    let bytes = fs::read(&path)?;
+    store.cut(&path, &["--chunk", "4K"])?;
+    let more = ["--patience", "1", "--memory", "0"];
+    let device = store.serve("image", &case.dir.join("socket"), &more)?;
+    let mut client = device.client()?;
+    for fault in [
+        Fault::Status(404),
+        Fault::Status(403),
+        Fault::Status(500),
+        Fault::Stall,
+        Fault::Cut,
+        Fault::Short,
+        Fault::OtherRange,
+        Fault::Shifted,
+        Fault::Flip,
+        Fault::Close,
+        Fault::Whole,
+    ] {
+        let since = Instant::now();
+        proxy.fail("GET", fault.clone());
+        ensure!(client.read(20_000, 10)? == Err(EIO), "{fault:?}");
+        // Its patience, and the time of a request.
+        ensure!(since.elapsed() < Duration::from_secs(20), "{fault:?}: {:?}", since.elapsed());
+        proxy.fail("GET", Fault::None);
+        ensure!(client.read(20_000, 10)?.as_deref() == Ok(&bytes[20_000..20_010]), "{fault:?}");
+        // So that the next one is fetched.
+        ensure!(client.read(300_000, 10)?.as_deref() == Ok(&bytes[300_000..300_010]), "{fault:?}");
+    }
+    ensure!(client.read_all()? == bytes);
+    Ok(())
+}
+
+/// The store ends in the middle of a cut; another one has what was sent.
+fn dies(case: &Case, mut server: s3_server::Server) -> Result<()> {
+    let path = large(case)?;
+    server.order("requests 6")?;
+    let outcome = Remote::s3(&server.endpoint).run("cut", [&path])?;
+    let said = outcome.stderr_text();
+    ensure!(said.contains("the connection failed") && said.lines().count() == 1, "{said}");
+    ensure!(server.wait()?.success());
+    Ok(())
+}
+
+fn libnbd(case: &Case) -> Result<()> {
+    let server = s3_server::Server::start(&[])?;
+    let store = Remote::s3(&server.endpoint);
+    let path = large(case)?;
+    store.cut(&path, &[])?;
+    let device = store.serve("image", &case.dir.join("socket"), &[])?;
+    let uri = format!("nbd+unix:///image?socket={}", device.socket.display());
+    let copy = case.dir.join("copy");
+    output(Command::new("nbdcopy").args(["--connections=4", "--requests=16"]).arg(uri).arg(&copy))?;
+    ensure!(fs::read(&copy)? == fs::read(&path)?);
+    Ok(())
+}
+
+fn nobody_there(case: &Case) -> Result<()> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let store = Remote::s3(&format!("http://{}", listener.local_addr()?));
+    drop(listener);
+    let path = small(case)?;
+    store.refused("cut", [&path], "Connection refused")?;
+    store.refused("ls", NOTHING, "it cannot be used as a chunk store")?;
+    Remote::s3("http://10.0.0.1").refused("ls", NOTHING, "is not encrypted (http)")?;
+    Remote::web("http://10.0.0.1/x").refused("cat", ["image"], "is not encrypted (http)")?;
+    Ok(())
+}
