@@ -1,6 +1,7 @@
 //! chunkstore: images cut, kept and served, with what goes wrong in between.
 
 mod client;
+mod fleet;
 mod images;
 mod nbd;
 mod object_store;
@@ -21,4 +22,5 @@ pub fn add(cases: &mut Cases) {
     object_store::add(cases);
     signatures::add(cases);
     repack::add(cases);
+    fleet::add(cases);
 }

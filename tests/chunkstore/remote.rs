@@ -36,6 +36,16 @@ impl Remote {
         Self { place: address.into(), variables: Vec::new() }
     }
 
+    /// What the environment says of it.
+    pub fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.variables.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// As the command line has it.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
     /// A command on it.
     pub fn command<A: AsRef<OsStr>>(
         &self,
@@ -43,7 +53,7 @@ impl Remote {
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Command> {
         let mut command = tool::command(verb, arguments, Path::new(&self.place))?;
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.envs(self.variables());
         Ok(command)
     }
 

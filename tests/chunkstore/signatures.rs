@@ -185,13 +185,24 @@ fn bad_keys(case: &Case) -> Result<()> {
     sign(&public, "others than you may read")?;
     fs::set_permissions(&public, fs::Permissions::from_mode(0o600))?;
     sign(&public, "none of minisign's")?;
-    let damaged = fs::read_to_string(&secret)?.replacen("RW", "RX", 1);
-    fs::write(case.dir.join("damaged"), damaged)?;
-    fs::set_permissions(case.dir.join("damaged"), fs::Permissions::from_mode(0o600))?;
-    sign(&case.dir.join("damaged"), "none of minisign's")?;
+    let sound = fs::read_to_string(&secret)?;
+    let damaged = case.dir.join("damaged");
+    let line = sound.find('\n').context("a line")? + 1;
+    for (at, words) in [(line, "none of minisign's"), (line + 90, "cannot be"), (line + 160, "cannot be")] {
+        let mut bytes = sound.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
+        fs::write(&damaged, bytes)?;
+        fs::set_permissions(&damaged, fs::Permissions::from_mode(0o600))?;
+        sign(&damaged, words)?;
+    }
+    // One with a password, and nobody to ask.
+    let sealed = sound.replacen("RWQAAEIy", "RWRTY0Iy", 1);
+    fs::write(&damaged, sealed)?;
+    sign(&damaged, "no terminal to ask for it")?;
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644))?;
     sign(&secret, "others than you may read")?;
-    ensure!(!store.join("indexes").exists(), "something was cut");
+    let is_empty = fs::read_dir(store.join("indexes")).map_or(true, |mut all| all.next().is_none());
+    ensure!(is_empty, "something was cut");
     Ok(())
 }
 

@@ -39,5 +39,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 
 /// Who signs with the secret key in a file.
 pub fn signer(key: &Path) -> chunkstore::Result<Signer> {
-    Signer::read(key, std::io::stdin().is_terminal())
+    Signer::read(key, || match std::io::stdin().is_terminal() {
+        true => rpassword::prompt_password(format!("Password of {}: ", statify_printable::path(key))),
+        false => Err(std::io::Error::other(
+            "there is no terminal to ask for it; minisign -G -W makes a key without",
+        )),
+    })
 }

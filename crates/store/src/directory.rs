@@ -80,7 +80,8 @@ impl Directory {
 
 /// Whoever changes what is there already holds this, until it is dropped.
 fn lock(dir: &File) -> io::Result<File> {
-    let lock = beneath::directory(dir, Path::new("."))?;
+    // Opened anew: a lock belongs to what was opened, and descriptors of it that are copies share it.
+    let lock = File::open(beneath::link(dir))?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
     Ok(lock)
 }
