@@ -11,7 +11,7 @@ use statify_tests::s3_server;
 
 use super::proxy::{Fault, Proxy};
 use super::remote::Remote;
-use super::tool::{image, noise};
+use super::tool::{self, image, noise};
 
 const NOTHING: [&str; 0] = [];
 const EIO: u32 = 5;
@@ -33,6 +33,7 @@ pub fn add(cases: &mut Cases) {
     let needing = &mut cases.needing(&["s3-server", "program:nbdcopy"]);
     needing.check("object-store/served-to-libnbd", libnbd);
     cases.check("object-store/nobody-there", nobody_there);
+    cases.needing(&["program:nginx"]).check("object-store/on-a-web-server", web);
 }
 
 /// An image of some packs.
@@ -243,6 +244,59 @@ fn libnbd(case: &Case) -> Result<()> {
     output(Command::new("nbdcopy").args(["--connections=4", "--requests=16"]).arg(uri).arg(&copy))?;
     ensure!(fs::read(&copy)? == fs::read(&path)?);
     Ok(())
+}
+
+/// A web server that gives a store's files; it ends with this.
+struct Web(std::process::Child);
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a web server gives can be read by name, and is not believed either.
+fn web(case: &Case) -> Result<()> {
+    let directory = case.dir.join("store");
+    let path = small(case)?;
+    tool::cut(&path, &directory, &[])?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {}/t-{name};\n", case.dir.display()))
+        .concat();
+    let dir = case.dir.display();
+    let configuration = format!(
+        "daemon off; master_process off; pid {dir}/pid; error_log stderr; events {{}}\n\
+         http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port};\n\
+         location /chunks/ {{ alias {dir}/store/; }}\n\
+         location /whole/ {{ alias {dir}/store/; max_ranges 0; }} }} }}\n"
+    );
+    let file = case.dir.join("nginx.conf");
+    fs::write(&file, configuration)?;
+    let mut nginx = case.command("nginx");
+    let child = nginx.arg("-c").arg(&file).arg("-e").arg("stderr").stderr(Stdio::null()).spawn()?;
+    let _web = Web(child);
+    let since = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        ensure!(since.elapsed() < Duration::from_secs(20), "nginx does not listen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let store = Remote::web(&format!("http://127.0.0.1:{port}/chunks"));
+    store.comes_back(&path, "image", &case.dir)?;
+    let device = store.serve("image", &case.dir.join("socket"), &[])?;
+    ensure!(device.client()?.read_all()? == fs::read(&path)?);
+    store.refused("cat", ["other"], "no index")?;
+    store.refused("ls", NOTHING, "a web server gives files and no lists of them")?;
+    store.refused("rm", ["image"], "not written to")?;
+    let whole = Remote::web(&format!("http://127.0.0.1:{port}/whole"));
+    whole.refused("cat", ["image"], "something else than the part that was asked for")?;
+    let packs = fs::read_dir(directory.join("packs"))?.next().context("a pack")??.path();
+    let mut bytes = fs::read(&packs)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(packs, bytes)?;
+    store.refused("cat", ["image"], "damaged")
 }
 
 fn nobody_there(case: &Case) -> Result<()> {
