@@ -45,7 +45,9 @@ pub enum Error {
     #[error("the index {0:?} is not taken: {1}")]
     NotSigned(String, String),
     /// What was given as a public key is none, and why.
-    #[error("{0:?} is no public key: {1}; give the file that minisign -G wrote (minisign.pub), or the key in it")]
+    #[error(
+        "{0:?} is no public key: {1}; give the file that minisign -G wrote (minisign.pub), or the key in it"
+    )]
     PublicKey(String, String),
     /// A file that is no secret key, and why.
     #[error("{path}: it cannot be signed with: {why}", path = statify_printable::path(.0), why = .1)]

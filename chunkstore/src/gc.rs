@@ -31,11 +31,7 @@ pub struct Report {
 
 /// Removes packs and signatures, after it has repacked what `options` say. An index that cannot be read may need any of them,
 /// so it ends this.
-pub fn gc(
-    store: &Store,
-    grace: Duration,
-    options: Option<&repack::Options<'_>>,
-) -> Result<Report> {
+pub fn gc(store: &Store, grace: Duration, options: Option<&repack::Options<'_>>) -> Result<Report> {
     let repacked = options.map(|options| repack(store, options)).transpose()?.unwrap_or_default();
     // Listed first: what comes later is not removed.
     let packs = store.packs()?;

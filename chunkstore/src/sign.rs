@@ -39,7 +39,8 @@ impl Signer {
             // minisign itself writes no checksum if there is no password, so that the crate would not take it from the text.
             Some(b"Ed\0\0B2") => SecretKey::from_bytes(&raw),
             Some(b"EdScB2") => {
-                let unknown = |error: io::Error| none(&format!("its password is not known: {error}"));
+                let unknown =
+                    |error: io::Error| none(&format!("its password is not known: {error}"));
                 let password = password().map_err(unknown)?;
                 SecretKeyBox::from_string(&text).and_then(|key| key.into_secret_key(Some(password)))
             }

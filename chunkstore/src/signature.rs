@@ -58,7 +58,8 @@ impl Trust {
         signature: &[u8],
     ) -> Result<SystemTime, String> {
         let text = str::from_utf8(signature).map_err(|_| "its signature is no text")?;
-        let signature = Signature::decode(text).map_err(|_| "its signature is none of minisign's")?;
+        let signature =
+            Signature::decode(text).map_err(|_| "its signature is none of minisign's")?;
         let wrong = "its signature is of other contents or by another key";
         self.key.verify(bytes, &signature, false).map_err(|_| wrong)?;
         // From here on the comment is what the signer wrote.
@@ -68,7 +69,9 @@ impl Trust {
             return Err(format!("it was signed as {:?}", comment.label));
         }
         match self.at_least {
-            Some(least) if comment.time < least => Err("it was signed before the time that --at-least says".into()),
+            Some(least) if comment.time < least => {
+                Err("it was signed before the time that --at-least says".into())
+            }
             _ => Ok(comment.time),
         }
     }

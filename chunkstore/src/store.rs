@@ -219,9 +219,9 @@ impl Store {
             return Ok(());
         }
         let there = self.index_bytes(&index.label);
-        let before = there.as_deref().map_or_else(|_| self.index(&index.label), |bytes| {
-            index_of(&index.label, bytes)
-        });
+        let before = there
+            .as_deref()
+            .map_or_else(|_| self.index(&index.label), |bytes| index_of(&index.label, bytes));
         match before {
             Ok(before) if !replace && before.is_of_same_image(index) => return sign(&there?),
             Ok(_) if !replace => return Err(Error::Exists(index.label.clone())),
@@ -250,12 +250,14 @@ impl Store {
     /// The signatures that there are, each with what it says of itself, if that is a signature.
     pub fn signatures(&self) -> Result<Vec<(BlobName, Option<Comment>)>> {
         let names = self.names(SIGNATURES)?;
-        let read = |name: BlobName| {
-            match self.storage.get(Folder::top(SIGNATURES), &hex(&name), signature::MOST) {
-                Ok(bytes) => Ok(Some((name, Comment::unchecked(&bytes)))),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(Error::Request(format!("the signature {}", hex(&name)), error)),
-            }
+        let read = |name: BlobName| match self.storage.get(
+            Folder::top(SIGNATURES),
+            &hex(&name),
+            signature::MOST,
+        ) {
+            Ok(bytes) => Ok(Some((name, Comment::unchecked(&bytes)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::Request(format!("the signature {}", hex(&name)), error)),
         };
         names.into_iter().filter_map(|name| read(name).transpose()).collect()
     }
@@ -274,9 +276,9 @@ impl Store {
     pub fn replace_index(&self, before: &[u8], index: &Index) -> Result<bool> {
         self.retire(&index_of(&index.label, before)?)?;
         let name = hex(&blob_of(&index.label)?);
-        let replaced =
-            self.storage.replace(Folder::top(INDEXES), &name, before, &index.to_bytes());
-        replaced.map_err(|error| Error::Request(format!("putting the index {:?}", index.label), error))
+        let replaced = self.storage.replace(Folder::top(INDEXES), &name, before, &index.to_bytes());
+        replaced
+            .map_err(|error| Error::Request(format!("putting the index {:?}", index.label), error))
     }
 
     /// Removes the index of an image. Its chunks stay for a while.

@@ -19,7 +19,13 @@ use crate::rootfs::guest;
 
 pub fn add(cases: &mut Cases) {
     cases.needing(&["kubernetes-validate"]).check("fleet/manifests", manifests);
-    let needs = ["s3-server", "kubernetes-validate", "program:mke2fs", "program:debugfs", "program:minisign"];
+    let needs = [
+        "s3-server",
+        "kubernetes-validate",
+        "program:mke2fs",
+        "program:debugfs",
+        "program:minisign",
+    ];
     cases.needing(&needs).check("fleet/jobs-of-one-image-and-of-several", jobs);
 }
 
@@ -83,7 +89,9 @@ fn jobs(case: &Case) -> Result<()> {
     }
     let index_key = keys.join("..data/index-key");
     let public = case.dir.join("index-key.pub");
-    output(Command::new("minisign").args(["-G", "-W", "-s"]).arg(&index_key).arg("-p").arg(&public))?;
+    output(
+        Command::new("minisign").args(["-G", "-W", "-s"]).arg(&index_key).arg("-p").arg(&public),
+    )?;
     fs::write(keys.join("..data/cache-key"), "0123456789abcdef0123456789abcdef\n")?;
     for name in ["index-key", "cache-key"] {
         let private = fs::Permissions::from_mode(0o400);
@@ -100,7 +108,9 @@ fn jobs(case: &Case) -> Result<()> {
         let mut command = Command::new("sh");
         command.arg(&script).env_clear().envs(store.variables());
         command.env("PATH", format!("{}:{SYSTEM_PATH}", programs.display())).env(name, value);
-        command.env("CACHE", format!("s3://{}/cache", s3_server::BUCKET)).env("CHUNKS", store.place());
+        command
+            .env("CACHE", format!("s3://{}/cache", s3_server::BUCKET))
+            .env("CHUNKS", store.place());
         command.env("GUESTS", &guests).env("KEYS", &keys).env("WORK", &work).env("LIST", &list);
         output(&mut command)
     };

@@ -18,7 +18,10 @@ const EIO: u32 = 5;
 
 pub fn add(cases: &mut Cases) {
     for (name, test) in [
-        ("object-store/there-and-back", there_and_back as fn(&Case, s3_server::Server) -> Result<()>),
+        (
+            "object-store/there-and-back",
+            there_and_back as fn(&Case, s3_server::Server) -> Result<()>,
+        ),
         ("object-store/two-at-once", two_at_once),
         ("object-store/long-lists", long_lists),
         ("faults/reading", reading),
@@ -79,7 +82,8 @@ fn there_and_back(case: &Case, mut server: s3_server::Server) -> Result<()> {
 fn two_at_once(case: &Case, server: s3_server::Server) -> Result<()> {
     let store = Remote::s3(&server.endpoint);
     let path = large(case)?;
-    let start = || Ok::<_, anyhow::Error>(store.command("cut", [&path])?.stdout(Stdio::null()).spawn()?);
+    let start =
+        || Ok::<_, anyhow::Error>(store.command("cut", [&path])?.stdout(Stdio::null()).spawn()?);
     for mut child in [start()?, start()?] {
         ensure!(child.wait()?.success());
     }

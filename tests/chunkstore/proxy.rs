@@ -112,8 +112,9 @@ impl State {
         let fault = self.fault(&line);
         match fault {
             Fault::Status(status) => {
-                let answer =
-                    format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                );
                 return client.write_all(answer.as_bytes());
             }
             Fault::Stall => {
@@ -187,7 +188,9 @@ fn answer_with(
             );
         }
         Fault::Whole => {
-            head = head.replace("206 PARTIAL CONTENT", "200 OK").replace("ontent-Range", "ontent-Rage");
+            head = head
+                .replace("206 PARTIAL CONTENT", "200 OK")
+                .replace("ontent-Range", "ontent-Rage");
         }
         Fault::OtherRange => head = head.replace("bytes ", "bytes 1"),
         Fault::Shifted => body.rotate_left(1),

@@ -72,7 +72,8 @@ fn agree(case: &Case) -> Result<()> {
     // What minisign itself signs is taken, too, if it says what it is of.
     let index = only(&store.join("indexes"))?;
     let signature = only(&store.join("signatures"))?;
-    let comment = said.split_once("Trusted comment: ").context("a comment")?.1.trim_end().to_owned();
+    let comment =
+        said.split_once("Trusted comment: ").context("a comment")?.1.trim_end().to_owned();
     output(
         Command::new("minisign")
             .args(["-S", "-s"])
@@ -141,7 +142,9 @@ fn do_not_hold(case: &Case) -> Result<()> {
     good("cat", key, &store)?;
     // Signed under another name by the same key.
     let line = |name: &str| format!("timestamp:1\tfile:{name}\tsha256:{}", "0".repeat(64));
-    for (comment, words) in [(line("stranger"), "signed as \"stranger\""), ("nothing".into(), "does not say")] {
+    for (comment, words) in
+        [(line("stranger"), "signed as \"stranger\""), ("nothing".into(), "does not say")]
+    {
         output(
             Command::new("minisign")
                 .args(["-S", "-s"])
@@ -164,7 +167,12 @@ fn serve(case: &Case) -> Result<()> {
     cut(&path, &store, &[])?;
     let socket = case.dir.join("socket");
     let nbd = format!("unix:{}", socket.display());
-    refused("serve", ["image", "--nbd", &nbd, "--key", text(&public)?], &store, "nobody has signed")?;
+    refused(
+        "serve",
+        ["image", "--nbd", &nbd, "--key", text(&public)?],
+        &store,
+        "nobody has signed",
+    )?;
     ensure!(!socket.exists());
     good("sign", ["image", "--key", text(&secret)?], &store)?;
     let server = Server::start("image", &store, &socket, &["--key".as_ref(), public.as_os_str()])?;
@@ -188,7 +196,9 @@ fn bad_keys(case: &Case) -> Result<()> {
     let sound = fs::read_to_string(&secret)?;
     let damaged = case.dir.join("damaged");
     let line = sound.find('\n').context("a line")? + 1;
-    for (at, words) in [(line, "none of minisign's"), (line + 90, "cannot be"), (line + 160, "cannot be")] {
+    for (at, words) in
+        [(line, "none of minisign's"), (line + 90, "cannot be"), (line + 160, "cannot be")]
+    {
         let mut bytes = sound.clone().into_bytes();
         bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
         fs::write(&damaged, bytes)?;
@@ -228,7 +238,10 @@ fn gc(case: &Case) -> Result<()> {
     ensure!(good("gc", by_other, &store)?.contains("1 packs stay as they are"));
     let by_own = [&repack[..], &signed].concat();
     let said = good("gc", by_own, &store)?;
-    ensure!(said.contains("1 packs made into 1, for 1 images") && said.contains("1 packs removed"), "{said}");
+    ensure!(
+        said.contains("1 packs made into 1, for 1 images") && said.contains("1 packs removed"),
+        "{said}"
+    );
     good("verify", ["--key", text(&public)?], &store)?;
     ensure!(signatures()? == 1);
     comes_back(&part, "part", &store, &case.dir)

@@ -40,7 +40,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 /// Who signs with the secret key in a file.
 pub fn signer(key: &Path) -> chunkstore::Result<Signer> {
     Signer::read(key, || match std::io::stdin().is_terminal() {
-        true => rpassword::prompt_password(format!("Password of {}: ", statify_printable::path(key))),
+        true => {
+            rpassword::prompt_password(format!("Password of {}: ", statify_printable::path(key)))
+        }
         false => Err(std::io::Error::other(
             "there is no terminal to ask for it; minisign -G -W makes a key without",
         )),

@@ -220,8 +220,13 @@ impl Storage for Directory {
 mod tests {
     use super::*;
 
-    const PURPOSE: Purpose =
-        Purpose { noun: "test", stake: "it is one", agent: "test", saves_time: false, folders: &["a", "b"] };
+    const PURPOSE: Purpose = Purpose {
+        noun: "test",
+        stake: "it is one",
+        agent: "test",
+        saves_time: false,
+        folders: &["a", "b"],
+    };
 
     #[test]
     fn what_is_put_there_is_found() {

@@ -83,7 +83,9 @@ pub enum Error {
     )]
     NoCacheKey(String),
     /// A cache on a web server.
-    #[error("{0}: a web server keeps nothing; give a directory or an object store (s3://, gs://, az://)")]
+    #[error(
+        "{0}: a web server keeps nothing; give a directory or an object store (s3://, gs://, az://)"
+    )]
     CacheOnWeb(String),
     /// `--reflink always`.
     #[error("{path}: files cannot share blocks on its file system ({source}); give --reflink auto, or take one that can, such as btrfs or XFS", path = .0.display(), source = .1)]

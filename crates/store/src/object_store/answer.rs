@@ -163,7 +163,10 @@ mod tests {
         assert!(refused(503, "SlowDown").may_pass() && !refused(503, "SlowDown").is_lasting());
         assert!(refused(403, "ExpiredToken").is_lasting());
         assert_eq!(refused(412, "").condition(), Some(io::ErrorKind::AlreadyExists));
-        assert_eq!(refused(409, "BlobAlreadyExists").condition(), Some(io::ErrorKind::AlreadyExists));
+        assert_eq!(
+            refused(409, "BlobAlreadyExists").condition(),
+            Some(io::ErrorKind::AlreadyExists)
+        );
         // Whether the other one succeeds is not known yet.
         let conflict = refused(409, "ConditionalRequestConflict");
         assert!(conflict.condition().is_none() && conflict.may_pass());

@@ -55,11 +55,7 @@ struct Got {
 
 impl Client {
     /// Nothing is sent yet.
-    pub(crate) fn new(
-        endpoint: Endpoint,
-        place: String,
-        saves_time: bool,
-    ) -> Result<Self, String> {
+    pub(crate) fn new(endpoint: Endpoint, place: String, saves_time: bool) -> Result<Self, String> {
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| format!("it cannot be begun: {error}"))?;
         let (reading, writing, heeds) = Default::default();
@@ -257,9 +253,8 @@ impl Client {
         }
         let probe = format!("{object}.probe");
         let nobody = UpdateVersion { e_tag: Some("\"0\"".into()), version: Some("1".into()) };
-        let put = self.ask(&self.writing, || {
-            self.try_put(&probe, b"", PutMode::Update(nobody.clone()))
-        });
+        let put =
+            self.ask(&self.writing, || self.try_put(&probe, b"", PutMode::Update(nobody.clone())));
         match put {
             Err(error)
                 if matches!(
@@ -286,7 +281,10 @@ impl Client {
         self.writable()?;
         let removed = self.ask(&self.writing, || {
             let path = Path::from(object);
-            self.run("the answer was not that of an object store", self.endpoint.objects.delete(&path))
+            self.run(
+                "the answer was not that of an object store",
+                self.endpoint.objects.delete(&path),
+            )
         });
         match removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

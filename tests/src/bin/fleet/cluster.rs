@@ -47,8 +47,7 @@ impl Cluster {
         });
         let nodes = nodes.collect::<Result<_>>()?;
         let key = (String::new(), String::new());
-        let mut cluster =
-            Self { garage: garage.to_owned(), dir: dir.to_owned(), nodes, key };
+        let mut cluster = Self { garage: garage.to_owned(), dir: dir.to_owned(), nodes, key };
         for number in 0..3 {
             cluster.configure(number)?;
             cluster.start_node(number)?;

@@ -33,7 +33,10 @@ pub(super) fn find(
         (Some(_), _) => builder.with_skip_signature(true).with_bearer_token("none"),
         (None, Some(path)) => builder.with_service_account_path(path),
         (None, None) => {
-            return Err("set GOOGLE_APPLICATION_CREDENTIALS to the file with a service account's key".into());
+            return Err(
+                "set GOOGLE_APPLICATION_CREDENTIALS to the file with a service account's key"
+                    .into(),
+            );
         }
     };
     let store = builder.build().map_err(unfit(
