@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 use statify_tests::case::{Case, Cases};
@@ -33,6 +33,15 @@ fn sparse(case: &Case, store: &Path) -> Result<PathBuf> {
     Ok(one)
 }
 
+/// As if three days had passed since.
+fn make_old(dir: &Path) -> Result<()> {
+    let then = SystemTime::now() - Duration::from_secs(3 * 24 * 3600);
+    for entry in fs::read_dir(dir)? {
+        fs::File::options().append(true).open(entry?.path())?.set_modified(then)?;
+    }
+    Ok(())
+}
+
 fn stored(store: &Path) -> Result<u64> {
     let sizes = fs::read_dir(store.join("packs"))?.map(|entry| Ok(entry?.metadata()?.len()));
     sizes.sum::<Result<u64>>()
@@ -42,6 +51,9 @@ fn stays(case: &Case) -> Result<()> {
     let store = case.dir.join("store");
     let one = sparse(case, &store)?;
     let before = stored(&store)?;
+    for folder in ["packs", "removed"] {
+        make_old(&store.join(folder))?;
+    }
     // Not less than a tenth is needed.
     ensure!(good("gc", ["--repack", "10"], &store)?.starts_with("0 packs made into 0, for 0"));
     let said = good("gc", ["--repack", "50"], &store)?;
