@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use statify_command_line::GenerateArguments;
 
 use crate::command::{
-    cat, cut, diff, export, gc, import, ls, rm, serve, stats, trace, verify,
+    cat, cut, diff, export, gc, import, ls, rm, serve, sign, stats, trace, verify,
 };
 
 const EXAMPLES: &str = "\
@@ -46,6 +46,7 @@ pub enum Verb {
     Diff(diff::Arguments),
     Trace(trace::Arguments),
     Verify(verify::Arguments),
+    Sign(sign::Arguments),
     Rm(rm::Arguments),
     Gc(gc::Arguments),
     Export(export::Arguments),

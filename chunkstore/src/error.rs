@@ -50,6 +50,20 @@ pub enum Error {
     /// A chunk of casync or desync that cannot be had. Where, its id, and why.
     #[error("{path}: the chunk {1} {2}", path = statify_printable::path(.0))]
     Castr(PathBuf, String, String),
+    /// An index that was not signed as it must be. Its name, and why.
+    #[error("the index {0:?} is not taken: {1}")]
+    NotSigned(String, String),
+    /// What was given as a public key is none, and why.
+    #[error(
+        "{0:?} is no public key: {1}; give the file that minisign -G wrote (minisign.pub), or the key in it"
+    )]
+    PublicKey(String, String),
+    /// A file that is no secret key, and why.
+    #[error("{path}: it cannot be signed with: {why}", path = statify_printable::path(.0), why = .1)]
+    SecretKey(PathBuf, String),
+    /// An index could not be signed, and why.
+    #[error("the index {0:?} cannot be signed: {1}")]
+    Signing(String, String),
     /// What the index needs is not in the store any more.
     #[error(
         "packs that the image needs were removed from the store meanwhile; run the same command again"

@@ -18,25 +18,34 @@ pub fn chunk(store: &Store, index: &Index, chunk: &Record) -> Result<Vec<u8>> {
 
 /// Those of several, which lie behind one another in one pack ([`runs`]).
 pub fn chunks(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<Vec<u8>>> {
-    let frames = frames(store, index, chunks)?;
+    let frames = with_frames(store, index, chunks)?;
     Ok(frames.into_iter().map(|(_, bytes)| bytes).collect())
 }
 
 /// The same, each with the zstd frame that it came in.
-pub fn frames(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+pub fn with_frames(
+    store: &Store,
+    index: &Index,
+    chunks: &[&Record],
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let open = |(frame, chunk): (Vec<u8>, &&Record)| {
+        let bytes = open(&frame, chunk, &hex(&index.packs[chunk.pack as usize]))?;
+        Ok((frame, bytes))
+    };
+    frames(store, index, chunks)?.into_iter().zip(chunks).map(open).collect()
+}
+
+/// The same as they are stored, not held against anything yet.
+pub fn frames(store: &Store, index: &Index, chunks: &[&Record]) -> Result<Vec<Vec<u8>>> {
     let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return Ok(Vec::new()) };
     let pack = &index.packs[first.pack as usize];
     let len = u64::from(last.offset - first.offset) + u64::from(last.stored);
     let bytes = store.pack_bytes(pack, first.offset.into(), len)?;
     let frame = |chunk: &Record| {
         let start = (chunk.offset - first.offset) as usize;
-        bytes.get(start..start + chunk.stored as usize).unwrap_or_default()
+        bytes.get(start..start + chunk.stored as usize).unwrap_or_default().to_vec()
     };
-    let opened = |chunk: &&Record| {
-        let frame = frame(chunk);
-        Ok((frame.to_vec(), open(frame, chunk, &hex(pack))?))
-    };
-    chunks.iter().map(opened).collect()
+    Ok(chunks.iter().map(|chunk| frame(chunk)).collect())
 }
 
 /// These chunks in runs that are fetched at once.
@@ -64,7 +73,7 @@ fn together(chunks: &[&Record]) -> usize {
 }
 
 /// What is in a frame, if it is the chunk that it should be.
-fn open(frame: &[u8], chunk: &Record, pack: &str) -> Result<Vec<u8>> {
+pub fn open(frame: &[u8], chunk: &Record, pack: &str) -> Result<Vec<u8>> {
     let damaged = |why| Error::Chunk(chunk.name.to_string(), pack.to_owned(), why);
     if frame.len() != chunk.stored as usize {
         return Err(damaged("it is cut off"));

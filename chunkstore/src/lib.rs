@@ -18,7 +18,11 @@ pub mod index;
 mod known;
 mod name;
 pub mod pack;
+pub mod repack;
 pub mod serve;
+#[cfg(feature = "sign")]
+mod sign;
+mod signature;
 mod size;
 pub mod stats;
 mod store;
@@ -28,5 +32,8 @@ pub use chunking::{Bounds, Chunking};
 pub use error::{Error, Result};
 pub use image::Image;
 pub use name::ChunkName;
+#[cfg(feature = "sign")]
+pub use sign::Signer;
+pub use signature::{Comment, Sign, Trust};
 pub use size::ChunkSize;
 pub use store::Store;

@@ -4,6 +4,7 @@ mod cli;
 mod command;
 mod place;
 mod progress;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ fn run(verb: &Verb) -> Result<Verdict, Failure> {
         Verb::Diff(arguments) => command::diff::run(arguments),
         Verb::Trace(arguments) => command::trace::run(arguments),
         Verb::Verify(arguments) => command::verify::run(arguments),
+        Verb::Sign(arguments) => command::sign::run(arguments),
         Verb::Rm(arguments) => command::rm::run(arguments),
         Verb::Gc(arguments) => command::gc::run(arguments),
         Verb::Export(arguments) => command::export::run(arguments),

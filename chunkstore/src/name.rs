@@ -31,6 +31,14 @@ impl fmt::Debug for ChunkName {
     }
 }
 
+/// The name of a blob of a store.
+pub type BlobName = [u8; 32];
+
+/// A blob's name as text.
+pub fn hex(name: &BlobName) -> String {
+    ChunkName(*name).to_string()
+}
+
 /// The name of a blob as [`statify_store`] has it, in bytes; `None` if it is none.
 pub fn from_hex(text: &str) -> Option<[u8; 32]> {
     let mut name = [0; 32];

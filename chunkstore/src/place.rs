@@ -8,7 +8,8 @@ use statify_store::Place;
 /// Which store.
 #[derive(Debug, clap::Args)]
 pub struct StoreArguments {
-    /// The store: a directory, or s3://BUCKET/PREFIX with endpoint and credentials in the environment (AWS_*)
+    /// The store: a directory; s3://BUCKET/PREFIX (or gs://, az://) with endpoint and credentials in the environment; or an
+    /// https:// address, to read from
     #[arg(long = "store", value_name = "DIR|URL", value_parser = place, required = true)]
     place: Place,
 }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::index::Record;
 use crate::pack;
+use crate::signature::Trust;
 use crate::store::{BlobName, Store, hex};
 
 /// What was found.
@@ -24,8 +25,12 @@ pub struct Findings {
     pub damaged: Vec<BlobName>,
 }
 
-/// Reads all packs and all indexes. `progress` hears of each pack how many there are.
-pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Findings> {
+/// Reads all packs and all indexes, which must be signed as `trust` says. `progress` hears of each pack how many there are.
+pub fn verify(
+    store: &Store,
+    trust: Option<&Trust>,
+    progress: impl Fn(u64) + Sync,
+) -> Result<Findings> {
     let packs = store.packs()?;
     let total = packs.len() as u64;
     type Seen = (BlobName, Result<(u64, HashMap<[u8; 32], (u32, u32, u32)>)>);
@@ -66,6 +71,10 @@ pub fn verify(store: &Store, progress: impl Fn(u64) + Sync) -> Result<Findings> 
             let pack = index.packs.get(chunk.pack as usize).and_then(|pack| contents.get(pack));
             pack.is_some_and(|chunks| chunks.get(&chunk.name.0) == Some(&place))
         };
+        if let Some(Err(error)) = trust.map(|trust| store.trusted_index(&index.label, trust)) {
+            findings.problems.push(error.to_string());
+            continue;
+        }
         let missing = index.chunks.iter().filter(|chunk| !is_there(chunk)).count();
         match missing {
             0 => findings.sound.push(index.label),

@@ -98,7 +98,7 @@ impl Cache {
     pub fn open(options: &Options, shape: Shape) -> Result<Self> {
         let names = Names::open(options.key.as_deref())?;
         // Others than the owner may write to a bucket.
-        if matches!(options.place, Place::Bucket { .. }) && options.key.is_none() {
+        if !matches!(options.place, Place::Directory(_)) && options.key.is_none() {
             return Err(Error::NoCacheKey(options.place.to_string()));
         }
         let storage = statify_store::open(&options.place, &PURPOSE, |name| std::env::var_os(name))?;

@@ -4,10 +4,16 @@ mod client;
 mod content;
 mod diff;
 mod exchange;
+mod fleet;
 mod forged;
 mod images;
 mod nbd;
+mod object_store;
+mod proxy;
+mod remote;
+mod repack;
 mod server;
+mod signatures;
 mod stores;
 mod tool;
 mod trees;
@@ -22,4 +28,8 @@ pub fn add(cases: &mut Cases) {
     diff::add(cases);
     stores::add(cases);
     nbd::add(cases);
+    object_store::add(cases);
+    signatures::add(cases);
+    repack::add(cases);
+    fleet::add(cases);
 }

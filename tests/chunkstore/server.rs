@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -23,7 +23,12 @@ impl Server {
         let mut nbd = OsString::from("unix:");
         nbd.push(socket);
         let words = [OsStr::new(label), "--nbd".as_ref(), &nbd];
-        let mut command = command("serve", words.into_iter().chain(more.iter().copied()), store)?;
+        let command = command("serve", words.into_iter().chain(more.iter().copied()), store)?;
+        Self::start_by(command, socket)
+    }
+
+    /// Serves by this command, and waits until it listens at `socket`.
+    pub fn start_by(mut command: Command, socket: &Path) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let mut server = Self { child, socket: socket.to_owned() };
         let since = Instant::now();

@@ -40,7 +40,12 @@ pub fn run<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
     store: &Path,
 ) -> Result<Outcome> {
-    let outcome = process::run(&mut command(verb, arguments, store)?, b"", LIMIT)?;
+    finish(&mut command(verb, arguments, store)?)
+}
+
+/// Runs a command to its end.
+pub fn finish(command: &mut Command) -> Result<Outcome> {
+    let outcome = process::run(command, b"", LIMIT)?;
     let said = outcome.stderr_text();
     ensure!(outcome.end != End::TimedOut, "it did not end: {said}");
     ensure!(!said.contains("panicked"), "it panicked: {said}");

@@ -11,7 +11,7 @@ mod converts;
 mod disk;
 mod dry_run;
 mod forged;
-mod guest;
+pub mod guest;
 mod killed;
 mod malicious;
 mod measures;

@@ -2,25 +2,20 @@
 //! nobody, and a store that fails costs nothing but its hits.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 use statify_tests::case::{Case, Cases};
-use statify_tests::machine::test_python;
 use statify_tests::process::{End, Outcome, Running};
+use statify_tests::s3_server::{BUCKET, KEY, SECRET, Server};
 
 use crate::rootfs::{guest, snapshot, tool};
 
-const BUCKET: &str = "conversions";
-const KEY: &str = "AKIDTEST";
-const SECRET: &str = "a-secret-that-nobody-sees";
 const TOKEN: &str = "a-token-that-nobody-sees";
 const CACHE_KEY: &str = "0123456789abcdef0123456789abcdef-shared";
 
@@ -40,59 +35,6 @@ pub fn add(cases: &mut Cases) {
     cases.needing(&["s3-server", "program:openssl"]).check("object-store/encrypted", encrypted);
     cases.check("object-store/not-there", not_there);
     cases.check("object-store/wrong-settings", wrong_settings);
-}
-
-/// A server; it ends with this, or with the tests.
-struct Server {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    endpoint: String,
-}
-
-impl Server {
-    /// Starts one.
-    fn start(more: &[&Path]) -> Result<Self> {
-        let python = test_python().context("no TEST_PYTHON")?;
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/s3_server.py");
-        let mut command = Command::new(python);
-        command.args([script, KEY, SECRET, BUCKET]).args(more).env_clear();
-        // Of its own accounts, not of this machine's.
-        command.env("AWS_ACCESS_KEY_ID", "x").env("AWS_SECRET_ACCESS_KEY", "x");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("TEST_PYTHON cannot be started")?;
-        let orders = child.stdin.take().context("no standard input")?;
-        let answers = BufReader::new(child.stdout.take().context("no standard output")?);
-        let mut server = Self { child, orders, answers, endpoint: String::new() };
-        let port: u16 = server.answer()?;
-        let scheme = if more.is_empty() { "http" } else { "https" };
-        server.endpoint = format!("{scheme}://127.0.0.1:{port}");
-        Ok(server)
-    }
-
-    fn answer<T: std::str::FromStr>(&mut self) -> Result<T> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        let number = line.trim().parse().ok();
-        number.with_context(|| format!("the S3 server of TEST_PYTHON says {line:?}"))
-    }
-
-    /// Has it do something; returns with how many objects.
-    fn order(&mut self, order: &str) -> Result<usize> {
-        writeln!(self.orders, "{order}")?;
-        self.answer()
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// A file with the cache's key.
@@ -245,7 +187,7 @@ fn dies(case: &Case, mut server: Server) -> Result<()> {
     let root = guest::small(case)?;
     server.order("requests 30")?;
     bad(case, &server.endpoint, &root.dir, "one", " came to nothing (")?;
-    let status = server.child.wait()?;
+    let status = server.wait()?;
     ensure!(status.success(), "the server did not die by itself: {status}");
     ensure!(hits(&case.dir.join("one"))?.0 == 0);
     Ok(())

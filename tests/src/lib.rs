@@ -13,6 +13,7 @@ pub mod old_kernel;
 pub mod process;
 pub mod processes;
 pub mod report;
+pub mod s3_server;
 pub mod sandbox;
 pub mod scratch;
 pub mod small_root;

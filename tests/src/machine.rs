@@ -140,6 +140,10 @@ fn probe(need: &str) -> Result<Option<String>> {
             has_modules("cyclonedx.validation.json, jsonschema"),
             "TEST_PYTHON does not name a Python with CycloneDX's validator (tests/requirements.txt)",
         ),
+        "kubernetes-validate" => unless(
+            has_modules("kubernetes_validate, yaml"),
+            "TEST_PYTHON does not name a Python with kubernetes-validate (tests/requirements.txt)",
+        ),
         "s3-server" => unless(
             has_modules("botocore, moto.server, moto.s3.models, werkzeug"),
             "TEST_PYTHON does not name a Python with moto's server (tests/requirements.txt)",

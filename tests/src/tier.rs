@@ -14,6 +14,8 @@ pub const SLOW: &[(&str, &str)] = &[
     ("bad_input/corrupted/anywhere/", "hundreds of conversions; truncated is quick"),
     ("bad_input/corrupted/headers/", "hundreds of conversions"),
     ("chunkstore/diff/damaged", "80 file systems are damaged, cut and compared"),
+    ("chunkstore/faults/", "a store that fails in many ways, and waits"),
+    ("chunkstore/object-store/long-lists", "more than a thousand objects"),
     ("cpus/", "every fixture on seven emulated CPUs"),
     ("elfscan/audit/tampering-by-mprotect", "as with full RELRO, which is quick"),
     ("elfscan/audit/tampering-with-full-relro-fixed", "converted is quick"),

@@ -8,6 +8,7 @@ use chunkstore::Image;
 use chunkstore::image::Failed;
 
 use crate::place::StoreArguments;
+use crate::trust::TrustArguments;
 use crate::{Failure, Verdict, progress};
 
 /// Write an image, byte for byte as it was cut
@@ -19,6 +20,8 @@ pub struct Arguments {
     index: String,
     #[command(flatten)]
     store: StoreArguments,
+    #[command(flatten)]
+    trust: TrustArguments,
     /// The file to write, which must not exist [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -29,7 +32,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let store = arguments.store.open()?;
-    let index = store.index(&arguments.index)?;
+    let index = arguments.trust.index(&store, &arguments.index)?;
     let image = Image::new(&store, &index);
     let Some(path) = &arguments.output else {
         let mut out = BufWriter::new(io::stdout().lock());

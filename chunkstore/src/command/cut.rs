@@ -1,10 +1,12 @@
 //! `chunkstore cut`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chunkstore::{Bounds, ChunkSize, Chunking, cut};
 use statify_command_line::{print, print_json};
 
+use super::sign::signer;
 use super::size;
 use crate::place::StoreArguments;
 use crate::{Failure, Verdict, progress};
@@ -35,6 +37,9 @@ pub struct Arguments {
     /// Replace another image of this name
     #[arg(long)]
     replace: bool,
+    /// Sign the index with this secret key, made by minisign -G
+    #[arg(long, value_name = "FILE")]
+    sign_key: Option<PathBuf>,
     /// How hard zstd tries, from 1 to 19
     #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
@@ -49,11 +54,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let label = arguments.index.clone().unwrap_or_else(|| cut::name(&arguments.image));
     let bounds = arguments.content_defined.map(Chunking::ContentDefined);
+    let signer = arguments.sign_key.as_deref().map(signer).transpose()?;
     let options = cut::Options {
         chunking: bounds.unwrap_or(Chunking::Fixed(arguments.chunk)),
         label,
         replace: arguments.replace,
         level: arguments.level,
+        signer: signer.map(|signer| Arc::new(signer) as _),
     };
     let store = arguments.store.open()?;
     let bar = progress::bytes(0, arguments.quiet);

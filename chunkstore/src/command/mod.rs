@@ -9,6 +9,7 @@ pub mod import;
 pub mod ls;
 pub mod rm;
 pub mod serve;
+pub mod sign;
 pub mod stats;
 pub mod trace;
 pub mod verify;

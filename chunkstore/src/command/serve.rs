@@ -11,6 +11,7 @@ use chunkstore::serve::{nbd, prefetch};
 use statify_command_line::say;
 
 use crate::place::StoreArguments;
+use crate::trust::TrustArguments;
 use crate::{Failure, Verdict};
 
 /// So many chunks are fetched beforehand at once.
@@ -28,6 +29,8 @@ pub struct Arguments {
     index: String,
     #[command(flatten)]
     store: StoreArguments,
+    #[command(flatten)]
+    trust: TrustArguments,
     /// Where to listen: unix:PATH, a socket for this user
     #[arg(long, value_name = "unix:PATH", value_parser = socket)]
     nbd: PathBuf,
@@ -61,7 +64,7 @@ fn socket(text: &str) -> Result<PathBuf, String> {
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let store = arguments.store.open()?;
-    let index = store.index(&arguments.index)?;
+    let index = arguments.trust.index(&store, &arguments.index)?;
     let about = |path: &PathBuf| {
         let path = statify_printable::path(path);
         move |error: std::io::Error| format!("{path}: {error}")

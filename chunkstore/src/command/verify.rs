@@ -5,6 +5,7 @@ use statify_command_line::{print, say};
 
 use super::size;
 use crate::place::StoreArguments;
+use crate::trust::TrustArguments;
 use crate::{Failure, Verdict, progress};
 
 /// Hold every byte of a store against its names
@@ -12,6 +13,8 @@ use crate::{Failure, Verdict, progress};
 pub struct Arguments {
     #[command(flatten)]
     store: StoreArguments,
+    #[command(flatten)]
+    trust: TrustArguments,
     /// Remove packs that are damaged: cutting their images again puts what they had there anew
     #[arg(long)]
     remove: bool,
@@ -23,7 +26,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let store = arguments.store.open()?;
     let bar = progress::packs(0, arguments.quiet);
-    let findings = verify::verify(&store, |total| {
+    let findings = verify::verify(&store, arguments.trust.trust().as_ref(), |total| {
         bar.set_length(total);
         bar.inc(1);
     });

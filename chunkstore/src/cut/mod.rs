@@ -12,6 +12,7 @@ mod upload;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use rayon::prelude::*;
@@ -22,6 +23,7 @@ use crate::frame;
 use crate::index::{Index, Record};
 use crate::known::Known;
 use crate::name::ChunkName;
+use crate::signature::Sign;
 use crate::store::{BlobName, Store};
 pub(crate) use batch::{Batch, Feed};
 use source::Source;
@@ -38,6 +40,8 @@ pub struct Options {
     pub replace: bool,
     /// zstd's level.
     pub level: i32,
+    /// Who signs the index.
+    pub signer: Option<Arc<dyn Sign>>,
 }
 
 /// What a cut did.
@@ -94,7 +98,7 @@ fn cut_file(
     if source.has_changed().map_err(unreadable)? {
         return Err(Error::Changed(image.to_owned()));
     }
-    cut.publish(store, options.replace)
+    cut.publish(store, options.replace, options.signer.as_deref())
 }
 
 /// Puts the chunks that `read` gives into the store, and their places into the index, which is empty yet.
@@ -143,13 +147,18 @@ pub(crate) struct Done {
 
 impl Done {
     /// Puts its index there, if all packs are that it needs.
-    pub(crate) fn publish(self, store: &Store, replace: bool) -> Result<Report> {
+    pub(crate) fn publish(
+        self,
+        store: &Store,
+        replace: bool,
+        signer: Option<&dyn Sign>,
+    ) -> Result<Report> {
         for pack in self.index.packs.iter().filter(|pack| !self.sent.contains(pack)) {
             if !store.has_pack(pack)? {
                 return Err(Error::Removed);
             }
         }
-        store.put_index(&self.index, replace)?;
+        store.put_signed_index(&self.index, replace, signer)?;
         Ok(self.report)
     }
 }

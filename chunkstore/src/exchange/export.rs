@@ -97,7 +97,7 @@ fn put(
     let done: Vec<Result<Vec<(Id, bool)>>> = runs
         .par_iter()
         .map(|run| {
-            let chunks = fetch::frames(store, index, run)?;
+            let chunks = fetch::with_frames(store, index, run)?;
             let put = |(frame, bytes): (Vec<u8>, Vec<u8>)| -> Result<(Id, bool)> {
                 let id = digest.of(&bytes);
                 Ok((id, castr.put(&id, || Ok(frame))?))

@@ -55,7 +55,7 @@ pub fn import(
     let index = index.map_err(unreadable(caibx))?;
     let castr = Castr::open(castr, false).map_err(unreadable(castr))?;
     let read = |feed: Feed| give(&theirs, &castr, &feed);
-    cut::fill(store, index, options.level, read, progress)?.publish(store, options.replace)
+    cut::fill(store, index, options.level, read, progress)?.publish(store, options.replace, None)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -13,7 +13,8 @@ use lru::LruCache;
 use super::cache::Cache;
 use super::metrics::Metrics;
 use crate::fetch;
-use crate::index::Index;
+use crate::index::{Index, Record};
+use crate::name::ChunkName;
 use crate::store::Store;
 
 /// Between tries to fetch a chunk; doubled each time.
@@ -39,6 +40,8 @@ pub struct Chunks {
     options: Options,
     memory: Mutex<LruCache<usize, Arc<[u8]>>>,
     flights: Mutex<HashMap<usize, Arc<Flight>>>,
+    /// Where chunks lie by now, if packs were found to be gone.
+    moved: Mutex<Option<Arc<Moved>>>,
     /// Reads that wait for a chunk.
     waiting: AtomicUsize,
     /// What happens is counted here.
@@ -73,6 +76,7 @@ impl Chunks {
             options,
             memory,
             flights: Mutex::default(),
+            moved: Mutex::default(),
             waiting: AtomicUsize::new(0),
             metrics: Metrics::default(),
         }
@@ -148,7 +152,7 @@ impl Chunks {
         let since = Instant::now();
         let mut pause = PAUSE;
         loop {
-            match fetch::chunk(&self.store, &self.index, chunk) {
+            match self.fetch(chunk) {
                 Ok(bytes) => {
                     self.metrics.fetched.add(1);
                     self.metrics.fetched_bytes.add(chunk.stored.into());
@@ -169,6 +173,52 @@ impl Chunks {
                 }
             }
         }
+    }
+}
+
+impl Chunks {
+    /// A chunk out of the store. Where its pack is gone, it may have been repacked: then the image's index of today says where it
+    /// lies. What it is, the index says that was read first.
+    fn fetch(&self, chunk: &Record) -> crate::Result<Vec<u8>> {
+        match self.fetch_where_known(chunk) {
+            Err(crate::Error::Request(what, error)) if error.kind() == io::ErrorKind::NotFound => {
+                let Ok(index) = self.store.index(&self.index.label) else {
+                    return Err(crate::Error::Request(what, error));
+                };
+                *lock(&self.moved) = Some(Arc::new(Moved::of(index)));
+                self.fetch_where_known(chunk)
+            }
+            other => other,
+        }
+    }
+
+    fn fetch_where_known(&self, chunk: &Record) -> crate::Result<Vec<u8>> {
+        let moved = lock(&self.moved).clone();
+        match moved.as_ref().and_then(|moved| Some((&moved.index, moved.find(chunk)?))) {
+            Some((index, place)) => fetch::chunk(&self.store, index, &place),
+            None => fetch::chunk(&self.store, &self.index, chunk),
+        }
+    }
+}
+
+/// The image's index as it is by now.
+#[derive(Debug)]
+struct Moved {
+    index: Index,
+    /// The chunks in it, by name.
+    numbers: HashMap<ChunkName, usize>,
+}
+
+impl Moved {
+    fn of(index: Index) -> Self {
+        let numbers = index.chunks.iter().enumerate().map(|(n, chunk)| (chunk.name, n)).collect();
+        Self { index, numbers }
+    }
+
+    /// Where the same chunk lies; its length is what it was.
+    fn find(&self, chunk: &Record) -> Option<Record> {
+        let found = self.index.chunks[*self.numbers.get(&chunk.name)?];
+        Some(found).filter(|found| found.len == chunk.len)
     }
 }
 

@@ -78,6 +78,14 @@ impl Directory {
     }
 }
 
+/// Whoever changes what is there already holds this, until it is dropped.
+fn lock(dir: &File) -> io::Result<File> {
+    // Opened anew: a lock belongs to what was opened, and descriptors of it that are copies share it.
+    let lock = File::open(beneath::link(dir))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+    Ok(lock)
+}
+
 /// Removes what somebody began to write and never finished.
 fn forget(folder: &File) -> io::Result<()> {
     for entry in std::fs::read_dir(beneath::link(folder))? {
@@ -148,8 +156,30 @@ impl Storage for Directory {
 
     fn put(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (new, dir) = self.written(folder, bytes)?;
+        let _lock = lock(&dir)?;
         new.persist(beneath::at(&dir, name))?;
         Ok(())
+    }
+
+    fn replace(
+        &self,
+        folder: Folder<'_>,
+        name: &str,
+        before: &[u8],
+        after: &[u8],
+    ) -> io::Result<bool> {
+        let (new, dir) = self.written(folder, after)?;
+        // Nobody puts another there, or removes it, between the look and the rename.
+        let _lock = lock(&dir)?;
+        match self.get(folder, name, (before.len() as u64).saturating_add(1)) {
+            Ok(bytes) if bytes == before => {}
+            Ok(_) => return Ok(false),
+            Err(error) if beneath::is_gone(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        new.persist(beneath::at(&dir, name))?;
+        dir.sync_all()?;
+        Ok(true)
     }
 
     fn put_new(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<bool> {
@@ -166,8 +196,12 @@ impl Storage for Directory {
     }
 
     fn remove(&self, folder: Folder<'_>, name: &str) -> io::Result<()> {
-        let removed = self.folder(folder);
-        match removed.and_then(|dir| beneath::remove_file(&dir, OsStr::new(name))) {
+        let remove = || {
+            let dir = self.folder(folder)?;
+            let _lock = lock(&dir)?;
+            beneath::remove_file(&dir, OsStr::new(name))
+        };
+        match remove() {
             Err(error) if beneath::is_gone(&error) => Ok(()),
             other => other,
         }
@@ -186,8 +220,13 @@ impl Storage for Directory {
 mod tests {
     use super::*;
 
-    const PURPOSE: Purpose =
-        Purpose { noun: "test", stake: "it is one", agent: "test", folders: &["a", "b"] };
+    const PURPOSE: Purpose = Purpose {
+        noun: "test",
+        stake: "it is one",
+        agent: "test",
+        saves_time: false,
+        folders: &["a", "b"],
+    };
 
     #[test]
     fn what_is_put_there_is_found() {
@@ -214,6 +253,10 @@ mod tests {
         for (offset, len, bytes) in [(0, 9, &b"one"[..]), (1, 1, b"n"), (3, 1, b""), (9, 1, b"")] {
             assert_eq!(store.get_range(folder, &name, offset, len).unwrap(), bytes);
         }
+        assert!(!store.replace(folder, &name, b"two", b"three").unwrap());
+        assert!(store.replace(folder, &name, b"one", b"two").unwrap());
+        assert!(!store.replace(folder, &"0e".repeat(32), b"one", b"two").unwrap());
+        assert!(store.replace(folder, &name, b"two", b"one").unwrap());
         let age = store.modified(folder, &name).unwrap().unwrap().elapsed().unwrap_or_default();
         assert!(age.as_secs() < 60, "{age:?}");
         store.remove(folder, &name).unwrap();

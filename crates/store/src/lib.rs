@@ -1,4 +1,4 @@
-//! Keeps named blobs for others, in a directory or in an S3-compatible object store.
+//! Keeps named blobs for others, in a directory or in an object store.
 //!
 //! [`Place`] says where, [`Purpose`] for what, and [`open`] gives what keeps them: a [`Storage`]. A blob
 //! appears whole or not at all, so that any number of processes may use a store at the same time. Whoever
@@ -16,9 +16,9 @@ pub mod storage;
 use std::ffi::OsString;
 
 pub use error::{Error, Result};
-pub use place::Place;
+pub use place::{Place, Service};
 pub use purpose::Purpose;
-pub use secret::Secret;
+pub use secret::{Secret, read_private};
 pub use storage::{Folder, Storage};
 
 /// Opens the store at `place`. A directory is made if it is not there. An object store is asked once, with
@@ -30,8 +30,8 @@ pub fn open(
 ) -> Result<Box<dyn Storage>> {
     Ok(match place {
         Place::Directory(dir) => Box::new(directory::Directory::open(dir, purpose)?),
-        Place::Bucket { bucket, prefix } => {
-            let store = object_store::ObjectStore::open(bucket, prefix, purpose, variable);
+        Place::Bucket { .. } | Place::Web(_) => {
+            let store = object_store::ObjectStore::open(place, purpose, variable);
             let unusable = |why| Error::Unusable(place.to_string(), purpose.noun, why);
             Box::new(store.map_err(unusable)?)
         }

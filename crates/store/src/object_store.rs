@@ -1,12 +1,14 @@
-//! A store in an S3-compatible object store: the objects `PREFIX/FOLDER/NAME` and
+//! A store in an object store: the objects `PREFIX/FOLDER/NAME` and
 //! `PREFIX/FOLDER/WITHIN/NAME`, each written by one request, so that it is there whole or not at all.
 //!
 //! A store that fails does no harm: what it does not give is not there. It is the user's own error only where
 //! it refuses the first request ([`client::Client::begin`]).
 
+mod address;
 mod answer;
 mod client;
 mod endpoint;
+mod exchange;
 mod health;
 
 use std::ffi::OsString;
@@ -18,6 +20,7 @@ use crate::purpose::Purpose;
 use crate::storage::{Folder, Storage, is_name};
 use client::Client;
 use endpoint::Endpoint;
+use exchange::Exchange;
 
 /// Part of a bucket.
 #[derive(Debug)]
@@ -31,15 +34,16 @@ impl ObjectStore {
     /// Opens it with what the environment says of endpoint and credentials; an error says why it cannot
     /// be used.
     pub(crate) fn open(
-        bucket: &str,
-        prefix: &str,
+        place: &Place,
         purpose: &Purpose,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, String> {
-        let endpoint = Endpoint::find(bucket, variable)?;
-        let place = Place::Bucket { bucket: bucket.into(), prefix: prefix.into() };
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let client = Client::new(endpoint, place.to_string(), purpose.agent)?;
+        let endpoint = Endpoint::find(place, Exchange::new(purpose.agent), &variable)?;
+        let prefix = match place {
+            Place::Bucket { prefix, .. } if !prefix.is_empty() => format!("{prefix}/"),
+            _ => String::new(),
+        };
+        let client = Client::new(endpoint, place.to_string(), purpose.saves_time)?;
         client.begin(&prefix)?;
         Ok(Self { client, prefix })
     }
@@ -90,6 +94,16 @@ impl Storage for ObjectStore {
 
     fn put_new(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<bool> {
         self.client.put_new(&self.object(folder, name), bytes)
+    }
+
+    fn replace(
+        &self,
+        folder: Folder<'_>,
+        name: &str,
+        before: &[u8],
+        after: &[u8],
+    ) -> io::Result<bool> {
+        self.client.replace(&self.object(folder, name), before, after)
     }
 
     fn remove(&self, folder: Folder<'_>, name: &str) -> io::Result<()> {

@@ -6,50 +6,88 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
-/// How the name of a place in an object store begins.
-const SCHEME: &str = "s3://";
-
-/// A directory, or a part of a bucket.
+/// A directory, a part of a bucket, or what a web server gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A directory.
     Directory(PathBuf),
-    /// `s3://BUCKET/PREFIX`.
+    /// `s3://BUCKET/PREFIX`, or the same with another scheme.
     Bucket {
+        /// Whose object store.
+        service: Service,
         /// The bucket's name.
         bucket: String,
         /// What the names of objects begin with, without slashes around it; it may be empty.
         prefix: String,
     },
+    /// `https://HOST/PATH`, without a slash at its end: files to read.
+    Web(String),
+}
+
+/// Object stores that differ in how they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Amazon S3, and all that speak as it does.
+    S3,
+    /// Google Cloud Storage.
+    Google,
+    /// Azure Blob Storage, where buckets are called containers.
+    Azure,
+}
+
+impl Service {
+    const ALL: [Self; 3] = [Self::S3, Self::Google, Self::Azure];
+
+    /// How the name of a place in it begins.
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3://",
+            Self::Google => "gs://",
+            Self::Azure => "az://",
+        }
+    }
+
+    /// The rules for names of buckets (Amazon S3 User Guide, "General purpose bucket naming rules"; Cloud Storage, "Bucket
+    /// names"; "Naming and Referencing Containers, Blobs, and Metadata").
+    fn has_bucket(self, name: &str) -> bool {
+        let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        let bytes = name.as_bytes();
+        let more: &[u8] = match self {
+            Self::S3 => b"-.",
+            Self::Google => b"-._",
+            Self::Azure => b"-",
+        };
+        (3..=63).contains(&bytes.len())
+            && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9') || more.contains(b))
+            && is_end(bytes.first())
+            && is_end(bytes.last())
+            && !name.contains("..")
+    }
 }
 
 impl Place {
-    /// Reads a path or `s3://BUCKET/PREFIX`. An error says that no bucket can have the name, or no object the prefix.
+    /// Reads a path, a place in an object store (`s3://`, `gs://` or `az://`, then `BUCKET/PREFIX`), or a web server's
+    /// address. An error says that no bucket can have the name, or no object the prefix.
     pub fn parse(text: OsString) -> Result<Self> {
-        let Some(rest) = text.to_str().and_then(|text| text.strip_prefix(SCHEME)) else {
+        let Some(known) = text.to_str() else { return Ok(Self::Directory(text.into())) };
+        if known.starts_with("https://") || known.starts_with("http://") {
+            return Ok(Self::Web(known.trim_end_matches('/').into()));
+        }
+        let begins = |service: &Service| known.starts_with(service.scheme());
+        let Some(service) = Service::ALL.into_iter().find(begins) else {
             return Ok(Self::Directory(text.into()));
         };
+        let rest = &known[service.scheme().len()..];
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
-        if !is_bucket(bucket) {
+        if !service.has_bucket(bucket) {
             return Err(Error::Bucket(bucket.into()));
         }
         if !prefix.is_empty() && !prefix.split('/').all(is_component) {
             return Err(Error::Prefix(prefix.into()));
         }
-        Ok(Self::Bucket { bucket: bucket.into(), prefix: prefix.into() })
+        Ok(Self::Bucket { service, bucket: bucket.into(), prefix: prefix.into() })
     }
-}
-
-/// The rules for names of buckets (Amazon S3 User Guide, "General purpose bucket naming rules").
-fn is_bucket(name: &str) -> bool {
-    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = name.as_bytes();
-    (3..=63).contains(&bytes.len())
-        && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
-        && is_end(bytes.first())
-        && is_end(bytes.last())
-        && !name.contains("..")
 }
 
 fn is_component(text: &str) -> bool {
@@ -61,8 +99,21 @@ impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => path.display().fmt(out),
-            Self::Bucket { bucket, prefix } if prefix.is_empty() => write!(out, "{SCHEME}{bucket}"),
-            Self::Bucket { bucket, prefix } => write!(out, "{SCHEME}{bucket}/{prefix}"),
+            Self::Bucket { service, bucket, prefix } => {
+                let slash = if prefix.is_empty() { "" } else { "/" };
+                write!(out, "{}{bucket}{slash}{prefix}", service.scheme())
+            }
+            // What else is in an address may be secret.
+            Self::Web(address) => {
+                let end = address.find(['?', '#']).unwrap_or(address.len());
+                match address[..end].split_once("://") {
+                    Some((scheme, rest)) => {
+                        let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+                        write!(out, "{scheme}://{host}")
+                    }
+                    None => out.write_str(&address[..end]),
+                }
+            }
         }
     }
 }
@@ -80,6 +131,10 @@ mod tests {
         assert_eq!(shown("s3://abc").as_deref(), Ok("s3://abc"));
         assert_eq!(shown("s3://abc/").as_deref(), Ok("s3://abc"));
         assert_eq!(shown("s3://a.b-c/d/e_f/").as_deref(), Ok("s3://a.b-c/d/e_f"));
+        assert_eq!(shown("gs://a_b.c/d").as_deref(), Ok("gs://a_b.c/d"));
+        assert_eq!(shown("az://abc/d/e").as_deref(), Ok("az://abc/d/e"));
+        assert_eq!(shown("https://x.org:81/a/").as_deref(), Ok("https://x.org:81/a"));
+        assert_eq!(shown("https://u:p@x.org/a?b").as_deref(), Ok("https://x.org/a"));
         for wrong in [
             "s3://",
             "s3://ab",
@@ -87,12 +142,15 @@ mod tests {
             "s3://ABC",
             "s3://-ab",
             "s3://a..b",
+            "s3://a_b.c",
             "s3://abc//x",
             "s3://abc/../x",
             "s3://abc/x//y",
             "s3://abc/a b",
             "s3://abc/x?y",
             "s3://u:p@abc",
+            "az://a.bc",
+            "gs://abc/..",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -31,30 +31,14 @@ impl Secret {
     /// The one that follows from a file of 32 to 4096 bytes that others can neither read nor change; a
     /// newline at its end does not count. `noun` is what errors call the store ([`crate::Purpose::noun`]).
     pub fn read(path: &Path, context: &'static str, noun: &'static str) -> Result<Self> {
-        let unread = |source| Error::SecretFile(path.to_owned(), source);
         let unfit = |why| Error::Key(path.to_owned(), noun, why);
-        let entry = trusted::entry(path, Way::Any).map_err(unread)?;
-        let at = beneath::at(&entry.parent.dir, &entry.name);
-        // What only the kernel can follow is what was opened for this process (/dev/fd/3).
-        let file = File::open(at).map_err(unread)?;
-        let stat = file.metadata().map_err(unread)?;
-        let own = rustix::process::geteuid().as_raw();
-        if stat.mode() & 0o027 != 0 || ![0, own].contains(&stat.uid()) {
-            return Err(unfit(
-                "others than you may read or change it; chmod 600 it, and make another if they may have read it",
-            ));
-        }
-        let mut bytes = Vec::new();
-        file.take(MOST + 1).read_to_end(&mut bytes).map_err(unread)?;
+        let bytes = read_private(path, noun)?;
         // A line of text is the same with its end and without.
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         if bytes.len() < LEAST {
             return Err(unfit(
                 "it is shorter than 32 bytes; `openssl rand -hex 32` prints a good one",
             ));
-        }
-        if bytes.len() as u64 > MOST {
-            return Err(unfit("it is longer than 4096 bytes"));
         }
         Ok(Self(blake3::derive_key(context, bytes)))
     }
@@ -68,6 +52,29 @@ impl Secret {
         }
         hasher.finalize().to_hex().to_string()
     }
+}
+
+/// The bytes of a file of at most 4096 that others can neither read nor change. `noun` is what errors call what it is the key of.
+pub fn read_private(path: &Path, noun: &'static str) -> Result<Vec<u8>> {
+    let unread = |source| Error::SecretFile(path.to_owned(), source);
+    let unfit = |why| Error::Key(path.to_owned(), noun, why);
+    let entry = trusted::entry(path, Way::Any).map_err(unread)?;
+    let at = beneath::at(&entry.parent.dir, &entry.name);
+    // What only the kernel can follow is what was opened for this process (/dev/fd/3).
+    let file = File::open(at).map_err(unread)?;
+    let stat = file.metadata().map_err(unread)?;
+    let own = rustix::process::geteuid().as_raw();
+    if stat.mode() & 0o027 != 0 || ![0, own].contains(&stat.uid()) {
+        return Err(unfit(
+            "others than you may read or change it; chmod 600 it, and make another if they may have read it",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > MOST {
+        return Err(unfit("it is longer than 4096 bytes"));
+    }
+    Ok(bytes)
 }
 
 impl fmt::Debug for Secret {

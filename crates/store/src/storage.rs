@@ -54,6 +54,16 @@ pub trait Storage: Debug + Send + Sync {
     /// Puts a blob there if none has the name: of several who do so, one succeeds. Returns whether it did.
     fn put_new(&self, folder: Folder<'_>, name: &str, bytes: &[u8]) -> io::Result<bool>;
 
+    /// Puts the bytes `after` there in the place of the blob that has the bytes `before`. Returns whether it did: not if there is
+    /// another by now, or none.
+    fn replace(
+        &self,
+        folder: Folder<'_>,
+        name: &str,
+        before: &[u8],
+        after: &[u8],
+    ) -> io::Result<bool>;
+
     /// Removes a blob; one that is not there is no error.
     fn remove(&self, folder: Folder<'_>, name: &str) -> io::Result<()>;
 

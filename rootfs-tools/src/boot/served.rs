@@ -16,7 +16,7 @@ use chunkstore::serve::chunks::{self, Chunks};
 use chunkstore::serve::device::Device;
 use chunkstore::serve::trace::{self, Trace};
 use chunkstore::serve::{nbd, prefetch};
-use chunkstore::{ChunkSize, Store};
+use chunkstore::{ChunkSize, Chunking, Store};
 use statify_store::Place;
 
 use super::options::{System, Variant};
@@ -65,8 +65,14 @@ impl Stored {
 
     /// Cuts an image into it.
     pub fn cut(&self, image: &Path, label: &str, chunk_size: ChunkSize) -> Result<(), Fault> {
-        let options = cut::Options { chunk_size, label: label.into(), replace: false, level: 3 };
-        cut::cut(&self.open()?, image, &options, |_| {})?;
+        let options = cut::Options {
+            chunking: Chunking::Fixed(chunk_size),
+            label: label.into(),
+            replace: false,
+            level: 3,
+            signer: None,
+        };
+        cut::cut(&self.open()?, image, &options, |_, _| {})?;
         Ok(())
     }
 

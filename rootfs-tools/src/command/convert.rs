@@ -72,7 +72,8 @@ pub struct Arguments {
     platform: Platform,
     /// Keep conversions here, and take them from here if nothing that belongs to a program has changed:
     /// in a directory, or as s3://BUCKET/PREFIX in an object store that AWS_ENDPOINT_URL, AWS_REGION,
-    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN say how to use
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN say how to use; gs:// and az://
+    /// are Google's and Azure's
     #[arg(long, value_name = "DIR|URL", value_parser = OsStringValueParser::new().try_map(Place::parse))]
     cache: Option<Place>,
     /// A secret, of 32 bytes at least, that all share who use the cache: entries that were made without
@@ -117,9 +118,16 @@ enum When {
 
 impl Arguments {
     fn options(&self, command: &mut clap::Command) -> Result<Options, Error> {
-        if let (Some(place @ Place::Bucket { .. }), None) = (&self.cache, &self.cache_key) {
-            let error = rootfs_tools::Error::NoCacheKey(place.to_string());
-            return Err(command.error(ErrorKind::MissingRequiredArgument, error).into());
+        match (&self.cache, &self.cache_key) {
+            (Some(place @ Place::Web(_)), _) => {
+                let error = rootfs_tools::Error::CacheOnWeb(place.to_string());
+                return Err(command.error(ErrorKind::ValueValidation, error).into());
+            }
+            (Some(place @ Place::Bucket { .. }), None) => {
+                let error = rootfs_tools::Error::NoCacheKey(place.to_string());
+                return Err(command.error(ErrorKind::MissingRequiredArgument, error).into());
+            }
+            _ => {}
         }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {

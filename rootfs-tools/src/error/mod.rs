@@ -83,6 +83,11 @@ pub enum Error {
         "{0}: give --cache-key FILE, a secret that all builders share: without it, whoever can write to the bucket could put programs into images"
     )]
     NoCacheKey(String),
+    /// A cache on a web server.
+    #[error(
+        "{0}: a web server keeps nothing; give a directory or an object store (s3://, gs://, az://)"
+    )]
+    CacheOnWeb(String),
     /// `--reflink always`.
     #[error("{path}: files cannot share blocks on its file system ({source}); give --reflink auto, or take one that can, such as btrfs or XFS", path = .0.display(), source = .1)]
     NoReflinks(PathBuf, #[source] io::Error),

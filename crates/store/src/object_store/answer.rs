@@ -7,7 +7,8 @@ use std::time::Duration;
 use ureq::Timeout;
 
 /// Why a request came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.clause())]
 pub(crate) enum Failure {
     /// The store refuses it.
     Refused {
@@ -31,15 +32,24 @@ impl Failure {
     /// What is asked for is not there, which is no failure of the store's.
     pub(crate) fn is_missing(&self) -> bool {
         match self {
-            Self::Refused { status, code, .. } => *status == 404 && code != "NoSuchBucket",
+            Self::Refused { status, code, .. } => {
+                *status == 404 && !["NoSuchBucket", "ContainerNotFound"].contains(&code.as_str())
+            }
             Self::NoAnswer { .. } => false,
         }
+    }
+
+    /// Somebody else writes the same object just now.
+    fn is_conflict(&self) -> bool {
+        let Self::Refused { status: 409, code, .. } = self else { return false };
+        ["ConditionalRequestConflict", "OperationAborted"].contains(&code.as_str())
     }
 
     /// What a condition of the request has come to, which is no failure of the store's either: there is such an object already, or
     /// it has nothing where the range begins.
     pub(crate) fn condition(&self) -> Option<io::ErrorKind> {
         match self {
+            _ if self.is_conflict() => None,
             Self::Refused { status: 409 | 412, .. } => Some(io::ErrorKind::AlreadyExists),
             Self::Refused { status: 416, .. } => Some(io::ErrorKind::InvalidInput),
             _ => None,
@@ -49,7 +59,9 @@ impl Failure {
     /// Whether the same request may be answered a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
+            Self::Refused { status, .. } => {
+                matches!(status, 408 | 429 | 500..) || self.is_conflict()
+            }
             Self::NoAnswer { late, .. } => !late,
         }
     }
@@ -70,8 +82,9 @@ impl Failure {
         }
     }
 
-    /// What to do about a refusal of the first request; `None` if nothing, as it may pass.
-    pub(crate) fn advice(&self, endpoint: &str) -> Option<String> {
+    /// What to do about a refusal of the first request; `None` if nothing, as it may pass. `rights` says what credentials must
+    /// be and allow.
+    pub(crate) fn advice(&self, endpoint: &str, rights: &str) -> Option<String> {
         let Self::Refused { status, code, region } = self else { return None };
         let said = match code.is_empty() {
             true => format!("HTTP status {status}"),
@@ -88,10 +101,7 @@ impl Failure {
             }
             _ if elsewhere => format!("the bucket is in another region; set AWS_REGION={region}"),
             404 => format!("{endpoint} has no such bucket ({said})"),
-            401 | 403 => format!(
-                "{endpoint} refuses these credentials ({said}): AWS_ACCESS_KEY_ID and its secret must be \
-                 right and allow s3:ListBucket, s3:GetObject and s3:PutObject"
-            ),
+            401 | 403 => format!("{endpoint} refuses these credentials ({said}): {rights}"),
             _ if self.may_pass() => return None,
             _ => format!("{endpoint} refuses to list it ({said})"),
         })
@@ -152,6 +162,14 @@ mod tests {
         assert!(!refused(404, "NoSuchBucket").is_missing());
         assert!(refused(503, "SlowDown").may_pass() && !refused(503, "SlowDown").is_lasting());
         assert!(refused(403, "ExpiredToken").is_lasting());
+        assert_eq!(refused(412, "").condition(), Some(io::ErrorKind::AlreadyExists));
+        assert_eq!(
+            refused(409, "BlobAlreadyExists").condition(),
+            Some(io::ErrorKind::AlreadyExists)
+        );
+        // Whether the other one succeeds is not known yet.
+        let conflict = refused(409, "ConditionalRequestConflict");
+        assert!(conflict.condition().is_none() && conflict.may_pass());
         for (status, code, words) in [
             (301, "PermanentRedirect", "AWS_REGION=eu-west-1"),
             (400, "AuthorizationHeaderMalformed", "AWS_REGION=eu-west-1"),
@@ -159,9 +177,9 @@ mod tests {
             (403, "", "HTTP status 403"),
             (404, "NoSuchBucket", "no such bucket"),
         ] {
-            let advice = refused(status, code).advice("https://x").unwrap();
+            let advice = refused(status, code).advice("https://x", "rights").unwrap();
             assert!(advice.contains(words), "{advice}");
         }
-        assert_eq!(refused(500, "InternalError").advice("https://x"), None);
+        assert_eq!(refused(500, "InternalError").advice("https://x", "rights"), None);
     }
 }

@@ -1,50 +1,41 @@
-//! Requests to a store: signed by rusty-s3, exchanged by ureq. Their addresses carry signatures, so no
-//! address is ever shown.
+//! Requests to a store: made by the crate object_store, exchanged by [`super::exchange`], and made again once or not at all.
 
 use std::fmt;
-use std::io::{self, Read};
-use std::sync::Arc;
+use std::io;
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-use rusty_s3::S3Action;
-use rusty_s3::actions::{ListObjectsV2, ListObjectsV2Response};
-use ureq::http::Response;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body};
-use url::Url;
+use object_store::list::PaginatedListOptions;
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+};
+use tokio::runtime::{Builder, Runtime};
 
-use super::answer::{self, Failure};
+use super::answer::Failure;
 use super::endpoint::Endpoint;
 use super::health::Health;
 
-/// How long a connection may take to be made,
-const CONNECT: Duration = Duration::from_secs(4);
-/// an answer to begin,
-const ANSWER: Duration = Duration::from_secs(5);
-/// and a transfer to stand still (or a store to take in what it was sent).
-const STILL: Duration = Duration::from_secs(10);
-/// A whole request may take this, and more by its size:
-const WHOLE: Duration = Duration::from_secs(15);
-/// slower transfers save no time, in bytes a second.
-const SLOWEST: u64 = 1 << 20;
-/// A request that failed at once is made again after this time.
+/// A request that failed at once is made again after this time, of a store that only saves time once;
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long a signature holds: clocks may differ by as much (S3's RequestTimeTooSkewed).
-const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
+/// of others more often, each time after three times as long.
+const TRIES: u32 = 4;
 /// As many names are in one answer (Amazon S3 API Reference, ListObjectsV2).
 const MOST_LISTED: usize = 1000;
-/// No list or error is longer, in bytes.
-const MOST_TEXT: u64 = 1 << 20;
 
 /// Who makes requests.
 pub(crate) struct Client {
     endpoint: Endpoint,
     /// As the user calls it.
     place: String,
-    agent: Agent,
+    /// What the crate wants to be run by. Nothing waits in it: requests are exchanged where they are made.
+    runtime: Runtime,
+    saves_time: bool,
     reading: Health,
     writing: Health,
+    /// The store has been seen to heed the conditions of writes.
+    heeds: OnceLock<()>,
 }
 
 impl fmt::Debug for Client {
@@ -56,38 +47,37 @@ impl fmt::Debug for Client {
 /// What a request comes to.
 type Tried<T> = Result<T, Failure>;
 
+/// An object's bytes, and what they are known by.
+struct Got {
+    bytes: Vec<u8>,
+    version: UpdateVersion,
+}
+
 impl Client {
     /// Nothing is sent yet.
-    pub(crate) fn new(endpoint: Endpoint, place: String, agent: &str) -> Result<Self, String> {
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections_per_host(64)
-            .user_agent(agent)
-            .timeout_resolve(Some(CONNECT))
-            .timeout_connect(Some(CONNECT))
-            .timeout_per_read(Some(STILL))
-            .timeout_per_write(Some(STILL));
-        if endpoint.is_local {
-            config = config.proxy(None);
-        }
-        if endpoint.bucket.base_url().scheme() == "https" {
-            config = config.tls_config(tls()?);
-        }
-        let agent = config.build().new_agent();
-        Ok(Self { endpoint, place, agent, reading: Health::default(), writing: Health::default() })
+    pub(crate) fn new(endpoint: Endpoint, place: String, saves_time: bool) -> Result<Self, String> {
+        let runtime = Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| format!("it cannot be begun: {error}"))?;
+        let (reading, writing, heeds) = Default::default();
+        Ok(Self { endpoint, place, runtime, saves_time, reading, writing, heeds })
     }
 
     /// The first request. If the store refuses it, the error says what to do; one that does not answer
     /// is not asked again.
     pub(crate) fn begin(&self, prefix: &str) -> Result<(), String> {
+        // A web server gives files, and no lists.
+        if self.endpoint.lists.is_none() {
+            return Ok(());
+        }
         let failure = match self.again(|| self.try_list(prefix, 1)) {
             Ok(_) => return Ok(()),
             Err(failure) => failure,
         };
-        if let Some(advice) = failure.advice(&self.endpoint.shown) {
+        if let Some(advice) = failure.advice(&self.endpoint.shown, self.endpoint.rights) {
             return Err(advice);
+        }
+        if !self.saves_time {
+            return Err(format!("{}: {}", self.endpoint.shown, failure.clause()));
         }
         self.reading.bad(&failure);
         self.reading.end();
@@ -97,6 +87,10 @@ impl Client {
 
     /// The names of at most `most` objects whose names begin so.
     pub(crate) fn list(&self, prefix: &str, most: usize) -> io::Result<Vec<String>> {
+        if self.endpoint.lists.is_none() {
+            let why = "a web server gives files and no lists of them";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         self.ask(&self.reading, || self.try_list(prefix, most))
     }
 
@@ -104,10 +98,10 @@ impl Client {
         let mut names = Vec::new();
         let mut more = None;
         loop {
-            let part = self.try_list_from(prefix, most - names.len(), more.as_deref())?;
-            names.extend(part.contents.into_iter().map(|object| object.key));
+            let (part, next) = self.try_list_from(prefix, most - names.len(), more.clone())?;
+            names.extend(part);
             // A store that gives the same again and again would never end.
-            let next = part.next_continuation_token.filter(|next| more.as_ref() != Some(next));
+            let next = next.filter(|next| more.as_ref() != Some(next));
             if next.is_none() || names.len() >= most {
                 return Ok(names);
             }
@@ -115,85 +109,182 @@ impl Client {
         }
     }
 
-    /// A part of a list, as many as the store gives at once.
+    /// A part of a list, as many as the store gives at once, and how to go on.
     fn try_list_from(
         &self,
         prefix: &str,
         most: usize,
-        from: Option<&str>,
-    ) -> Tried<ListObjectsV2Response> {
-        let mut list = self.endpoint.bucket.list_objects_v2(Some(&self.endpoint.credentials));
-        list.with_prefix(prefix);
-        list.with_max_keys(most.min(MOST_LISTED));
-        if let Some(from) = from {
-            list.with_continuation_token(from);
-        }
-        let body = self.fetch(&self.signed(&list), MOST_TEXT, WHOLE)?;
-        let parsed = str::from_utf8(&body).ok().and_then(|t| ListObjectsV2::parse_response(t).ok());
-        parsed.ok_or_else(|| Failure::NoAnswer {
-            why: "the answer was not that of an S3 store".into(),
-            late: false,
-        })
+        from: Option<String>,
+    ) -> Tried<(Vec<String>, Option<String>)> {
+        let Some(lists) = &self.endpoint.lists else { return Ok((Vec::new(), None)) };
+        let options = PaginatedListOptions {
+            max_keys: Some(most.clamp(1, MOST_LISTED)),
+            page_token: from,
+            ..PaginatedListOptions::default()
+        };
+        let part = self.run(
+            "the answer was not that of an object store",
+            lists.0.list_paginated(Some(prefix), options),
+        )?;
+        let names = part.result.objects.into_iter().map(|object| object.location.to_string());
+        Ok((names.collect(), part.page_token.filter(|token| !token.is_empty())))
     }
 
-    /// When an object was made, if it is there.
-    pub(crate) fn modified(&self, object: &str) -> io::Result<Option<SystemTime>> {
-        let part = self.ask(&self.reading, || self.try_list_from(object, 1, None))?;
-        let found = part.contents.into_iter().find(|found| found.key == object);
-        let time = found.map(|found| humantime::parse_rfc3339_weak(&found.last_modified));
-        time.transpose().map_err(|_| io::Error::other("its time was not understood"))
-    }
-
-    /// An object of at most `most` bytes.
+    /// The first `most` bytes of an object.
     pub(crate) fn get(&self, object: &str, most: u64) -> io::Result<Vec<u8>> {
-        let bucket = &self.endpoint.bucket;
-        let action = bucket.get_object(Some(&self.endpoint.credentials), object);
-        self.ask(&self.reading, || self.fetch(&self.signed(&action), most, patience(most)))
+        self.ask(&self.reading, || Ok(self.try_get(object, 0, most)?.bytes))
     }
 
     /// Bytes of an object.
     pub(crate) fn get_range(&self, object: &str, offset: u64, len: u64) -> io::Result<Vec<u8>> {
-        let Some(last) = len.checked_sub(1) else { return Ok(Vec::new()) };
-        let range = format!("bytes={offset}-{}", offset.saturating_add(last));
-        let bucket = &self.endpoint.bucket;
-        let action = bucket.get_object(Some(&self.endpoint.credentials), object);
-        let patience = patience(len);
-        let got = self.ask(&self.reading, || {
-            let mut answer = self.exchange_get(&self.signed(&action), patience, Some(&range))?;
-            // Who does not know ranges sends all of it.
-            if answer.status().as_u16() != 206 && offset > 0 {
-                let why = "it sent something else than the part that was asked for".into();
-                return Err(Failure::NoAnswer { why, late: true });
-            }
-            read(&mut answer, len, patience)
+        self.ask(&self.reading, || Ok(self.try_get(object, offset, len)?.bytes))
+    }
+
+    fn try_get(&self, object: &str, offset: u64, len: u64) -> Tried<Got> {
+        let range = offset..offset.saturating_add(len);
+        let nothing = |version| Got { bytes: Vec::new(), version };
+        let unknown = UpdateVersion { e_tag: None, version: None };
+        if range.is_empty() {
+            return Ok(nothing(unknown));
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let other = "it sent something else than the part that was asked for";
+        let got = self.run(other, async {
+            let got = self.endpoint.objects.get_opts(&Path::from(object), options).await?;
+            let (e_tag, version) = (got.meta.e_tag.clone(), got.meta.version.clone());
+            let bytes = got.bytes().await?.to_vec();
+            Ok(Got { bytes, version: UpdateVersion { e_tag, version } })
         });
         match got {
             // Nothing is there from that offset on.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Vec::new()),
+            Err(failure) if failure.condition() == Some(io::ErrorKind::InvalidInput) => {
+                Ok(nothing(unknown))
+            }
             other => other,
         }
     }
 
+    /// The size of an object and when it was made, if it is there.
+    fn head(&self, object: &str) -> io::Result<Option<(u64, i64)>> {
+        let head = self.ask(&self.reading, || {
+            let path = Path::from(object);
+            let head = self.endpoint.objects.head(&path);
+            let head = self.run("the answer was not that of an object store", head)?;
+            Ok((head.size, head.last_modified.timestamp()))
+        });
+        match head {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// The size of an object, if it is there.
+    pub(crate) fn size(&self, object: &str) -> io::Result<Option<u64>> {
+        Ok(self.head(object)?.map(|(size, _)| size))
+    }
+
+    /// When an object was made, if it is there.
+    pub(crate) fn modified(&self, object: &str) -> io::Result<Option<SystemTime>> {
+        let Some((_, seconds)) = self.head(object)? else { return Ok(None) };
+        // A store that says no time must not make it look old.
+        match u64::try_from(seconds) {
+            Ok(seconds @ 1..) => Ok(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))),
+            _ => Err(io::Error::other("the store does not say when it was put there")),
+        }
+    }
+
+    fn try_put(&self, object: &str, bytes: &[u8], mode: PutMode) -> Tried<()> {
+        let payload = PutPayload::from(bytes.to_vec());
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let path = Path::from(object);
+        let put = self.endpoint.objects.put_opts(&path, payload, options);
+        self.run("the answer was not that of an object store", put).map(|_| ())
+    }
+
+    /// Makes an object of these bytes.
+    pub(crate) fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()> {
+        self.writable()?;
+        self.ask(&self.writing, || self.try_put(object, bytes, PutMode::Overwrite))
+    }
+
     /// Makes an object of these bytes if there is none. Returns whether it did.
     pub(crate) fn put_new(&self, object: &str, bytes: &[u8]) -> io::Result<bool> {
-        let action = self.endpoint.bucket.put_object(Some(&self.endpoint.credentials), object);
-        let patience = patience(bytes.len() as u64);
-        let put = self
-            .ask(&self.writing, || self.exchange_put(&self.signed(&action), patience, bytes, true));
+        self.writable()?;
+        let put = self.ask(&self.writing, || self.try_put(object, bytes, PutMode::Create));
         match put {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             other => other.map(|()| true),
         }
     }
 
+    /// Makes an object of the bytes `after` in the place of the one that has the bytes `before`. Returns whether it did: not if
+    /// there is another, or none, by now.
+    pub(crate) fn replace(&self, object: &str, before: &[u8], after: &[u8]) -> io::Result<bool> {
+        self.writable()?;
+        let most = (before.len() as u64).saturating_add(1);
+        let got = match self.ask(&self.reading, || self.try_get(object, 0, most)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        if got.bytes != before {
+            return Ok(false);
+        }
+        self.check_conditions(object)?;
+        let put = self.ask(&self.writing, || {
+            self.try_put(object, after, PutMode::Update(got.version.clone()))
+        });
+        match put {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound
+                ) =>
+            {
+                Ok(false)
+            }
+            other => other.map(|()| true),
+        }
+    }
+
+    /// Whether the store heeds conditions: one that puts an object in the place of another that is not there does not.
+    fn check_conditions(&self, object: &str) -> io::Result<()> {
+        if self.heeds.get().is_some() {
+            return Ok(());
+        }
+        let probe = format!("{object}.probe");
+        let nobody = UpdateVersion { e_tag: Some("\"0\"".into()), version: Some("1".into()) };
+        let put =
+            self.ask(&self.writing, || self.try_put(&probe, b"", PutMode::Update(nobody.clone())));
+        match put {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound
+                ) =>
+            {
+                self.heeds.get_or_init(|| ());
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.remove(&probe)?;
+                Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "the store does not heed conditions of writes (If-Match)",
+                ))
+            }
+        }
+    }
+
     /// Removes an object.
     pub(crate) fn remove(&self, object: &str) -> io::Result<()> {
-        let action = self.endpoint.bucket.delete_object(Some(&self.endpoint.credentials), object);
+        self.writable()?;
         let removed = self.ask(&self.writing, || {
-            let request = self.agent.delete(self.signed(&action).as_str()).config();
-            let request = request.timeout_global(Some(WHOLE)).build();
-            let answer = request.call().map_err(|error| answer::no_answer(&error, WHOLE))?;
-            accepted(answer).map(|_| ())
+            let path = Path::from(object);
+            self.run(
+                "the answer was not that of an object store",
+                self.endpoint.objects.delete(&path),
+            )
         });
         match removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -201,30 +292,14 @@ impl Client {
         }
     }
 
-    /// The size of an object, if it is there.
-    pub(crate) fn size(&self, object: &str) -> io::Result<Option<u64>> {
-        let action = self.endpoint.bucket.head_object(Some(&self.endpoint.credentials), object);
-        let size = self.ask(&self.reading, || {
-            let request = self.agent.head(self.signed(&action).as_str()).config();
-            let request = request.timeout_global(Some(WHOLE)).timeout_recv_response(Some(ANSWER));
-            let answer =
-                request.build().call().map_err(|error| answer::no_answer(&error, WHOLE))?;
-            let answer = accepted(answer)?;
-            // An answer to HEAD has no body, whatever its header says of one.
-            let len = answer.headers().get("content-length").and_then(|text| text.to_str().ok());
-            Ok(len.and_then(|text| text.parse().ok()))
-        });
-        match size {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            other => other,
+    fn writable(&self) -> io::Result<()> {
+        match self.endpoint.lists {
+            Some(_) => Ok(()),
+            None => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a web server is read from, and not written to",
+            )),
         }
-    }
-
-    /// Makes an object of these bytes.
-    pub(crate) fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()> {
-        let action = self.endpoint.bucket.put_object(Some(&self.endpoint.credentials), object);
-        let patience = patience(bytes.len() as u64);
-        self.ask(&self.writing, || self.exchange_put(&self.signed(&action), patience, bytes, false))
     }
 
     /// As [`crate::Storage::failures`].
@@ -239,24 +314,43 @@ impl Client {
         Some(format!("{place}: {requests} to {shown} came to nothing ({first})"))
     }
 
-    fn signed<'a>(&self, action: &impl S3Action<'a>) -> Url {
-        action.sign(SIGNED_FOR)
+    /// Has the crate do something. Where it is not content with an answer that says yes, `else_` is what is said: its own words
+    /// may repeat addresses and answers.
+    fn run<T>(
+        &self,
+        else_: &str,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Tried<T> {
+        self.runtime.block_on(request).map_err(|error| {
+            let mut cause: Option<&dyn std::error::Error> = Some(&error);
+            while let Some(one) = cause {
+                if let Some(failure) = one.downcast_ref::<Failure>() {
+                    return failure.clone();
+                }
+                cause = one.source();
+            }
+            Failure::NoAnswer { why: else_.into(), late: true }
+        })
     }
 
-    /// Makes a request, a second time if that may help.
+    /// Makes a request, and again if that may help.
     fn again<T>(&self, mut request: impl FnMut() -> Tried<T>) -> Tried<T> {
-        match request() {
-            Err(failure) if failure.may_pass() => {
-                sleep(PAUSE);
-                request()
+        let mut left = if self.saves_time { 1 } else { TRIES - 1 };
+        let mut pause = PAUSE;
+        loop {
+            match request() {
+                Err(failure) if failure.may_pass() && left > 0 => {
+                    sleep(pause);
+                    (left, pause) = (left - 1, pause * 3);
+                }
+                done => return done,
             }
-            done => done,
         }
     }
 
-    /// Makes a request, a second time if that may help, unless too many have come to nothing.
+    /// Makes a request, and again if that may help, unless too many have come to nothing.
     fn ask<T>(&self, health: &Health, request: impl FnMut() -> Tried<T>) -> io::Result<T> {
-        if health.is_over() {
+        if self.saves_time && health.is_over() {
             return Err(io::ErrorKind::NotConnected.into());
         }
         match self.again(request) {
@@ -278,90 +372,4 @@ impl Client {
             }
         }
     }
-
-    fn exchange_get(
-        &self,
-        url: &Url,
-        patience: Duration,
-        range: Option<&str>,
-    ) -> Tried<Response<Body>> {
-        let mut request = self.agent.get(url.as_str());
-        if let Some(range) = range {
-            request = request.header("range", range);
-        }
-        let request = request.config();
-        let request = request.timeout_global(Some(patience)).timeout_recv_response(Some(ANSWER));
-        let answer = request.build().call().map_err(|error| answer::no_answer(&error, patience))?;
-        accepted(answer)
-    }
-
-    fn exchange_put(
-        &self,
-        url: &Url,
-        patience: Duration,
-        body: impl ureq::AsSendBody,
-        is_new: bool,
-    ) -> Tried<()> {
-        let mut request = self.agent.put(url.as_str());
-        if is_new {
-            request = request.header("if-none-match", "*");
-        }
-        let request = request.config();
-        let request = request.timeout_global(Some(patience)).build();
-        let answer = request.send(body).map_err(|error| answer::no_answer(&error, patience))?;
-        let mut answer = accepted(answer)?;
-        let _ = answer.body_mut().with_config().limit(MOST_TEXT).read_to_vec();
-        Ok(())
-    }
-
-    fn fetch(&self, url: &Url, most: u64, patience: Duration) -> Tried<Vec<u8>> {
-        read(&mut self.exchange_get(url, patience, None)?, most, patience)
-    }
-}
-
-/// The first `most` bytes of an answer.
-fn read(answer: &mut Response<Body>, most: u64, patience: Duration) -> Tried<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let body = answer.body_mut().with_config().limit(most.saturating_add(1)).reader();
-    body.take(most)
-        .read_to_end(&mut bytes)
-        .map_err(|error| answer::no_answer(&ureq::Error::from(error), patience))?;
-    Ok(bytes)
-}
-
-/// How long a transfer of so many bytes may take.
-fn patience(size: u64) -> Duration {
-    WHOLE + Duration::from_secs(size / SLOWEST)
-}
-
-/// An answer that says yes.
-fn accepted(mut answer: Response<Body>) -> Tried<Response<Body>> {
-    let status = answer.status().as_u16();
-    if (200..300).contains(&status) {
-        return Ok(answer);
-    }
-    let region = answer.headers().get("x-amz-bucket-region").and_then(|text| text.to_str().ok());
-    let is_plain = |text: &&str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let region = region.filter(is_plain).unwrap_or_default().to_owned();
-    let body = answer.body_mut().with_config().limit(MOST_TEXT).read_to_vec().unwrap_or_default();
-    let code = answer::code(&String::from_utf8_lossy(&body));
-    Err(Failure::Refused { status, code, region })
-}
-
-/// With the certificates that this machine trusts.
-fn tls() -> Result<TlsConfig, String> {
-    let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
-        return Err(
-            "this machine trusts no certificates; install ca-certificates, or name a file of \
-                    them by SSL_CERT_FILE"
-                .into(),
-        );
-    }
-    let roots: Vec<_> =
-        found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&roots))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
 }

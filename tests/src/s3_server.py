@@ -1,9 +1,12 @@
 """An S3 server for a test, on a free port of the loopback interface, which is printed first: moto's,
-behind a check of each request's signature (moto has none for signed addresses) by botocore's signer,
-which is Amazon's own. Standard input says, line by line, what the server does from then on:
+behind a check of each request's signature (moto has none) by botocore's signer, which is Amazon's own.
+Standard input says, line by line, what the server does from then on:
 
     requests N   after N more requests it ends, in the middle of the next one
     deny M       requests of the method M are refused, as by a policy
+    allow M      ... are answered again
+    sent M       says how many requests of the method M it was sent
+    fill P N     there are N more objects whose names begin with P
     flip P       every object whose name contains P has its middle byte changed
     cut P        ... its last byte taken away
     swap P       the objects whose names contain P have one another's contents
@@ -13,14 +16,18 @@ which is Amazon's own. Standard input says, line by line, what the server does f
     s3_server.py KEY SECRET BUCKET [CERTIFICATE PRIVATE-KEY]
 """
 
+import collections
 import datetime
+import hashlib
 import hmac
+import io
 import os
+import re
 import sys
 import threading
 from urllib.parse import parse_qsl, quote
 
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from moto.s3.models import s3_backends
@@ -30,28 +37,35 @@ from werkzeug.test import Client
 
 KEY, SECRET, BUCKET = sys.argv[1:4]
 tls = tuple(sys.argv[4:]) or None
-state = {"requests": None, "deny": set()}
+state = {"requests": None, "deny": set(), "sent": collections.Counter()}
 lock = threading.Lock()
 one_at_a_time = threading.Lock()
 
 
-def code(environ):
+def code(environ, body):
     """Why the request is refused, in S3's words; None if it is not."""
-    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-    key, day, region, _, _ = query.get("X-Amz-Credential", "////").split("/")
+    form = r"AWS4-HMAC-SHA256 Credential=([^/]*)/\d+/([^/]*)/s3/aws4_request, SignedHeaders=([^,]*), Signature=(.*)"
+    match = re.fullmatch(form, environ.get("HTTP_AUTHORIZATION", ""))
+    if not match:
+        return "AccessDenied"
+    key, region, names, given = match.groups()
     if key != KEY:
         return "InvalidAccessKeyId"
-    given = query.pop("X-Amz-Signature", "")
-    then = datetime.datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
+    then = datetime.datetime.strptime(environ["HTTP_X_AMZ_DATE"], "%Y%m%dT%H%M%SZ")
     age = (datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - then).total_seconds()
-    if not -900 < age < float(query["X-Amz-Expires"]):
+    if not -900 < age < 900:
         return "RequestTimeTooSkewed"
-    signer = S3SigV4QueryAuth(Credentials(KEY, SECRET), "s3", region)
-    query = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted(query.items()))
-    url = f"http://{environ['HTTP_HOST']}{quote(environ['PATH_INFO'], safe='/~')}?{query}"
-    request = AWSRequest(method=environ["REQUEST_METHOD"], url=url, headers={"host": environ["HTTP_HOST"]})
+    if hashlib.sha256(body).hexdigest() != environ["HTTP_X_AMZ_CONTENT_SHA256"]:
+        return "XAmzContentSHA256Mismatch"
+    query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    query = "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in sorted(query))
+    url = f"http://{environ['HTTP_HOST']}{quote(environ['PATH_INFO'], safe='/~')}" + (f"?{query}" if query else "")
+    variable = lambda name: environ.get(name.upper().replace("-", "_")) or environ["HTTP_" + name.upper().replace("-", "_")]
+    headers = {name: variable(name) for name in names.split(";")}
+    request = AWSRequest(method=environ["REQUEST_METHOD"], url=url, headers=headers)
     request.context["timestamp"] = then.strftime("%Y%m%dT%H%M%SZ")
-    signer._modify_request_before_signing = lambda request: None
+    signer = S3SigV4Auth(Credentials(KEY, SECRET), "s3", region)
+    signer.payload = lambda request: environ["HTTP_X_AMZ_CONTENT_SHA256"]
     text = signer.string_to_sign(request, signer.canonical_request(request))
     if not hmac.compare_digest(signer.signature(text, request), given):
         return "SignatureDoesNotMatch"
@@ -70,12 +84,14 @@ class Gate:
                 if state["requests"] == 0:
                     os._exit(0)
                 state["requests"] -= 1
-        refusal = code(environ)
+            state["sent"][environ["REQUEST_METHOD"]] += 1
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        refusal = code(environ, body)
         if refusal is None:
             # moto's objects are not for several threads at a time.
             with one_at_a_time:
                 return self.behind(environ, start)
-        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         # As S3 does, it says more than a client should repeat.
         body = f"<Error><Code>{refusal}</Code><AWSAccessKeyId>{KEY}</AWSAccessKeyId></Error>".encode()
         start("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
@@ -89,13 +105,21 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-def do(word, value):
+def do(word, value, count=0):
     objects = [o for name, o in backend.buckets[BUCKET].keys.items() if value in name]
     match word:
         case "requests":
             state["requests"] = int(value)
         case "deny":
             state["deny"].add(value)
+        case "allow":
+            state["deny"].discard(value)
+        case "sent":
+            return state["sent"][value]
+        case "fill":
+            for number in range(int(count)):
+                name = value + hashlib.sha256(str(number).encode()).hexdigest()
+                backend.put_object(BUCKET, name, b"of somebody else")
         case "flip":
             for one in objects:
                 contents = bytearray(one.value)
