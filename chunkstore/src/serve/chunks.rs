@@ -1,23 +1,30 @@
 //! The chunks of an image, wherever they are. Several who want the same chunk wait for one who fetches it; an error is
 //! theirs, and is not remembered: who asks again tries again.
+//!
+//! Whoever reads waits no longer than was said, whatever the store does: fetching is done by threads of its own, which go on while
+//! somebody waits.
 
 use std::collections::HashMap;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use lru::LruCache;
-
 use super::cache::Cache;
+use super::flight::{Bytes, Flight, Waited};
+use super::memory::Memory;
 use super::metrics::Metrics;
+use super::threads::Threads;
 use crate::fetch;
 use crate::index::Index;
 use crate::store::Store;
 
-/// Between tries to fetch a chunk; doubled each time.
+/// Between tries to fetch a chunk; doubled each time,
 const PAUSE: Duration = Duration::from_millis(100);
+/// up to this: a store that has recovered is soon found.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// So many chunks are fetched at once.
+const FETCHERS: usize = 32;
 
 /// How chunks are kept.
 #[derive(Debug)]
@@ -36,20 +43,17 @@ pub struct Chunks {
     store: Store,
     /// Which they are.
     pub index: Index,
-    options: Options,
-    memory: Mutex<LruCache<usize, Arc<[u8]>>>,
+    cache: Option<Cache>,
+    patience: Duration,
+    memory: Memory,
     flights: Mutex<HashMap<usize, Arc<Flight>>>,
+    fetchers: Threads,
+    /// For the fetchers, who keep nothing alive.
+    this: Weak<Self>,
     /// Reads that wait for a chunk.
     waiting: AtomicUsize,
     /// What happens is counted here.
     pub metrics: Metrics,
-}
-
-/// A chunk that somebody fetches.
-#[derive(Debug, Default)]
-struct Flight {
-    outcome: Mutex<Option<Result<Arc<[u8]>, String>>>,
-    done: Condvar,
 }
 
 /// For whom a chunk is.
@@ -63,24 +67,24 @@ pub enum For {
 
 impl Chunks {
     /// Those of an index.
-    pub fn new(store: Store, index: Index, options: Options) -> Self {
-        let most = (options.memory / index.chunk_size.bytes()).max(1) as usize;
-        let memory =
-            Mutex::new(LruCache::new(NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN)));
-        Self {
+    pub fn new(store: Store, index: Index, options: Options) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
             store,
             index,
-            options,
-            memory,
+            cache: options.cache,
+            patience: options.patience,
+            memory: Memory::new(options.memory),
             flights: Mutex::default(),
+            fetchers: Threads::new(FETCHERS),
+            this: this.clone(),
             waiting: AtomicUsize::new(0),
             metrics: Metrics::default(),
-        }
+        })
     }
 
     /// A chunk that is in memory.
-    pub fn at_hand(&self, number: usize) -> Option<Arc<[u8]>> {
-        lock(&self.memory).get(&number).cloned()
+    pub fn at_hand(&self, number: usize) -> Option<Bytes> {
+        self.memory.get(number)
     }
 
     /// Whether a read waits for a chunk now.
@@ -89,85 +93,143 @@ impl Chunks {
     }
 
     /// A chunk, by its number in the index.
-    pub fn get(&self, number: usize, whom: For) -> io::Result<Arc<[u8]>> {
-        if let Some(bytes) = self.at_hand(number) {
-            self.metrics.memory_hits.add(1);
-            return Ok(bytes);
-        }
-        if whom == For::Later {
-            return self.arrive(number);
-        }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let got = self.arrive(number);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        got
+    pub fn get(&self, number: usize, whom: For) -> io::Result<Bytes> {
+        self.ask(number, whom).wait()
     }
 
-    /// Fetches a chunk, or waits for who does.
-    fn arrive(&self, number: usize) -> io::Result<Arc<[u8]>> {
-        let (flight, is_own) = {
-            let mut flights = lock(&self.flights);
-            // It may have arrived since memory was looked at.
-            if let Some(bytes) = self.at_hand(number) {
-                return Ok(bytes);
+    /// A chunk that is wanted soon: whoever asks for several before waiting for the first has them fetched at once.
+    pub fn ask(&self, number: usize, whom: For) -> Asked<'_> {
+        let until = Instant::now() + self.patience;
+        if whom == For::Read {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        }
+        let state = match self.at_hand(number) {
+            Some(bytes) => {
+                self.metrics.from_memory.gave(bytes.len());
+                State::Here(bytes)
             }
-            match flights.get(&number) {
-                Some(flight) => (flight.clone(), false),
-                None => (flights.entry(number).or_default().clone(), true),
-            }
+            None => self.board(number),
         };
-        if is_own {
-            let outcome = self.find(number);
-            if let Ok(bytes) = &outcome {
-                lock(&self.memory).put(number, bytes.clone());
-            }
-            lock(&self.flights).remove(&number);
-            *lock(&flight.outcome) = Some(outcome);
-            flight.done.notify_all();
-        }
-        let mut outcome = lock(&flight.outcome);
-        loop {
-            match &*outcome {
-                Some(Ok(bytes)) => return Ok(bytes.clone()),
-                Some(Err(why)) => return Err(io::Error::other(why.clone())),
-                None => {
-                    let waited = flight.done.wait(outcome);
-                    outcome = waited.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
+        Asked { chunks: self, number, whom, until, state }
     }
 
-    fn find(&self, number: usize) -> Result<Arc<[u8]>, String> {
-        let chunk = &self.index.chunks[number];
-        let cache = self.options.cache.as_ref();
-        if let Some(bytes) = cache.and_then(|cache| cache.get(&chunk.name, chunk.len as usize)) {
-            self.metrics.disk_hits.add(1);
-            return Ok(bytes.into());
+    /// Waits with who fetches it, who begins now if there is nobody.
+    fn board(&self, number: usize) -> State {
+        let mut flights = lock(&self.flights);
+        // It may have arrived since memory was looked at.
+        if let Some(bytes) = self.at_hand(number) {
+            return State::Here(bytes);
         }
-        let since = Instant::now();
+        if let Some(flight) = flights.get(&number) {
+            flight.board();
+            return State::Waits(flight.clone());
+        }
+        let flight: Arc<Flight> = flights.entry(number).or_default().clone();
+        flight.board();
+        drop(flights);
+        let (this, own) = (self.this.clone(), flight.clone());
+        self.fetchers.run(move || {
+            if let Some(chunks) = this.upgrade() {
+                chunks.fly(number, &own);
+            }
+        });
+        State::Waits(flight)
+    }
+
+    /// Fetches a chunk for those who wait for it, until it is here or nobody waits any more.
+    fn fly(&self, number: usize, flight: &Flight) {
+        let chunk = &self.index.chunks[number];
+        let cache = self.cache.as_ref();
+        if let Some(bytes) = cache.and_then(|cache| cache.get(&chunk.name, chunk.len as usize)) {
+            self.metrics.from_disk.gave(bytes.len());
+            return self.land(number, flight, bytes.into());
+        }
         let mut pause = PAUSE;
-        loop {
+        while !self.is_given_up(number, flight) {
+            let since = Instant::now();
             match fetch::chunk(&self.store, &self.index, chunk) {
                 Ok(bytes) => {
-                    self.metrics.fetched.add(1);
-                    self.metrics.fetched_bytes.add(chunk.stored.into());
-                    self.metrics.fetch_microseconds.add(since.elapsed().as_micros() as u64);
+                    let bytes = Bytes::from(bytes);
+                    self.metrics.fetched(bytes.len(), chunk.stored.into(), since.elapsed());
+                    self.land(number, flight, bytes.clone());
                     if let Some(cache) = cache {
                         cache.put(&chunk.name, &bytes);
                     }
-                    return Ok(bytes.into());
+                    return;
                 }
                 Err(error) => {
-                    self.metrics.failed_fetches.add(1);
+                    self.metrics.failed_fetches.inc();
+                    flight.delay(error.to_string());
                     // A store may recover, and a chunk that was damaged on its way comes well the next time.
-                    if since.elapsed() + pause > self.options.patience {
-                        return Err(error.to_string());
-                    }
                     std::thread::sleep(pause);
-                    pause *= 2;
+                    pause = LONGEST_PAUSE.min(pause * 2);
                 }
             }
+        }
+    }
+
+    fn land(&self, number: usize, flight: &Flight, bytes: Bytes) {
+        self.memory.put(number, bytes.clone());
+        lock(&self.flights).remove(&number);
+        flight.land(bytes);
+    }
+
+    /// Whether nobody waits any more: whoever comes from now on begins anew.
+    fn is_given_up(&self, number: usize, flight: &Flight) -> bool {
+        let mut flights = lock(&self.flights);
+        let is_over = flight.is_forsaken();
+        if is_over {
+            flights.remove(&number);
+        }
+        is_over
+    }
+}
+
+/// A chunk that somebody waits for.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    chunks: &'a Chunks,
+    number: usize,
+    whom: For,
+    until: Instant,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Here(Bytes),
+    Waits(Arc<Flight>),
+}
+
+impl Asked<'_> {
+    /// Waits for it, no longer than was said from when it was asked for.
+    pub fn wait(self) -> io::Result<Bytes> {
+        let flight = match &self.state {
+            State::Here(bytes) => return Ok(bytes.clone()),
+            State::Waits(flight) => flight,
+        };
+        match flight.wait(self.until) {
+            Waited::Here(bytes) => Ok(bytes),
+            Waited::Late(why) => {
+                let name = self.chunks.index.chunks[self.number].name;
+                let seconds = self.chunks.patience.as_secs_f32();
+                let why = why.unwrap_or_else(|| "the store does not answer".into());
+                let what = format!("the chunk {name} did not come within {seconds} s: {why}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, what))
+            }
+        }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.whom == For::Read {
+            self.chunks.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let State::Waits(flight) = &self.state {
+            // So that nobody boards one that is just given up.
+            let _flights = lock(&self.chunks.flights);
+            flight.leave();
         }
     }
 }

@@ -6,7 +6,10 @@
 pub mod cache;
 pub mod chunks;
 pub mod device;
+mod flight;
+mod memory;
 mod metrics;
 pub mod nbd;
 pub mod prefetch;
+mod threads;
 pub mod trace;

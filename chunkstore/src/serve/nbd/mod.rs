@@ -1,7 +1,12 @@
 //! A server of the NBD protocol, which QEMU speaks without a kernel module or a mount.
 
+mod connection;
 pub mod handshake;
+mod message;
 mod protocol;
+mod reply;
+mod requests;
+mod room;
 mod transmission;
 
 use std::io;
@@ -14,7 +19,6 @@ use rustix::process::umask;
 
 use super::device::Device;
 use handshake::{Export, handshake};
-use transmission::Stream;
 
 /// How long a client may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -22,12 +26,6 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 /// As many clients at once; more wait.
 const MOST_CLIENTS: usize = 64;
-
-impl Stream for UnixStream {
-    fn duplicate(&self) -> io::Result<Self> {
-        self.try_clone()
-    }
-}
 
 /// Listens at a path, for this user only. A socket that a server has left behind there is replaced; one that somebody
 /// listens at is not.
@@ -83,5 +81,5 @@ fn client(mut stream: UnixStream, device: &Device, label: &str) -> io::Result<()
     let export = Export { name: label, len: device.len() };
     let Some(agreed) = handshake(&mut stream, export)? else { return Ok(()) };
     stream.set_read_timeout(None)?;
-    transmission::serve(stream, device, agreed)
+    transmission::serve(&stream, device, agreed)
 }

@@ -1,0 +1,110 @@
+//! A client's connection: one thread reads from it while others write to it.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+
+/// A connection.
+pub trait Connection: Sync {
+    /// Some of what the client has sent; 0 bytes if it has gone. One thread does this.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends all of these bytes. One thread does this at a time.
+    fn send(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()>;
+}
+
+impl Connection for UnixStream {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        receive(self, buffer)
+    }
+
+    fn send(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        send(self, slices)
+    }
+}
+
+impl Connection for TcpStream {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        receive(self, buffer)
+    }
+
+    fn send(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        send(self, slices)
+    }
+}
+
+fn receive(mut stream: impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// With as few system calls as that takes.
+fn send(mut stream: impl Write, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match stream.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A connection as the handshake sees it: nothing is read but what it asks for.
+pub struct InTurn<'a, C>(pub &'a C);
+
+impl<C: Connection> Read for InTurn<'_, C> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.receive(buffer)
+    }
+}
+
+impl<C: Connection> Write for InTurn<'_, C> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(&mut [IoSlice::new(bytes)])?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where replies go, one after the other.
+pub struct Out<'a, C> {
+    connection: &'a C,
+    turn: Mutex<()>,
+}
+
+impl<'a, C: Connection> Out<'a, C> {
+    /// Those of a connection.
+    pub fn new(connection: &'a C) -> Self {
+        Self { connection, turn: Mutex::new(()) }
+    }
+
+    /// While this is held, nobody else sends.
+    pub fn turn(&self) -> Turn<'_, C> {
+        let guard = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        Turn { connection: self.connection, _guard: guard }
+    }
+}
+
+/// The right to send.
+pub struct Turn<'a, C> {
+    connection: &'a C,
+    _guard: std::sync::MutexGuard<'a, ()>,
+}
+
+impl<C: Connection> Turn<'_, C> {
+    /// Sends all of these bytes.
+    pub fn send(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        self.connection.send(slices)
+    }
+}
