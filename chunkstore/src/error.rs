@@ -41,6 +41,13 @@ pub enum Error {
     /// A chunk is not what its name says.
     #[error("the chunk {0} in the pack {1} is damaged: {2}")]
     Chunk(String, String, &'static str),
+    /// A file of certificates that cannot be used, and why.
+    #[error(
+        "{path}: it cannot be used for TLS: {why}; ca-cert.pem, server-cert.pem and server-key.pem are needed, as QEMU and nbdkit have them",
+        path = statify_printable::path(.0),
+        why = .1
+    )]
+    Certificates(PathBuf, String),
     /// What the index needs is not in the store any more.
     #[error(
         "packs that the image needs were removed from the store meanwhile; run the same command again"

@@ -20,6 +20,7 @@ const PURPOSE: Purpose = Purpose {
     noun: "chunk store",
     stake: "machines boot from what is in it",
     agent: concat!("chunkstore/", env!("CARGO_PKG_VERSION")),
+    saves_time: false,
     folders: &[PACKS, INDEXES, REMOVED],
 };
 /// No store has more packs or indexes.

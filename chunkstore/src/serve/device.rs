@@ -101,8 +101,9 @@ impl Device {
 
     /// Bytes of the chunks that a range touches, at most: what is held in memory while it is read.
     pub fn held_by(&self, range: &Range<u64>) -> u64 {
-        let size = self.chunks.index.chunk_size.bytes();
-        range.end.next_multiple_of(size) - range.start / size * size
+        let (_, first) = self.place(range.start);
+        let (_, last) = self.place(range.end.saturating_sub(1));
+        last.end.saturating_sub(first.start)
     }
 
     /// Whether there are zeros: runs of a range, each with its length in bytes.
@@ -120,18 +121,24 @@ impl Device {
 
     /// What a range, which lies in the device, is made of.
     fn spans(&self, range: &Range<u64>) -> impl Iterator<Item = Span> {
-        let size = self.chunks.index.chunk_size.bytes();
         let Range { start: mut at, end } = *range;
         std::iter::from_fn(move || {
             if at >= end {
                 return None;
             }
-            let position = at / size;
-            let stop = end.min((position + 1) * size);
-            let within = (at % size) as usize..(at % size + stop - at) as usize;
+            let (position, place) = self.place(at);
+            let stop = end.min(place.end);
+            let within = (at - place.start) as usize..(stop - place.start) as usize;
             at = stop;
             Some(Span { chunk: self.chunks.index.at(position), within })
         })
+    }
+
+    /// The position of the image in which an offset lies, and which bytes that has.
+    fn place(&self, at: u64) -> (u64, Range<u64>) {
+        let size = self.chunks.index.chunk_size.bytes();
+        let position = at / size;
+        (position, position * size..(position + 1) * size)
     }
 }
 

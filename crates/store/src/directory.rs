@@ -186,8 +186,13 @@ impl Storage for Directory {
 mod tests {
     use super::*;
 
-    const PURPOSE: Purpose =
-        Purpose { noun: "test", stake: "it is one", agent: "test", folders: &["a", "b"] };
+    const PURPOSE: Purpose = Purpose {
+        noun: "test",
+        stake: "it is one",
+        agent: "test",
+        saves_time: true,
+        folders: &["a", "b"],
+    };
 
     #[test]
     fn what_is_put_there_is_found() {

@@ -39,7 +39,7 @@ impl ObjectStore {
         let endpoint = Endpoint::find(bucket, variable)?;
         let place = Place::Bucket { bucket: bucket.into(), prefix: prefix.into() };
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let client = Client::new(endpoint, place.to_string(), purpose.agent)?;
+        let client = Client::new(endpoint, place.to_string(), purpose)?;
         client.begin(&prefix)?;
         Ok(Self { client, prefix })
     }

@@ -9,6 +9,9 @@ pub struct Purpose {
     pub stake: &'static str,
     /// How the owner of the store names itself in requests (the header User-Agent).
     pub agent: &'static str,
+    /// It only saves time: an object store that fails several times in a row is not asked any more, and one that fails at first is
+    /// as good as empty.
+    pub saves_time: bool,
     /// The folders at the top, each a plain name.
     pub folders: &'static [&'static str],
 }

@@ -11,6 +11,7 @@ pub(crate) const PURPOSE: Purpose = Purpose {
     noun: "cache",
     stake: "what is in it becomes programs",
     agent: concat!("rootfs-tools/", env!("CARGO_PKG_VERSION")),
+    saves_time: true,
     folders: &[ENTRIES, RECIPES],
 };
 const ENTRIES: &str = "entries";

@@ -1,7 +1,7 @@
 //! A client's connection: one thread reads from it while others write to it.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +12,9 @@ pub trait Connection: Sync {
 
     /// Sends all of these bytes. One thread does this at a time.
     fn send(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()>;
+
+    /// Ends it, whoever is receiving or sending.
+    fn close(&self);
 }
 
 impl Connection for UnixStream {
@@ -22,6 +25,10 @@ impl Connection for UnixStream {
     fn send(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         send(self, slices)
     }
+
+    fn close(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
 }
 
 impl Connection for TcpStream {
@@ -31,6 +38,10 @@ impl Connection for TcpStream {
 
     fn send(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         send(self, slices)
+    }
+
+    fn close(&self) {
+        let _ = self.shutdown(Shutdown::Both);
     }
 }
 

@@ -48,12 +48,52 @@ impl Export<'_> {
     }
 }
 
+/// What a client has said at the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Greeted {
+    /// The answer to [`OPT_EXPORT_NAME`] has no zeros behind it.
+    no_zeroes: bool,
+    /// The connection has been encrypted since.
+    is_encrypted: bool,
+}
+
 /// Speaks with a client until it wants to send requests; `None` if it goes away. An error is the connection's, or says that it speaks
 /// something else.
 pub fn handshake(
     stream: &mut (impl Read + Write),
     export: Export<'_>,
 ) -> io::Result<Option<Agreed>> {
+    let greeted = greet(stream)?;
+    options(stream, greeted, export)
+}
+
+/// Speaks with a client until it begins to encrypt; `None` if it goes away. Nothing is told before.
+pub fn until_encrypted(stream: &mut (impl Read + Write)) -> io::Result<Option<Greeted>> {
+    let greeted = greet(stream)?;
+    for _ in 0..MOST_OPTIONS {
+        let (option, data) = match next_option(stream)? {
+            (option, Some(data)) => (option, data),
+            (_, None) => continue,
+        };
+        match option {
+            OPT_STARTTLS if data.is_empty() => {
+                reply(stream, option, REP_ACK, b"")?;
+                return Ok(Some(Greeted { is_encrypted: true, ..greeted }));
+            }
+            OPT_STARTTLS => reply(stream, option, REP_ERR_INVALID, b"")?,
+            OPT_ABORT => {
+                reply(stream, option, REP_ACK, b"")?;
+                return Ok(None);
+            }
+            // There is no answer that says no.
+            OPT_EXPORT_NAME => return Err(invalid("it does not encrypt")),
+            _ => reply(stream, option, REP_ERR_TLS_REQD, b"this server wants TLS")?,
+        }
+    }
+    Err(invalid("it has too many questions"))
+}
+
+fn greet(stream: &mut (impl Read + Write)) -> io::Result<Greeted> {
     let mut greeting = GREETING.to_vec();
     greeting.extend(OPTION_MAGIC.to_be_bytes());
     greeting.extend((FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES).to_be_bytes());
@@ -64,22 +104,40 @@ pub fn handshake(
     if flags & !u32::from(FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES) != 0 {
         return Err(invalid("it wants what this server does not know"));
     }
+    Ok(Greeted { no_zeroes: flags & u32::from(FLAG_NO_ZEROES) != 0, is_encrypted: false })
+}
+
+/// The next option and its data; none if that was too long, which is answered.
+fn next_option(stream: &mut (impl Read + Write)) -> io::Result<(u32, Option<Vec<u8>>)> {
+    let mut header = [0; size_of::<OptionHeader>()];
+    stream.read_exact(&mut header)?;
+    let header = OptionHeader::read_from_bytes(&header).map_err(|_| invalid("no option"))?;
+    if header.magic.get() != OPTION_MAGIC {
+        return Err(invalid("it does not speak NBD"));
+    }
+    let (option, len) = (header.option.get(), header.len.get());
+    if len > MOST_DATA {
+        skip(stream, len)?;
+        reply(stream, option, REP_ERR_TOO_BIG, b"")?;
+        return Ok((option, None));
+    }
+    let mut data = vec![0; len as usize];
+    stream.read_exact(&mut data)?;
+    Ok((option, Some(data)))
+}
+
+/// Answers options until the client wants to send requests; `None` if it goes away.
+pub fn options(
+    stream: &mut (impl Read + Write),
+    greeted: Greeted,
+    export: Export<'_>,
+) -> io::Result<Option<Agreed>> {
     let mut agreed = Agreed::default();
     for _ in 0..MOST_OPTIONS {
-        let mut header = [0; size_of::<OptionHeader>()];
-        stream.read_exact(&mut header)?;
-        let header = OptionHeader::read_from_bytes(&header).map_err(|_| invalid("no option"))?;
-        if header.magic.get() != OPTION_MAGIC {
-            return Err(invalid("it does not speak NBD"));
-        }
-        let (option, len) = (header.option.get(), header.len.get());
-        if len > MOST_DATA {
-            skip(stream, len)?;
-            reply(stream, option, REP_ERR_TOO_BIG, b"")?;
-            continue;
-        }
-        let mut data = vec![0; len as usize];
-        stream.read_exact(&mut data)?;
+        let (option, data) = match next_option(stream)? {
+            (option, Some(data)) => (option, data),
+            (_, None) => continue,
+        };
         match option {
             OPT_EXPORT_NAME => {
                 // There is no answer that says no.
@@ -88,7 +146,7 @@ pub fn handshake(
                 }
                 let mut answer = export.len.to_be_bytes().to_vec();
                 answer.extend(Export::flags(agreed.structured).to_be_bytes());
-                if flags & u32::from(FLAG_NO_ZEROES) == 0 {
+                if !greeted.no_zeroes {
                     answer.resize(answer.len() + 124, 0);
                 }
                 stream.write_all(&answer)?;
@@ -121,6 +179,7 @@ pub fn handshake(
             OPT_LIST_META_CONTEXT | OPT_SET_META_CONTEXT => {
                 contexts(stream, option, &data, export, &mut agreed)?;
             }
+            OPT_STARTTLS if greeted.is_encrypted => reply(stream, option, REP_ERR_INVALID, b"")?,
             OPT_LIST | OPT_STRUCTURED_REPLY => reply(stream, option, REP_ERR_INVALID, b"")?,
             _ => reply(stream, option, REP_ERR_UNSUP, b"")?,
         }
@@ -284,10 +343,37 @@ mod tests {
         assert!(said.windows(4).any(|word| word == REP_ERR_UNKNOWN.to_be_bytes()));
     }
 
+    #[test]
+    fn nothing_is_told_in_the_clear() {
+        let said = |options: &[Vec<u8>]| {
+            let sent = [&3u32.to_be_bytes()[..], &options.concat()].concat();
+            let mut wire = Wire(&sent, Vec::new());
+            let greeted = until_encrypted(&mut wire);
+            (greeted, wire.1)
+        };
+        let questions = [
+            option(OPT_LIST, b""),
+            option(OPT_INFO, &named("image", &[0, 0])),
+            option(OPT_GO, &named("image", &[0, 0])),
+            option(OPT_STRUCTURED_REPLY, b""),
+        ];
+        let (greeted, answers) = said(&questions);
+        assert!(greeted.is_err());
+        let refusals = answers.windows(4).filter(|word| *word == REP_ERR_TLS_REQD.to_be_bytes());
+        assert_eq!(refusals.count(), questions.len());
+        assert!(!answers.windows(5).any(|word| word == b"image"));
+        assert!(said(&[option(OPT_EXPORT_NAME, b"image")]).0.is_err());
+        let (greeted, _) = said(&[option(OPT_LIST, b""), option(OPT_STARTTLS, b"")]);
+        let greeted = greeted.unwrap().unwrap();
+        assert!(greeted.is_encrypted && greeted.no_zeroes);
+        assert_eq!(said(&[option(OPT_ABORT, b"")]).0.unwrap(), None);
+    }
+
     proptest! {
         #[test]
         fn whatever_is_said(bytes in proptest::collection::vec(any::<u8>(), 0..200), number in 0u32..12) {
             let _ = handshake(&mut Wire(&bytes, Vec::new()), EXPORT);
+            let _ = until_encrypted(&mut Wire(&bytes, Vec::new()));
             let _ = spoken(&[option(number, &bytes), option(OPT_GO, &named("image", &[0, 0]))]);
         }
     }

@@ -72,6 +72,10 @@ pub fn serve<C: Connection>(connection: &C, device: &Device, agreed: Agreed) -> 
             }
         })();
         drop(to_do);
+        // Workers may wait for a client that does not take what they send.
+        if outcome.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::UnexpectedEof) {
+            connection.close();
+        }
         outcome
     })
 }

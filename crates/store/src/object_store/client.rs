@@ -17,6 +17,7 @@ use url::Url;
 use super::answer::{self, Failure};
 use super::endpoint::Endpoint;
 use super::health::Health;
+use crate::purpose::Purpose;
 
 /// How long a connection may take to be made,
 const CONNECT: Duration = Duration::from_secs(4);
@@ -43,6 +44,8 @@ pub(crate) struct Client {
     /// As the user calls it.
     place: String,
     agent: Agent,
+    /// As [`crate::Purpose::saves_time`].
+    saves_time: bool,
     reading: Health,
     writing: Health,
 }
@@ -58,13 +61,17 @@ type Tried<T> = Result<T, Failure>;
 
 impl Client {
     /// Nothing is sent yet.
-    pub(crate) fn new(endpoint: Endpoint, place: String, agent: &str) -> Result<Self, String> {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        place: String,
+        purpose: &Purpose,
+    ) -> Result<Self, String> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections_per_host(64)
-            .user_agent(agent)
+            .user_agent(purpose.agent)
             .timeout_resolve(Some(CONNECT))
             .timeout_connect(Some(CONNECT))
             .timeout_per_read(Some(STILL))
@@ -76,7 +83,8 @@ impl Client {
             config = config.tls_config(tls()?);
         }
         let agent = config.build().new_agent();
-        Ok(Self { endpoint, place, agent, reading: Health::default(), writing: Health::default() })
+        let (reading, writing) = (Health::default(), Health::default());
+        Ok(Self { endpoint, place, agent, saves_time: purpose.saves_time, reading, writing })
     }
 
     /// The first request. If the store refuses it, the error says what to do; one that does not answer
@@ -88,6 +96,9 @@ impl Client {
         };
         if let Some(advice) = failure.advice(&self.endpoint.shown) {
             return Err(advice);
+        }
+        if !self.saves_time {
+            return Err(format!("{} does not answer ({})", self.endpoint.shown, failure.clause()));
         }
         self.reading.bad(&failure);
         self.reading.end();
@@ -256,7 +267,7 @@ impl Client {
 
     /// Makes a request, a second time if that may help, unless too many have come to nothing.
     fn ask<T>(&self, health: &Health, request: impl FnMut() -> Tried<T>) -> io::Result<T> {
-        if health.is_over() {
+        if self.saves_time && health.is_over() {
             return Err(io::ErrorKind::NotConnected.into());
         }
         match self.again(request) {
