@@ -13,6 +13,13 @@ pub enum Tier {
 pub const SLOW: &[(&str, &str)] = &[
     ("bad_input/corrupted/anywhere/", "hundreds of conversions; truncated is quick"),
     ("bad_input/corrupted/headers/", "hundreds of conversions"),
+    ("chunkstore/clients/half-a-handshake", "it is waited for a time-out"),
+    ("chunkstore/faulty-store/a-byte-a-second", "stands-still-halfway is quick"),
+    ("chunkstore/faulty-store/status-404", "403 and 500 are quick"),
+    ("chunkstore/faulty-store/status-503", "403 and 500 are quick"),
+    ("chunkstore/faulty-store/too-short", "cut-off is quick"),
+    ("chunkstore/faulty-store/zeros", "flipped-bit is quick"),
+    ("chunkstore/tls/half-a-handshake", "it is waited for a time-out"),
     ("cpus/", "every fixture on seven emulated CPUs"),
     ("elfscan/audit/tampering-by-mprotect", "as with full RELRO, which is quick"),
     ("elfscan/audit/tampering-with-full-relro-fixed", "converted is quick"),

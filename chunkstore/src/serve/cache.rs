@@ -15,6 +15,8 @@ use crate::name::{ChunkName, from_hex};
 
 /// After an eviction, so much of the limit is used.
 const KEPT: (u64, u64) = (9, 10);
+/// When so much of the limit was added they are counted again: others add, too.
+const UNCOUNTED: u64 = 32;
 /// Whoever evicts holds this file's lock.
 const LOCK: &str = "lock";
 
@@ -24,15 +26,18 @@ pub struct Cache {
     directory: File,
     /// The most bytes of all files together.
     limit: u64,
-    /// About how many there are: counted at the beginning, and what this process has added since.
+    /// About how many there are: counted now and then, and what this process has added since.
     used: AtomicU64,
+    /// What this process has added since they were counted.
+    added: AtomicU64,
 }
 
 impl Cache {
     /// Opens one, which is made if it is not there: a directory that nobody else may write to.
     pub fn open(path: &Path, limit: u64) -> io::Result<Self> {
         let directory = trusted::own_directory(path, true)?.dir;
-        let cache = Self { directory, limit, used: AtomicU64::new(0) };
+        let (used, added) = (AtomicU64::new(0), AtomicU64::new(0));
+        let cache = Self { directory, limit, used, added };
         let used = cache.files()?.iter().map(|file| file.size).sum();
         cache.used.store(used, Ordering::Relaxed);
         if used > limit {
@@ -70,14 +75,16 @@ impl Cache {
             Ok(())
         };
         if put().is_ok() {
-            let before = self.used.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            if before + bytes.len() as u64 > self.limit {
+            let len = bytes.len() as u64;
+            let used = self.used.fetch_add(len, Ordering::Relaxed) + len;
+            let added = self.added.fetch_add(len, Ordering::Relaxed) + len;
+            if used > self.limit || added > self.limit / UNCOUNTED {
                 let _ = self.evict();
             }
         }
     }
 
-    /// Removes what was not used for longest, until there is room. One process does it at a time.
+    /// Removes what was not used for longest, until there is room, if there is not. One process does it at a time.
     fn evict(&self) -> io::Result<()> {
         let lock = File::options()
             .create(true)
@@ -87,15 +94,21 @@ impl Cache {
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(());
         }
+        self.added.store(0, Ordering::Relaxed);
         let mut files = self.files()?;
-        files.sort_by_key(|file| file.used);
         let mut used: u64 = files.iter().map(|file| file.size).sum();
-        for file in files {
-            if used <= self.limit / KEPT.1 * KEPT.0 {
-                break;
+        if used > self.limit {
+            files.sort_by_key(|file| file.used);
+            for file in files {
+                if used <= self.limit / KEPT.1 * KEPT.0 {
+                    break;
+                }
+                match beneath::remove_file(&self.directory, OsStr::new(&file.name)) {
+                    // One that was damaged may be gone by now.
+                    Err(error) if !beneath::is_gone(&error) => return Err(error),
+                    _ => used -= file.size,
+                }
             }
-            beneath::remove_file(&self.directory, OsStr::new(&file.name))?;
-            used -= file.size;
         }
         self.used.store(used, Ordering::Relaxed);
         Ok(())

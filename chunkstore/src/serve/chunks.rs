@@ -120,12 +120,14 @@ impl Chunks {
         if let Some(bytes) = self.at_hand(number) {
             return State::Here(bytes);
         }
-        if let Some(flight) = flights.get(&number) {
+        // One that all others have given up may wait for an answer that never comes.
+        if let Some(flight) = flights.get(&number).filter(|flight| !flight.is_forsaken()) {
             flight.board();
             return State::Waits(flight.clone());
         }
-        let flight: Arc<Flight> = flights.entry(number).or_default().clone();
+        let flight = Arc::<Flight>::default();
         flight.board();
+        flights.insert(number, flight.clone());
         drop(flights);
         let (this, own) = (self.this.clone(), flight.clone());
         self.fetchers.run(move || {
@@ -137,7 +139,7 @@ impl Chunks {
     }
 
     /// Fetches a chunk for those who wait for it, until it is here or nobody waits any more.
-    fn fly(&self, number: usize, flight: &Flight) {
+    fn fly(&self, number: usize, flight: &Arc<Flight>) {
         let chunk = &self.index.chunks[number];
         let cache = self.cache.as_ref();
         if let Some(bytes) = cache.and_then(|cache| cache.get(&chunk.name, chunk.len as usize)) {
@@ -168,20 +170,27 @@ impl Chunks {
         }
     }
 
-    fn land(&self, number: usize, flight: &Flight, bytes: Bytes) {
+    fn land(&self, number: usize, flight: &Arc<Flight>, bytes: Bytes) {
         self.memory.put(number, bytes.clone());
-        lock(&self.flights).remove(&number);
+        forget(&mut lock(&self.flights), number, flight);
         flight.land(bytes);
     }
 
     /// Whether nobody waits any more: whoever comes from now on begins anew.
-    fn is_given_up(&self, number: usize, flight: &Flight) -> bool {
+    fn is_given_up(&self, number: usize, flight: &Arc<Flight>) -> bool {
         let mut flights = lock(&self.flights);
         let is_over = flight.is_forsaken();
         if is_over {
-            flights.remove(&number);
+            forget(&mut flights, number, flight);
         }
         is_over
+    }
+}
+
+/// Another one for the same chunk may be on its way since.
+fn forget(flights: &mut HashMap<usize, Arc<Flight>>, number: usize, flight: &Arc<Flight>) {
+    if flights.get(&number).is_some_and(|other| Arc::ptr_eq(other, flight)) {
+        flights.remove(&number);
     }
 }
 
