@@ -33,7 +33,9 @@ pub fn add(cases: &mut Cases) {
     ] {
         cases.needing(&["fuse", "program:fusermount3"]).check(name, test);
     }
-    cases.needing(&["fuse", "root", "program:fusermount3", "program:cat"]).check("fuse/other-users", others);
+    cases
+        .needing(&["fuse", "root", "program:fusermount3", "program:cat"])
+        .check("fuse/other-users", others);
 }
 
 /// A mount, which goes with the test.
@@ -85,7 +87,9 @@ fn serve(case: &Case, dir: &Path, more: &[&OsStr]) -> Result<Server> {
     let words = words.into_iter().chain(more.iter().copied());
     let mut command = command("serve", words, &case.dir.join("store"))?;
     let server = Server::spawn(&mut command, &case.dir.join("socket"))?;
-    server.until(|| dir.join("image").exists(), "it is not mounted")
+    // Of a mount whose server is dead the kernel still knows the file.
+    let is_there = || fs::read_dir(dir).is_ok_and(|entries| entries.count() == 1);
+    server.until(is_there, "it is not mounted")
 }
 
 fn every_byte(case: &Case) -> Result<()> {
@@ -161,7 +165,7 @@ fn killed(case: &Case) -> Result<()> {
             &mut mounted.server,
             Server::spawn(&mut Command::new("true"), &dir)?,
         ));
-        let dead = fs::metadata(&dir).err().and_then(|error| error.raw_os_error());
+        let dead = fs::read_dir(&dir).err().and_then(|error| error.raw_os_error());
         ensure!(dead == Some(Errno::ENOTCONN as i32), "{dead:?}");
         mounted.server = serve(case, &dir, &[])?;
         ensure!(fs::read(&mounted.file)? == mounted.bytes);

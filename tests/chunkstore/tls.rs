@@ -40,7 +40,7 @@ fn certificates(dir: &Path) -> Result<PathBuf> {
         fs::write(at(".template"), template)?;
         let mut key = Command::new("certtool");
         output(
-            key.args(["--generate-privkey", "--key-type=ecdsa", "--outfile"]).arg(at("-key.pem")),
+            key.args(["--generate-privkey", "--key-type=ed25519", "--outfile"]).arg(at("-key.pem")),
         )?;
         fs::set_permissions(at("-key.pem"), Permissions::from_mode(0o600))?;
         let mut certificate = Command::new("certtool");

@@ -38,8 +38,9 @@ pub struct Mount {
 impl Mount {
     /// Mounts a directory with the file `label` on an empty directory. What a server that was killed has left behind there goes away.
     pub fn new(at: &Path, device: Arc<Device>, label: &str) -> io::Result<Self> {
-        let is_dead = |error: &io::Error| error.raw_os_error() == Some(DEAD);
-        if at.metadata().is_err_and(|error| is_dead(&error)) {
+        // Of its attributes the kernel may still tell what they were.
+        let is_dead = |error: io::Error| error.raw_os_error() == Some(DEAD);
+        if std::fs::read_dir(at).is_err_and(is_dead) {
             detach(at)?;
         }
         if std::fs::read_dir(at)?.next().is_some() {

@@ -58,11 +58,17 @@ impl Credentials {
             clients = clients.with_crls(lists.map_err(|error| wrong(REVOKED, &error))?);
         }
         let clients = clients.build().map_err(|error| wrong(AUTHORITY, &error))?;
+        let key = key(&dir.join(KEY))?;
+        // GnuTLS writes half of its keys for elliptic curves with a zero in front.
+        provider.key_provider.load_private_key(key.clone_key()).map_err(|_| {
+            let why = "it is of a kind or form that is not known (`openssl pkcs8 -topk8 -nocrypt` may write it in another one)";
+            wrong(KEY, &why)
+        })?;
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(CERTIFICATE, &error))?
             .with_client_cert_verifier(clients)
-            .with_single_cert(certificates(CERTIFICATE)?, key(&dir.join(KEY))?)
+            .with_single_cert(certificates(CERTIFICATE)?, key)
             .map_err(|error| wrong(CERTIFICATE, &error))?;
         Ok(Self(Arc::new(config)))
     }

@@ -205,12 +205,13 @@ impl<C: Connection> Worker<'_, C> {
     }
 }
 
-/// Of a range, so that they end at multiples of their size.
+/// Of a range that is longer than one, so that they end at multiples of their size.
 fn pieces(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
     let Range { start: mut at, end } = *range;
+    let is_one = end - at <= PIECE;
     std::iter::from_fn(move || {
         let start = at;
-        at = end.min((start / PIECE + 1) * PIECE);
+        at = if is_one { end } else { end.min((start / PIECE + 1) * PIECE) };
         (start < end).then_some(start..at)
     })
 }
