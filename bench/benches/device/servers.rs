@@ -78,12 +78,19 @@ impl Server {
         let child = child.with_context(|| kind.name().to_owned())?;
         let mut server = Self { kind, child, socket };
         let since = Instant::now();
-        while UnixStream::connect(&server.socket).is_err() {
+        while !server.greets() {
             ensure!(server.child.try_wait()?.is_none(), "{} has ended", kind.name());
             ensure!(since.elapsed() < Duration::from_secs(30), "{} does not listen", kind.name());
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(server)
+    }
+
+    /// Whether it says what a server of NBD says first.
+    fn greets(&self) -> bool {
+        let mut greeting = [0; 18];
+        let connected = UnixStream::connect(&self.socket);
+        connected.is_ok_and(|mut stream| stream.read_exact(&mut greeting).is_ok())
     }
 
     /// Where it is.
