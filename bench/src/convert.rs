@@ -2,42 +2,18 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use nix::sys::wait::WaitStatus;
 use serde::Serialize;
 
-use crate::loadable;
 use crate::spawn::{Launch, wait_usage};
+use crate::{binary, loadable};
 
 /// The release binary: `$STATIFY`, or built by cargo.
 pub fn statify_binary() -> Result<PathBuf> {
-    release_binary("STATIFY", "statify-convert", "statify")
-}
-
-/// The release binary of a package: what the variable names, or built by cargo.
-pub fn release_binary(variable: &str, package: &str, name: &str) -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os(variable) {
-        return std::path::absolute(path).context(variable.to_owned());
-    }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
-    let output = Command::new(cargo)
-        .args(["build", "--release", "-p", package, "--bin", name, "--message-format=json"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    ensure!(output.status.success(), "{name} does not build");
-    let messages =
-        serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
-    let executables = messages.filter_map(|message| {
-        let message = message.ok()?;
-        Some(PathBuf::from(message.get("executable")?.as_str()?))
-    });
-    executables.last().with_context(|| {
-        format!("cargo names no executable; set {variable} to the {name} to measure")
-    })
+    binary::of_workspace("statify-convert", "statify")
 }
 
 /// What converting one program costs: the run with the median CPU time, and the largest peak of all runs.

@@ -64,6 +64,13 @@ pub enum Error {
     /// An index could not be signed, and why.
     #[error("the index {0:?} cannot be signed: {1}")]
     Signing(String, String),
+    /// A file of certificates that cannot be used, and why.
+    #[error(
+        "{path}: it cannot be used for TLS: {why}; ca-cert.pem, server-cert.pem and server-key.pem are needed, as QEMU and nbdkit have them",
+        path = statify_printable::path(.0),
+        why = .1
+    )]
+    Certificates(PathBuf, String),
     /// What the index needs is not in the store any more.
     #[error(
         "packs that the image needs were removed from the store meanwhile; run the same command again"

@@ -21,7 +21,7 @@ pub enum Verdict {
 }
 
 /// A sentence for the user; exit status 1.
-pub type Failure = Box<dyn std::error::Error>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -10,6 +10,8 @@ use anyhow::{Result, bail, ensure};
 /// A connection that is ready for requests.
 pub struct Client {
     stream: UnixStream,
+    /// Replies are structured.
+    structured: bool,
     /// The export's size, in bytes.
     pub len: u64,
 }
@@ -17,14 +19,21 @@ pub struct Client {
 impl Client {
     /// Connects, and asks for the export without a name.
     pub fn connect(path: &Path) -> Result<Self> {
+        Self::connect_as(path, true)
+    }
+
+    /// The same, as one that knows of structured replies or as one that does not.
+    pub fn connect_as(path: &Path, structured: bool) -> Result<Self> {
         let mut stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut greeting = [0; 18];
         stream.read_exact(&mut greeting)?;
         ensure!(&greeting[..16] == b"NBDMAGICIHAVEOPT", "{greeting:?}");
         stream.write_all(&3u32.to_be_bytes())?;
-        option(&mut stream, 8, b"")?;
-        ensure!(answer(&mut stream)?.0 == 1);
+        if structured {
+            option(&mut stream, 8, b"")?;
+            ensure!(answer(&mut stream)?.0 == 1);
+        }
         option(&mut stream, 7, &[0; 6])?;
         let mut len = None;
         loop {
@@ -37,7 +46,7 @@ impl Client {
                 (other, _) => bail!("the export is refused: {other:#x}"),
             }
         }
-        Ok(Self { stream, len: len.unwrap_or_default() })
+        Ok(Self { stream, structured, len: len.unwrap_or_default() })
     }
 
     /// Sends a request.
@@ -53,7 +62,10 @@ impl Client {
 
     /// What a request is answered: bytes from `offset` on, or an error's number.
     pub fn answer(&mut self, offset: u64, len: u32) -> Result<Result<Vec<u8>, u32>> {
-        let mut bytes = vec![0xaa; len as usize];
+        if !self.structured {
+            return self.simple_answer(len);
+        }
+        let mut bytes = Vec::new();
         let mut error = None;
         loop {
             let mut header = [0; 20];
@@ -70,8 +82,12 @@ impl Client {
             };
             match number(6) {
                 0 => {}
-                1 => bytes[at()?..][..data.len() - 8].copy_from_slice(&data[8..]),
+                1 => {
+                    bytes.resize(len as usize, 0xaa);
+                    bytes[at()?..][..data.len() - 8].copy_from_slice(&data[8..]);
+                }
                 2 => {
+                    bytes.resize(len as usize, 0xaa);
                     let hole = u32::from_be_bytes([data[8], data[9], data[10], data[11]]);
                     bytes[at()?..][..hole as usize].fill(0);
                 }
@@ -82,6 +98,25 @@ impl Client {
                 return Ok(error.map_or(Ok(bytes), Err));
             }
         }
+    }
+
+    fn simple_answer(&mut self, len: u32) -> Result<Result<Vec<u8>, u32>> {
+        let mut header = [0; 16];
+        self.stream.read_exact(&mut header)?;
+        ensure!(header[..4] == 0x6744_6698u32.to_be_bytes(), "{header:?}");
+        ensure!(header[8..16] == 7u64.to_be_bytes(), "{header:?}");
+        let error = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        if error != 0 {
+            return Ok(Err(error));
+        }
+        let mut bytes = vec![0xaa; len as usize];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(Ok(bytes))
+    }
+
+    /// Takes so many bytes of what comes, whatever they are.
+    pub fn take(&mut self, len: usize) -> io::Result<()> {
+        self.stream.read_exact(&mut vec![0; len])
     }
 
     /// Reads.

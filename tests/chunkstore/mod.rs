@@ -1,12 +1,17 @@
 //! chunkstore: images cut, kept and served, with what goes wrong in between.
 
 mod client;
+mod clients;
 mod content;
 mod diff;
 mod exchange;
+mod faults;
+mod faulty_store;
 mod fleet;
 mod forged;
+mod fuse;
 mod images;
+mod metrics;
 mod nbd;
 mod object_store;
 mod proxy;
@@ -15,6 +20,7 @@ mod repack;
 mod server;
 mod signatures;
 mod stores;
+mod tls;
 mod tool;
 mod trees;
 
@@ -32,4 +38,9 @@ pub fn add(cases: &mut Cases) {
     signatures::add(cases);
     repack::add(cases);
     fleet::add(cases);
+    clients::add(cases);
+    faults::add(cases);
+    fuse::add(cases);
+    tls::add(cases);
+    metrics::add(cases);
 }

@@ -259,7 +259,8 @@ fn prefetch(case: &Case) -> Result<()> {
         }
         drop(client);
         let since = Instant::now();
-        while fs::read(&trace)?.is_empty() && since.elapsed() < Duration::from_secs(20) {
+        let lines = || fs::read_to_string(&trace).map_or(0, |text| text.lines().count());
+        while lines() < 3 && since.elapsed() < Duration::from_secs(20) {
             std::thread::sleep(Duration::from_millis(10));
         }
     }

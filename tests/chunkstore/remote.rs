@@ -117,6 +117,6 @@ impl Remote {
     pub fn serve(&self, label: &str, socket: &Path, more: &[&str]) -> Result<Server> {
         let nbd = format!("unix:{}", socket.display());
         let words = [label, "--nbd", &nbd].into_iter().chain(more.iter().copied());
-        Server::start_by(self.command("serve", words)?, socket)
+        Server::run(&mut self.command("serve", words)?, socket)
     }
 }

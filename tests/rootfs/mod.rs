@@ -8,7 +8,7 @@ mod caches;
 mod check_rooms;
 mod checks;
 mod converts;
-mod disk;
+pub mod disk;
 mod dry_run;
 mod forged;
 pub mod guest;

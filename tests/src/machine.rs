@@ -129,6 +129,10 @@ fn probe(need: &str) -> Result<Option<String>> {
         "network-loopback" => {
             unless(TcpListener::bind("127.0.0.1:0").is_ok(), "no loopback interface")
         }
+        "fuse" => {
+            let device = fs::File::options().read(true).write(true).open("/dev/fuse");
+            unless(device.is_ok(), "/dev/fuse cannot be opened")
+        }
         "userns" => unless(crate::sandbox::is_possible(), "namespaces cannot be made here"),
         "userns-of-users" => unless(
             crate::sandbox::is_possible_for_users(),

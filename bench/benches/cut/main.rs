@@ -15,7 +15,7 @@ use clap::Parser;
 use nix::sys::wait::WaitStatus;
 use statify_bench::spawn::{Launch, wait_usage};
 use statify_bench::style::Style;
-use statify_bench::{convert, machine};
+use statify_bench::{binary, machine};
 
 use tools::Tool;
 
@@ -67,7 +67,7 @@ struct Run {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let chunkstore = convert::release_binary("CHUNKSTORE", "chunkstore", "chunkstore")?;
+    let chunkstore = binary::of_workspace("chunkstore", "chunkstore")?;
     let dir = match &arguments.dir {
         Some(dir) => tempfile::tempdir_in(dir)?,
         None => tempfile::tempdir()?,

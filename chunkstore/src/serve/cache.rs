@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -13,9 +14,11 @@ use statify_files::{beneath, trusted};
 
 use crate::name::{ChunkName, from_hex};
 
-/// After an eviction, so much of the limit is used.
+/// When room was made, so much of the limit is used.
 const KEPT: (u64, u64) = (9, 10);
-/// Whoever evicts holds this file's lock.
+/// When so much of the limit was added they are counted again: others add, too.
+const UNCOUNTED: u64 = 32;
+/// Whoever removes chunks holds this file's lock.
 const LOCK: &str = "lock";
 
 /// A cache.
@@ -24,20 +27,29 @@ pub struct Cache {
     directory: File,
     /// The most bytes of all files together.
     limit: u64,
-    /// About how many there are: counted at the beginning, and what this process has added since.
+    /// About how many there are: counted now and then, and what this process has added since.
     used: AtomicU64,
+    /// What this process has added since they were counted,
+    added: AtomicU64,
+    /// and is adding.
+    writing: AtomicU64,
+    /// Whoever counts and makes room.
+    counting: Mutex<()>,
 }
 
 impl Cache {
     /// Opens one, which is made if it is not there: a directory that nobody else may write to.
     pub fn open(path: &Path, limit: u64) -> io::Result<Self> {
         let directory = trusted::own_directory(path, true)?.dir;
-        let cache = Self { directory, limit, used: AtomicU64::new(0) };
-        let used = cache.files()?.iter().map(|file| file.size).sum();
-        cache.used.store(used, Ordering::Relaxed);
-        if used > limit {
-            cache.evict()?;
-        }
+        let cache = Self {
+            directory,
+            limit,
+            used: AtomicU64::new(0),
+            added: AtomicU64::new(0),
+            writing: AtomicU64::new(0),
+            counting: Mutex::new(()),
+        };
+        cache.make_room()?;
         Ok(cache)
     }
 
@@ -51,7 +63,7 @@ impl Cache {
             let _ = beneath::remove_file(&self.directory, OsStr::new(&text));
             return None;
         }
-        // Used just now, whatever that costs: an eviction looks at it.
+        // Used just now, whatever that costs: who makes room looks at it.
         let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let _ =
@@ -59,26 +71,44 @@ impl Cache {
         Some(bytes)
     }
 
-    /// Keeps a chunk's bytes. Where that fails, such as on a full disk, nothing is lost but time.
+    /// Keeps a chunk's bytes. Where that fails, such as on a full disk, nothing is lost but time; nor where there is no room because
+    /// somebody else makes it just now.
     pub fn put(&self, name: &ChunkName, bytes: &[u8]) {
-        let put = || -> io::Result<()> {
-            let mut new = tempfile::Builder::new()
-                .prefix(".new-")
-                .tempfile_in(beneath::link(&self.directory))?;
-            new.write_all(bytes)?;
-            new.persist(beneath::at(&self.directory, name.to_string()))?;
-            Ok(())
-        };
-        if put().is_ok() {
-            let before = self.used.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            if before + bytes.len() as u64 > self.limit {
-                let _ = self.evict();
-            }
+        let len = bytes.len() as u64;
+        self.writing.fetch_add(len, Ordering::Relaxed);
+        if self.is_full() || self.added.load(Ordering::Relaxed) > self.limit / UNCOUNTED {
+            let _ = self.make_room();
         }
+        if !self.is_full() && self.write(name, bytes).is_ok() {
+            self.used.fetch_add(len, Ordering::Relaxed);
+            self.added.fetch_add(len, Ordering::Relaxed);
+        }
+        self.writing.fetch_sub(len, Ordering::Relaxed);
     }
 
-    /// Removes what was not used for longest, until there is room. One process does it at a time.
-    fn evict(&self) -> io::Result<()> {
+    fn is_full(&self) -> bool {
+        self.used.load(Ordering::Relaxed) + self.writing.load(Ordering::Relaxed) > self.limit
+    }
+
+    fn write(&self, name: &ChunkName, bytes: &[u8]) -> io::Result<()> {
+        let mut new =
+            tempfile::Builder::new().prefix(".new-").tempfile_in(beneath::link(&self.directory))?;
+        new.write_all(bytes)?;
+        new.persist(beneath::at(&self.directory, name.to_string()))?;
+        Ok(())
+    }
+
+    /// Counts, and where there is no room removes what was not used for longest. One thread of a process counts at a time, and one
+    /// process removes.
+    fn make_room(&self) -> io::Result<()> {
+        let Ok(_counting) = self.counting.try_lock() else { return Ok(()) };
+        let mut files = self.files()?;
+        let used = files.iter().map(|file| file.size).sum();
+        self.used.store(used, Ordering::Relaxed);
+        self.added.store(0, Ordering::Relaxed);
+        if !self.is_full() {
+            return Ok(());
+        }
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -87,17 +117,21 @@ impl Cache {
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(());
         }
-        let mut files = self.files()?;
         files.sort_by_key(|file| file.used);
-        let mut used: u64 = files.iter().map(|file| file.size).sum();
+        let mut left = used + self.writing.load(Ordering::Relaxed);
         for file in files {
-            if used <= self.limit / KEPT.1 * KEPT.0 {
+            if left <= self.limit / KEPT.1 * KEPT.0 {
                 break;
             }
-            beneath::remove_file(&self.directory, OsStr::new(&file.name))?;
-            used -= file.size;
+            match beneath::remove_file(&self.directory, OsStr::new(&file.name)) {
+                // One that was damaged may be gone by now.
+                Err(error) if !beneath::is_gone(&error) => return Err(error),
+                _ => {
+                    left -= file.size;
+                    self.used.fetch_sub(file.size, Ordering::Relaxed);
+                }
+            }
         }
-        self.used.store(used, Ordering::Relaxed);
         Ok(())
     }
 

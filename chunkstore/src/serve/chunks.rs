@@ -1,24 +1,30 @@
 //! The chunks of an image, wherever they are. Several who want the same chunk wait for one who fetches it; an error is
 //! theirs, and is not remembered: who asks again tries again.
+//!
+//! Whoever reads waits no longer than was said, whatever the store does: fetching is done by threads of its own, which go on while
+//! somebody waits.
 
 use std::collections::HashMap;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use lru::LruCache;
-
 use super::cache::Cache;
+use super::flight::{Bytes, Flight, Waited};
+use super::memory::Memory;
 use super::metrics::Metrics;
-use crate::fetch;
-use crate::index::{Index, Record};
-use crate::name::ChunkName;
+use super::moved::Moved;
+use super::threads::Threads;
+use crate::index::Index;
 use crate::store::Store;
 
-/// Between tries to fetch a chunk; doubled each time.
+/// Between tries to fetch a chunk; doubled each time,
 const PAUSE: Duration = Duration::from_millis(100);
+/// up to this: a store that has recovered is soon found.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// So many chunks are fetched at once.
+const FETCHERS: usize = 32;
 
 /// How chunks are kept.
 #[derive(Debug)]
@@ -37,22 +43,18 @@ pub struct Chunks {
     store: Store,
     /// Which they are.
     pub index: Index,
-    options: Options,
-    memory: Mutex<LruCache<usize, Arc<[u8]>>>,
+    cache: Option<Cache>,
+    patience: Duration,
+    memory: Memory,
     flights: Mutex<HashMap<usize, Arc<Flight>>>,
-    /// Where chunks lie by now, if packs were found to be gone.
-    moved: Mutex<Option<Arc<Moved>>>,
+    moved: Moved,
+    fetchers: Threads,
+    /// For the fetchers, who keep nothing alive.
+    this: Weak<Self>,
     /// Reads that wait for a chunk.
     waiting: AtomicUsize,
     /// What happens is counted here.
     pub metrics: Metrics,
-}
-
-/// A chunk that somebody fetches.
-#[derive(Debug, Default)]
-struct Flight {
-    outcome: Mutex<Option<Result<Arc<[u8]>, String>>>,
-    done: Condvar,
 }
 
 /// For whom a chunk is.
@@ -66,25 +68,25 @@ pub enum For {
 
 impl Chunks {
     /// Those of an index.
-    pub fn new(store: Store, index: Index, options: Options) -> Self {
-        let most = (options.memory / index.chunking.most()).max(1) as usize;
-        let memory =
-            Mutex::new(LruCache::new(NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN)));
-        Self {
+    pub fn new(store: Store, index: Index, options: Options) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
             store,
             index,
-            options,
-            memory,
+            cache: options.cache,
+            patience: options.patience,
+            memory: Memory::new(options.memory),
             flights: Mutex::default(),
-            moved: Mutex::default(),
+            moved: Moved::default(),
+            fetchers: Threads::new(FETCHERS),
+            this: this.clone(),
             waiting: AtomicUsize::new(0),
             metrics: Metrics::default(),
-        }
+        })
     }
 
     /// A chunk that is in memory.
-    pub fn at_hand(&self, number: usize) -> Option<Arc<[u8]>> {
-        lock(&self.memory).get(&number).cloned()
+    pub fn at_hand(&self, number: usize) -> Option<Bytes> {
+        self.memory.get(number)
     }
 
     /// Whether a read waits for a chunk now.
@@ -93,132 +95,153 @@ impl Chunks {
     }
 
     /// A chunk, by its number in the index.
-    pub fn get(&self, number: usize, whom: For) -> io::Result<Arc<[u8]>> {
-        if let Some(bytes) = self.at_hand(number) {
-            self.metrics.memory_hits.add(1);
-            return Ok(bytes);
-        }
-        if whom == For::Later {
-            return self.arrive(number);
-        }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let got = self.arrive(number);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        got
+    pub fn get(&self, number: usize, whom: For) -> io::Result<Bytes> {
+        self.ask(number, whom).wait()
     }
 
-    /// Fetches a chunk, or waits for who does.
-    fn arrive(&self, number: usize) -> io::Result<Arc<[u8]>> {
-        let (flight, is_own) = {
-            let mut flights = lock(&self.flights);
-            // It may have arrived since memory was looked at.
-            if let Some(bytes) = self.at_hand(number) {
-                return Ok(bytes);
+    /// A chunk that is wanted soon: whoever asks for several before waiting for the first has them fetched at once.
+    pub fn ask(&self, number: usize, whom: For) -> Asked<'_> {
+        let until = Instant::now() + self.patience;
+        if whom == For::Read {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        }
+        let state = match self.at_hand(number) {
+            Some(bytes) => {
+                self.metrics.from_memory.gave(bytes.len());
+                State::Here(bytes)
             }
-            match flights.get(&number) {
-                Some(flight) => (flight.clone(), false),
-                None => (flights.entry(number).or_default().clone(), true),
-            }
+            None => self.board(number),
         };
-        if is_own {
-            let outcome = self.find(number);
-            if let Ok(bytes) = &outcome {
-                lock(&self.memory).put(number, bytes.clone());
-            }
-            lock(&self.flights).remove(&number);
-            *lock(&flight.outcome) = Some(outcome);
-            flight.done.notify_all();
-        }
-        let mut outcome = lock(&flight.outcome);
-        loop {
-            match &*outcome {
-                Some(Ok(bytes)) => return Ok(bytes.clone()),
-                Some(Err(why)) => return Err(io::Error::other(why.clone())),
-                None => {
-                    let waited = flight.done.wait(outcome);
-                    outcome = waited.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
+        Asked { chunks: self, number, whom, until, state }
     }
 
-    fn find(&self, number: usize) -> Result<Arc<[u8]>, String> {
-        let chunk = &self.index.chunks[number];
-        let cache = self.options.cache.as_ref();
-        if let Some(bytes) = cache.and_then(|cache| cache.get(&chunk.name, chunk.len as usize)) {
-            self.metrics.disk_hits.add(1);
-            return Ok(bytes.into());
+    /// Waits with who fetches it, who begins now if there is nobody.
+    fn board(&self, number: usize) -> State {
+        let mut flights = lock(&self.flights);
+        // It may have arrived since memory was looked at.
+        if let Some(bytes) = self.at_hand(number) {
+            return State::Here(bytes);
         }
-        let since = Instant::now();
+        // One that all others have given up may wait for an answer that never comes.
+        if let Some(flight) = flights.get(&number).filter(|flight| !flight.is_forsaken()) {
+            flight.board();
+            return State::Waits(flight.clone());
+        }
+        let flight = Arc::<Flight>::default();
+        flight.board();
+        flights.insert(number, flight.clone());
+        drop(flights);
+        let (this, own) = (self.this.clone(), flight.clone());
+        self.fetchers.run(move || {
+            if let Some(chunks) = this.upgrade() {
+                chunks.fly(number, &own);
+            }
+        });
+        State::Waits(flight)
+    }
+
+    /// Fetches a chunk for those who wait for it, until it is here or nobody waits any more.
+    fn fly(&self, number: usize, flight: &Arc<Flight>) {
+        let chunk = &self.index.chunks[number];
+        let cache = self.cache.as_ref();
+        if let Some(bytes) = cache.and_then(|cache| cache.get(&chunk.name, chunk.len as usize)) {
+            self.metrics.from_disk.gave(bytes.len());
+            return self.land(number, flight, bytes.into());
+        }
         let mut pause = PAUSE;
-        loop {
-            match self.fetch(chunk) {
+        while !self.is_given_up(number, flight) {
+            let since = Instant::now();
+            match self.moved.fetch(&self.store, &self.index, chunk) {
                 Ok(bytes) => {
-                    self.metrics.fetched.add(1);
-                    self.metrics.fetched_bytes.add(chunk.stored.into());
-                    self.metrics.fetch_microseconds.add(since.elapsed().as_micros() as u64);
+                    let bytes = Bytes::from(bytes);
+                    self.metrics.fetched(bytes.len(), chunk.stored.into(), since.elapsed());
+                    self.land(number, flight, bytes.clone());
                     if let Some(cache) = cache {
                         cache.put(&chunk.name, &bytes);
                     }
-                    return Ok(bytes.into());
+                    return;
                 }
                 Err(error) => {
-                    self.metrics.failed_fetches.add(1);
+                    self.metrics.failed_fetches.inc();
+                    flight.delay(error.to_string());
                     // A store may recover, and a chunk that was damaged on its way comes well the next time.
-                    if since.elapsed() + pause > self.options.patience {
-                        return Err(error.to_string());
-                    }
                     std::thread::sleep(pause);
-                    pause *= 2;
+                    pause = LONGEST_PAUSE.min(pause * 2);
                 }
             }
         }
     }
-}
 
-impl Chunks {
-    /// A chunk out of the store. Where its pack is gone, it may have been repacked: then the image's index of today says where it
-    /// lies. What it is, the index says that was read first.
-    fn fetch(&self, chunk: &Record) -> crate::Result<Vec<u8>> {
-        match self.fetch_where_known(chunk) {
-            Err(crate::Error::Request(what, error)) if error.kind() == io::ErrorKind::NotFound => {
-                let Ok(index) = self.store.index(&self.index.label) else {
-                    return Err(crate::Error::Request(what, error));
-                };
-                *lock(&self.moved) = Some(Arc::new(Moved::of(index)));
-                self.fetch_where_known(chunk)
-            }
-            other => other,
-        }
+    fn land(&self, number: usize, flight: &Arc<Flight>, bytes: Bytes) {
+        self.memory.put(number, bytes.clone());
+        forget(&mut lock(&self.flights), number, flight);
+        flight.land(bytes);
     }
 
-    fn fetch_where_known(&self, chunk: &Record) -> crate::Result<Vec<u8>> {
-        let moved = lock(&self.moved).clone();
-        match moved.as_ref().and_then(|moved| Some((&moved.index, moved.find(chunk)?))) {
-            Some((index, place)) => fetch::chunk(&self.store, index, &place),
-            None => fetch::chunk(&self.store, &self.index, chunk),
+    /// Whether nobody waits any more: whoever comes from now on begins anew.
+    fn is_given_up(&self, number: usize, flight: &Arc<Flight>) -> bool {
+        let mut flights = lock(&self.flights);
+        let is_over = flight.is_forsaken();
+        if is_over {
+            forget(&mut flights, number, flight);
         }
+        is_over
     }
 }
 
-/// The image's index as it is by now.
+/// Another one for the same chunk may be on its way since.
+fn forget(flights: &mut HashMap<usize, Arc<Flight>>, number: usize, flight: &Arc<Flight>) {
+    if flights.get(&number).is_some_and(|other| Arc::ptr_eq(other, flight)) {
+        flights.remove(&number);
+    }
+}
+
+/// A chunk that somebody waits for.
 #[derive(Debug)]
-struct Moved {
-    index: Index,
-    /// The chunks in it, by name.
-    numbers: HashMap<ChunkName, usize>,
+pub struct Asked<'a> {
+    chunks: &'a Chunks,
+    number: usize,
+    whom: For,
+    until: Instant,
+    state: State,
 }
 
-impl Moved {
-    fn of(index: Index) -> Self {
-        let numbers = index.chunks.iter().enumerate().map(|(n, chunk)| (chunk.name, n)).collect();
-        Self { index, numbers }
-    }
+#[derive(Debug)]
+enum State {
+    Here(Bytes),
+    Waits(Arc<Flight>),
+}
 
-    /// Where the same chunk lies; its length is what it was.
-    fn find(&self, chunk: &Record) -> Option<Record> {
-        let found = self.index.chunks[*self.numbers.get(&chunk.name)?];
-        Some(found).filter(|found| found.len == chunk.len)
+impl Asked<'_> {
+    /// Waits for it, no longer than was said from when it was asked for.
+    pub fn wait(self) -> io::Result<Bytes> {
+        let flight = match &self.state {
+            State::Here(bytes) => return Ok(bytes.clone()),
+            State::Waits(flight) => flight,
+        };
+        match flight.wait(self.until) {
+            Waited::Here(bytes) => Ok(bytes),
+            Waited::Late(why) => {
+                let name = self.chunks.index.chunks[self.number].name;
+                let seconds = self.chunks.patience.as_secs_f32();
+                let why = why.unwrap_or_else(|| "the store does not answer".into());
+                let what = format!("the chunk {name} did not come within {seconds} s: {why}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, what))
+            }
+        }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.whom == For::Read {
+            self.chunks.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let State::Waits(flight) = &self.state {
+            // So that nobody boards one that is just given up.
+            let _flights = lock(&self.chunks.flights);
+            flight.leave();
+        }
     }
 }
 

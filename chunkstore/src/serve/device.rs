@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::chunks::{Chunks, For};
+use super::flight::Bytes;
 use super::trace::Trace;
 
 /// A read-only device.
 #[derive(Debug)]
 pub struct Device {
     /// Where its bytes come from.
-    pub chunks: Chunks,
+    pub chunks: Arc<Chunks>,
     /// What is asked of it.
     pub trace: Option<Trace>,
 }
@@ -22,7 +23,7 @@ pub enum Part {
     /// So many zeros.
     Zeros(u64),
     /// These bytes of a chunk.
-    Bytes(Arc<[u8]>, Range<usize>),
+    Bytes(Bytes, Range<usize>),
 }
 
 impl Part {
@@ -51,65 +52,104 @@ impl Device {
         self.len() == 0
     }
 
+    /// Whether a range lies in it, and has something.
+    pub fn has(&self, range: &Range<u64>) -> bool {
+        range.start < range.end && range.end <= self.len()
+    }
+
+    /// That somebody wants to read a range.
+    pub fn hear(&self, range: &Range<u64>) {
+        if let Some(trace) = &self.trace {
+            trace.note(range);
+        }
+    }
+
     /// What is in a range, if all of it is in memory.
     pub fn read_at_hand(&self, range: &Range<u64>) -> Option<Vec<Part>> {
-        let parts = self.parts(range, |chunk| self.chunks.at_hand(chunk).ok_or(()));
-        let parts = parts.ok()?;
-        let bytes = parts.iter().filter(|part| matches!(part, Part::Bytes(..)));
-        self.chunks.metrics.memory_hits.add(bytes.count() as u64);
+        let mut parts = Vec::new();
+        for span in self.spans(range) {
+            match span.chunk {
+                None => parts.push(Part::Zeros(span.len())),
+                Some(chunk) => {
+                    parts.push(Part::Bytes(self.chunks.at_hand(chunk)?, span.within));
+                }
+            }
+        }
+        for part in &parts {
+            if let Part::Bytes(chunk, _) = part {
+                self.chunks.metrics.from_memory.gave(chunk.len());
+            }
+        }
         Some(parts)
     }
 
-    /// What is in a range, however long that takes.
+    /// What is in a range, however long that takes. All of its chunks are fetched at once.
     pub fn read(&self, range: &Range<u64>) -> io::Result<Vec<Part>> {
-        self.parts(range, |chunk| self.chunks.get(chunk, For::Read))
+        let ask = |span: Span| {
+            let asked = span.chunk.map(|chunk| self.chunks.ask(chunk, For::Read));
+            (asked, span.len(), span.within)
+        };
+        let asked: Vec<_> = self.spans(range).map(ask).collect();
+        let parts = asked.into_iter().map(|(asked, len, within)| {
+            Ok(match asked {
+                Some(asked) => Part::Bytes(asked.wait()?, within),
+                None => Part::Zeros(len),
+            })
+        });
+        parts.collect()
     }
 
-    /// The parts of a range, which lies in the device; neighbouring zeros are one.
-    fn parts<E>(
-        &self,
-        range: &Range<u64>,
-        mut get: impl FnMut(usize) -> Result<Arc<[u8]>, E>,
-    ) -> Result<Vec<Part>, E> {
-        let index = &self.chunks.index;
-        let range = range.start..range.end.min(index.image_len);
-        let mut parts: Vec<Part> = Vec::new();
-        let mut at = range.start;
-        while at < range.end {
-            let position = index.position_of(at);
-            let (start, end) = (index.start_of(position), index.start_of(position + 1));
-            let end = range.end.min(end);
-            match index.at(position) {
-                Some(chunk) => {
-                    let within = (at - start) as usize..(end - start) as usize;
-                    parts.push(Part::Bytes(get(chunk)?, within));
-                }
-                None => match parts.last_mut() {
-                    Some(Part::Zeros(len)) => *len += end - at,
-                    _ => parts.push(Part::Zeros(end - at)),
-                },
-            }
-            at = end;
-        }
-        Ok(parts)
+    /// Bytes of the chunks that a range touches, at most: what is held in memory while it is read.
+    pub fn held_by(&self, range: &Range<u64>) -> u64 {
+        let (_, first) = self.place(range.start);
+        let (_, last) = self.place(range.end.saturating_sub(1));
+        last.end.saturating_sub(first.start)
     }
 
     /// Whether there are zeros: runs of a range, each with its length in bytes.
     pub fn extents(&self, range: &Range<u64>) -> Vec<(u64, bool)> {
-        let index = &self.chunks.index;
-        let range = range.start..range.end.min(index.image_len);
         let mut extents: Vec<(u64, bool)> = Vec::new();
-        let mut at = range.start;
-        while at < range.end {
-            let position = index.position_of(at);
-            let end = range.end.min(index.start_of(position + 1));
-            let is_zero = index.at(position).is_none();
+        for span in self.spans(range) {
+            let is_zero = span.chunk.is_none();
             match extents.last_mut() {
-                Some((len, zero)) if *zero == is_zero => *len += end - at,
-                _ => extents.push((end - at, is_zero)),
+                Some((len, zero)) if *zero == is_zero => *len += span.len(),
+                _ => extents.push((span.len(), is_zero)),
             }
-            at = end;
         }
         extents
+    }
+
+    /// What a range, which lies in the device, is made of.
+    fn spans(&self, range: &Range<u64>) -> impl Iterator<Item = Span> {
+        let Range { start: mut at, end } = *range;
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let (position, place) = self.place(at);
+            let stop = end.min(place.end);
+            let within = (at - place.start) as usize..(stop - place.start) as usize;
+            at = stop;
+            Some(Span { chunk: self.chunks.index.at(position), within })
+        })
+    }
+
+    /// The position of the image in which an offset lies, and which bytes that has.
+    fn place(&self, at: u64) -> (u64, Range<u64>) {
+        let index = &self.chunks.index;
+        let position = index.position_of(at);
+        (position, index.start_of(position)..index.start_of(position + 1))
+    }
+}
+
+/// A part of a chunk, or of a hole.
+struct Span {
+    chunk: Option<usize>,
+    within: Range<usize>,
+}
+
+impl Span {
+    fn len(&self) -> u64 {
+        self.within.len() as u64
     }
 }

@@ -4,7 +4,7 @@
 
 use std::io::{Cursor, Read, Result, Write};
 
-use chunkstore::serve::nbd::handshake::{Export, handshake};
+use chunkstore::serve::nbd::handshake::{Export, handshake, options, until_encrypted};
 
 /// What a client says; what it is answered counts for nothing.
 struct Wire<'a>(Cursor<&'a [u8]>);
@@ -26,5 +26,10 @@ impl Write for Wire<'_> {
 }
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let _ = handshake(&mut Wire(Cursor::new(bytes)), Export { name: "image", len: 1 << 30 });
+    let export = Export { name: "image", len: 1 << 30 };
+    let _ = handshake(&mut Wire(Cursor::new(bytes)), export);
+    let mut wire = Wire(Cursor::new(bytes));
+    if let Ok(Some(greeted)) = until_encrypted(&mut wire) {
+        let _ = options(&mut wire, greeted, export);
+    }
 });

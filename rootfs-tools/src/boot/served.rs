@@ -14,6 +14,7 @@ use chunkstore::cut;
 use chunkstore::serve::cache::Cache;
 use chunkstore::serve::chunks::{self, Chunks};
 use chunkstore::serve::device::Device;
+use chunkstore::serve::socket::Socket;
 use chunkstore::serve::trace::{self, Trace};
 use chunkstore::serve::{nbd, prefetch};
 use chunkstore::{ChunkSize, Chunking, Store};
@@ -114,11 +115,11 @@ impl Server {
         label: &str,
         reads: &[trace::Read],
     ) -> io::Result<Self> {
-        let listener = nbd::listen(&socket)?;
+        let listening = Socket::listen(&socket)?;
         let (device, is_over) = (Arc::new(device), Arc::new(AtomicBool::new(false)));
         let accept = {
             let (device, is_over, label) = (device.clone(), is_over.clone(), label.to_owned());
-            thread::spawn(move || accept(&listener, &device, &label, &is_over))
+            thread::spawn(move || accept(&listening.listener, &device, &label, &is_over))
         };
         let mut threads = vec![accept];
         if !reads.is_empty() {
@@ -157,7 +158,6 @@ impl Drop for Server {
         if let Some(trace) = &self.device.trace {
             trace.flush();
         }
-        let _ = fs::remove_file(&self.socket);
     }
 }
 

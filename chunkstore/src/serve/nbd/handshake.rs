@@ -48,12 +48,52 @@ impl Export<'_> {
     }
 }
 
+/// What a client has said at the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Greeted {
+    /// The answer to [`OPT_EXPORT_NAME`] has no zeros behind it.
+    no_zeroes: bool,
+    /// The connection has been encrypted since.
+    is_encrypted: bool,
+}
+
 /// Speaks with a client until it wants to send requests; `None` if it goes away. An error is the connection's, or says that it speaks
 /// something else.
 pub fn handshake(
     stream: &mut (impl Read + Write),
     export: Export<'_>,
 ) -> io::Result<Option<Agreed>> {
+    let greeted = greet(stream)?;
+    options(stream, greeted, export)
+}
+
+/// Speaks with a client until it begins to encrypt; `None` if it goes away. Nothing is told before.
+pub fn until_encrypted(stream: &mut (impl Read + Write)) -> io::Result<Option<Greeted>> {
+    let greeted = greet(stream)?;
+    for _ in 0..MOST_OPTIONS {
+        let (option, data) = match next_option(stream)? {
+            (option, Some(data)) => (option, data),
+            (_, None) => continue,
+        };
+        match option {
+            OPT_STARTTLS if data.is_empty() => {
+                reply(stream, option, REP_ACK, b"")?;
+                return Ok(Some(Greeted { is_encrypted: true, ..greeted }));
+            }
+            OPT_STARTTLS => reply(stream, option, REP_ERR_INVALID, b"")?,
+            OPT_ABORT => {
+                reply(stream, option, REP_ACK, b"")?;
+                return Ok(None);
+            }
+            // There is no answer that says no.
+            OPT_EXPORT_NAME => return Err(invalid("it does not encrypt")),
+            _ => reply(stream, option, REP_ERR_TLS_REQD, b"this server wants TLS")?,
+        }
+    }
+    Err(invalid("it has too many questions"))
+}
+
+fn greet(stream: &mut (impl Read + Write)) -> io::Result<Greeted> {
     let mut greeting = GREETING.to_vec();
     greeting.extend(OPTION_MAGIC.to_be_bytes());
     greeting.extend((FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES).to_be_bytes());
@@ -64,22 +104,40 @@ pub fn handshake(
     if flags & !u32::from(FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES) != 0 {
         return Err(invalid("it wants what this server does not know"));
     }
+    Ok(Greeted { no_zeroes: flags & u32::from(FLAG_NO_ZEROES) != 0, is_encrypted: false })
+}
+
+/// The next option and its data; none if that was too long, which is answered.
+fn next_option(stream: &mut (impl Read + Write)) -> io::Result<(u32, Option<Vec<u8>>)> {
+    let mut header = [0; size_of::<OptionHeader>()];
+    stream.read_exact(&mut header)?;
+    let header = OptionHeader::read_from_bytes(&header).map_err(|_| invalid("no option"))?;
+    if header.magic.get() != OPTION_MAGIC {
+        return Err(invalid("it does not speak NBD"));
+    }
+    let (option, len) = (header.option.get(), header.len.get());
+    if len > MOST_DATA {
+        skip(stream, len)?;
+        reply(stream, option, REP_ERR_TOO_BIG, b"")?;
+        return Ok((option, None));
+    }
+    let mut data = vec![0; len as usize];
+    stream.read_exact(&mut data)?;
+    Ok((option, Some(data)))
+}
+
+/// Answers options until the client wants to send requests; `None` if it goes away.
+pub fn options(
+    stream: &mut (impl Read + Write),
+    greeted: Greeted,
+    export: Export<'_>,
+) -> io::Result<Option<Agreed>> {
     let mut agreed = Agreed::default();
     for _ in 0..MOST_OPTIONS {
-        let mut header = [0; size_of::<OptionHeader>()];
-        stream.read_exact(&mut header)?;
-        let header = OptionHeader::read_from_bytes(&header).map_err(|_| invalid("no option"))?;
-        if header.magic.get() != OPTION_MAGIC {
-            return Err(invalid("it does not speak NBD"));
-        }
-        let (option, len) = (header.option.get(), header.len.get());
-        if len > MOST_DATA {
-            skip(stream, len)?;
-            reply(stream, option, REP_ERR_TOO_BIG, b"")?;
-            continue;
-        }
-        let mut data = vec![0; len as usize];
-        stream.read_exact(&mut data)?;
+        let (option, data) = match next_option(stream)? {
+            (option, Some(data)) => (option, data),
+            (_, None) => continue,
+        };
         match option {
             OPT_EXPORT_NAME => {
                 // There is no answer that says no.
@@ -88,7 +146,7 @@ pub fn handshake(
                 }
                 let mut answer = export.len.to_be_bytes().to_vec();
                 answer.extend(Export::flags(agreed.structured).to_be_bytes());
-                if flags & u32::from(FLAG_NO_ZEROES) == 0 {
+                if !greeted.no_zeroes {
                     answer.resize(answer.len() + 124, 0);
                 }
                 stream.write_all(&answer)?;
@@ -121,6 +179,7 @@ pub fn handshake(
             OPT_LIST_META_CONTEXT | OPT_SET_META_CONTEXT => {
                 contexts(stream, option, &data, export, &mut agreed)?;
             }
+            OPT_STARTTLS if greeted.is_encrypted => reply(stream, option, REP_ERR_INVALID, b"")?,
             OPT_LIST | OPT_STRUCTURED_REPLY => reply(stream, option, REP_ERR_INVALID, b"")?,
             _ => reply(stream, option, REP_ERR_UNSUP, b"")?,
         }
@@ -214,81 +273,4 @@ fn invalid(why: &str) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// What a client sends, and what it is answered.
-    struct Wire<'a>(&'a [u8], Vec<u8>);
-
-    impl Read for Wire<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer)
-        }
-    }
-
-    impl Write for Wire<'_> {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.1.extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    const EXPORT: Export<'static> = Export { name: "image", len: 1 << 20 };
-
-    fn option(option: u32, data: &[u8]) -> Vec<u8> {
-        let mut bytes = OPTION_MAGIC.to_be_bytes().to_vec();
-        bytes.extend(option.to_be_bytes());
-        bytes.extend((data.len() as u32).to_be_bytes());
-        bytes.extend(data);
-        bytes
-    }
-
-    fn named(name: &str, rest: &[u8]) -> Vec<u8> {
-        [&(name.len() as u32).to_be_bytes()[..], name.as_bytes(), rest].concat()
-    }
-
-    fn spoken(options: &[Vec<u8>]) -> (io::Result<Option<Agreed>>, Vec<u8>) {
-        let sent = [&3u32.to_be_bytes()[..], &options.concat()].concat();
-        let mut wire = Wire(&sent, Vec::new());
-        let agreed = handshake(&mut wire, EXPORT);
-        (agreed, wire.1)
-    }
-
-    #[test]
-    fn a_client_agrees() {
-        let query = named(ALLOCATION, b"");
-        let contexts = named("image", &[&1u32.to_be_bytes()[..], &query].concat());
-        let (agreed, _) = spoken(&[
-            option(OPT_STRUCTURED_REPLY, b""),
-            option(OPT_SET_META_CONTEXT, &contexts),
-            option(OPT_GO, &named("", &[0, 0])),
-        ]);
-        let all = Agreed { structured: true, block_status: true };
-        assert_eq!(agreed.unwrap(), Some(all));
-        let (agreed, said) = spoken(&[option(99, b"x"), option(OPT_ABORT, b"")]);
-        assert_eq!(agreed.unwrap(), None);
-        assert!(said.windows(4).any(|word| word == REP_ERR_UNSUP.to_be_bytes()));
-        let (agreed, said) = spoken(&[option(OPT_EXPORT_NAME, b"image")]);
-        assert_eq!(agreed.unwrap(), Some(Agreed::default()));
-        assert_eq!(said.len(), 18 + 10);
-        let (agreed, _) = spoken(&[option(OPT_EXPORT_NAME, b"other")]);
-        assert!(agreed.is_err());
-        let (agreed, said) = spoken(&[option(OPT_GO, &named("other", &[0, 0]))]);
-        assert!(agreed.is_err());
-        assert!(said.windows(4).any(|word| word == REP_ERR_UNKNOWN.to_be_bytes()));
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_said(bytes in proptest::collection::vec(any::<u8>(), 0..200), number in 0u32..12) {
-            let _ = handshake(&mut Wire(&bytes, Vec::new()), EXPORT);
-            let _ = spoken(&[option(number, &bytes), option(OPT_GO, &named("image", &[0, 0]))]);
-        }
-    }
-}
+mod tests;

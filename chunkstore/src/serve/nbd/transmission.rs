@@ -1,277 +1,220 @@
 //! Requests and replies, when the handshake is done.
+//!
+//! What is in memory is answered by the thread that reads requests: waking another one would take longer than the answer. It answers
+//! all requests that are here before it sends their replies by one system call. All others go to workers of the connection.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use zerocopy::byteorder::big_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, IntoBytes};
-
-use super::handshake::{ALLOCATION_ID, Agreed, MOST_READ};
+use super::connection::{Connection, Out, Turn};
+use super::handshake::{Agreed, MOST_READ};
+use super::message::Message;
 use super::protocol::*;
-use crate::serve::device::{Device, Part};
+use super::reply::Reply;
+use super::requests::Requests;
+use super::room::Room;
+use crate::serve::device::Device;
 
 /// So many requests of a connection are worked on at once,
 const WORKERS: usize = 16;
 /// and as many more wait: then no more are read.
 const WAITING: usize = 16;
+/// Replies are sent when the chunks that they are part of have so many bytes.
+const MOST_GATHERED: usize = 4 << 20;
+/// Longer reads are answered piece by piece.
+const PIECE: u64 = 1 << 20;
+/// The chunks of all pieces that a connection's workers read or send at once have no more bytes.
+const MOST_HELD: u64 = 32 << 20;
 /// The most extents of an answer.
 const MOST_EXTENTS: usize = 4096;
 
-/// Both ends of a connection.
-pub trait Stream: Read + Write + Send + Sized {
-    /// The same connection once more.
-    fn duplicate(&self) -> io::Result<Self>;
-}
-
-/// Where replies go, one after the other.
-type Out<S> = Mutex<S>;
+/// A request that takes its time, and when it came.
+type Task = (Reply, Instant);
 
 /// Answers requests until the client goes away.
-pub fn serve<S: Stream>(mut input: S, device: &Device, agreed: Agreed) -> io::Result<()> {
-    let out: Out<S> = Mutex::new(input.duplicate()?);
+pub fn serve<C: Connection>(connection: &C, device: &Device, agreed: Agreed) -> io::Result<()> {
+    let out = Out::new(connection);
+    let room = Room::new(MOST_HELD);
+    let mut requests = Requests::new(connection);
+    let mut gathered = Message::default();
     std::thread::scope(|scope| {
-        let (to_do, requests) = sync_channel::<Request>(WAITING);
-        let requests = Arc::new(Mutex::new(requests));
+        let (to_do, tasks) = sync_channel::<Task>(WAITING);
+        let tasks = Arc::new(Mutex::new(tasks));
         let mut workers = 0;
         let outcome = (|| -> io::Result<()> {
             loop {
-                let mut bytes = [0; size_of::<Request>()];
-                input.read_exact(&mut bytes)?;
-                let request =
-                    Request::read_from_bytes(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-                if request.magic.get() != REQUEST_MAGIC {
-                    return Err(io::ErrorKind::InvalidData.into());
+                if !requests.is_here() || gathered.held() >= MOST_GATHERED {
+                    gathered.send(&out.turn())?;
                 }
+                let request = requests.next()?;
+                let since = Instant::now();
                 if request.kind.get() == CMD_DISC {
-                    return Ok(());
+                    return gathered.send(&out.turn());
                 }
                 if request.kind.get() == CMD_WRITE {
-                    let len = u64::from(request.len.get());
-                    io::copy(&mut (&mut input).take(len), &mut io::sink())?;
+                    requests.skip(request.len.get().into())?;
                 }
-                let reply = Reply { out: &out, agreed, request };
-                if at_once(&reply, device)? {
+                let reply = Reply { agreed, request };
+                if at_once(&reply, since, device, &mut gathered) {
                     continue;
                 }
                 if workers < WORKERS {
                     workers += 1;
-                    let (out, requests) = (&out, requests.clone());
-                    scope.spawn(move || work(&requests, out, device, agreed));
+                    let worker = Worker { device, out: &out, room: &room };
+                    let tasks = tasks.clone();
+                    scope.spawn(move || worker.work(&tasks));
                 }
-                send(&to_do, request)?;
+                gathered.send(&out.turn())?;
+                to_do.send((reply, since)).map_err(|_| io::ErrorKind::BrokenPipe)?;
             }
         })();
         drop(to_do);
+        // Workers may wait for a client that does not take what they send.
+        if outcome.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::UnexpectedEof) {
+            connection.close();
+        }
         outcome
     })
 }
 
-fn send(to_do: &SyncSender<Request>, request: Request) -> io::Result<()> {
-    to_do.send(request).map_err(|_| io::ErrorKind::BrokenPipe.into())
-}
-
-/// Answers requests that take their time.
-fn work<S: Stream>(
-    requests: &Mutex<Receiver<Request>>,
-    out: &Out<S>,
-    device: &Device,
-    agreed: Agreed,
-) {
-    loop {
-        let next = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(request) = next else { return };
-        let reply = Reply { out, agreed, request };
-        let range = reply.range();
-        let answered = match device.read(&range) {
-            Ok(parts) => reply.parts(device, &range, &parts),
-            Err(error) => {
-                device.chunks.metrics.failed_reads.add(1);
-                reply.error(EIO, &error.to_string())
-            }
-        };
-        // The client has gone; the reader sees that, too.
-        if answered.is_err() {
-            return;
-        }
-    }
-}
-
 /// Answers what needs no waiting. Returns whether it did.
-fn at_once<S: Stream>(reply: &Reply<'_, S>, device: &Device) -> io::Result<bool> {
+fn at_once(reply: &Reply, since: Instant, device: &Device, message: &mut Message) -> bool {
     let request = &reply.request;
     let (range, len) = (reply.range(), request.len.get());
-    let is_inside =
-        request.offset.get().checked_add(len.into()).is_some_and(|end| end <= device.len());
     match request.kind.get() {
-        CMD_READ | CMD_BLOCK_STATUS | CMD_CACHE if len == 0 || !is_inside => {
-            reply.error(EINVAL, "out of range")?;
+        CMD_READ | CMD_BLOCK_STATUS | CMD_CACHE if !device.has(&range) => {
+            reply.error(EINVAL, "out of range", message);
         }
-        CMD_READ if len > MOST_READ => reply.error(EOVERFLOW, "too long")?,
+        CMD_READ if len > MOST_READ => reply.error(EOVERFLOW, "too long", message),
         CMD_READ => {
-            if let Some(trace) = &device.trace {
-                trace.note(&range);
+            device.hear(&range);
+            if u64::from(len) > PIECE {
+                return false;
             }
-            match device.read_at_hand(&range) {
-                Some(parts) => reply.parts(device, &range, &parts)?,
-                None => return Ok(false),
-            }
+            let Some(parts) = device.read_at_hand(&range) else { return false };
+            reply.whole(&parts, message);
+            device.chunks.metrics.answered(len.into(), since.elapsed());
         }
         CMD_BLOCK_STATUS if reply.agreed.block_status => {
             let one = request.flags.get() & CMD_FLAG_REQ_ONE != 0;
             let mut extents = device.extents(&range);
             extents.truncate(if one { 1 } else { MOST_EXTENTS });
-            reply.block_status(&extents)?;
+            reply.block_status(&extents, message);
         }
         // Nothing is ever written, so all of it is on the disk.
-        CMD_FLUSH | CMD_CACHE => reply.done()?,
-        CMD_WRITE | CMD_TRIM | CMD_WRITE_ZEROES => reply.error(EPERM, "it is read-only")?,
-        _ => reply.error(EINVAL, "an unknown request")?,
+        CMD_FLUSH | CMD_CACHE => reply.done(message),
+        CMD_WRITE | CMD_TRIM | CMD_WRITE_ZEROES => {
+            reply.error(EPERM, "it is read-only", message);
+        }
+        _ => reply.error(EINVAL, "an unknown request", message),
     }
-    Ok(true)
+    true
 }
 
-/// What a request is answered.
-struct Reply<'a, S> {
-    out: &'a Out<S>,
-    agreed: Agreed,
-    request: Request,
+/// Answers reads that take their time.
+struct Worker<'a, C> {
+    device: &'a Device,
+    out: &'a Out<'a, C>,
+    room: &'a Room,
 }
 
-impl<S: Stream> Reply<'_, S> {
-    /// The bytes that are asked for. Without meaning unless they are known to lie in the device.
-    fn range(&self) -> Range<u64> {
-        let start = self.request.offset.get();
-        start..start.saturating_add(self.request.len.get().into())
-    }
-
-    /// What was read.
-    fn parts(&self, device: &Device, range: &Range<u64>, parts: &[Part]) -> io::Result<()> {
-        device.chunks.metrics.reads.add(1);
-        device.chunks.metrics.read_bytes.add(range.end - range.start);
-        let mut headers = Vec::new();
-        let one_piece = self.request.flags.get() & CMD_FLAG_DF != 0;
-        if !self.agreed.structured {
-            headers.extend(self.simple(0).as_bytes());
-            return self.send(&headers, parts);
-        }
-        if one_piece || parts.iter().all(|part| matches!(part, Part::Bytes(..))) {
-            let len = range.end - range.start + 8;
-            headers.extend(self.chunk(REPLY_OFFSET_DATA, true, len).as_bytes());
-            headers.extend(range.start.to_be_bytes());
-            return self.send(&headers, parts);
-        }
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut at = range.start;
-        for (index, part) in parts.iter().enumerate() {
-            let is_last = index + 1 == parts.len();
-            headers.clear();
-            match part {
-                Part::Zeros(len) => {
-                    headers.extend(self.chunk(REPLY_OFFSET_HOLE, is_last, 12).as_bytes());
-                    headers.extend(at.to_be_bytes());
-                    headers.extend((*len as u32).to_be_bytes());
-                    out.write_all(&headers)?;
-                }
-                Part::Bytes(..) => {
-                    let len = part.len() + 8;
-                    headers.extend(self.chunk(REPLY_OFFSET_DATA, is_last, len).as_bytes());
-                    headers.extend(at.to_be_bytes());
-                    write_parts(&mut *out, &headers, std::slice::from_ref(part))?;
-                }
+impl<C: Connection> Worker<'_, C> {
+    fn work(&self, tasks: &Mutex<Receiver<Task>>) {
+        loop {
+            let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok((reply, since)) = next else { return };
+            // The client has gone; the reader sees that, too.
+            if self.answer(&reply, since).is_err() {
+                return;
             }
-            at += part.len();
+        }
+    }
+
+    fn answer(&self, reply: &Reply, since: Instant) -> io::Result<()> {
+        let range = reply.range();
+        let answered = match reply.is_divisible() || range.end - range.start <= PIECE {
+            true => self.in_pieces(reply)?,
+            false => self.at_a_stretch(reply)?,
+        };
+        let metrics = &self.device.chunks.metrics;
+        match answered {
+            Ok(()) => metrics.answered(range.end - range.start, since.elapsed()),
+            Err(error) => {
+                metrics.failed(since.elapsed());
+                let mut message = Message::default();
+                reply.error(EIO, &error.to_string(), &mut message);
+                message.send(&self.out.turn())?;
+            }
         }
         Ok(())
     }
 
-    /// Which parts are zeros.
-    fn block_status(&self, extents: &[(u64, bool)]) -> io::Result<()> {
-        let len = 4 + 8 * extents.len() as u64;
-        let mut bytes = self.chunk(REPLY_BLOCK_STATUS, true, len).as_bytes().to_vec();
-        bytes.extend(ALLOCATION_ID.to_be_bytes());
-        for (len, is_zero) in extents {
-            bytes.extend((*len as u32).to_be_bytes());
-            let state = if *is_zero { STATE_HOLE | STATE_ZERO } else { 0 };
-            bytes.extend(state.to_be_bytes());
-        }
-        self.send(&bytes, &[])
-    }
-
-    /// It is done, and there is nothing to say.
-    fn done(&self) -> io::Result<()> {
-        match self.agreed.structured {
-            true => self.send(self.chunk(REPLY_NONE, true, 0).as_bytes(), &[]),
-            false => self.send(self.simple(0).as_bytes(), &[]),
-        }
-    }
-
-    /// It cannot be done.
-    fn error(&self, error: u32, why: &str) -> io::Result<()> {
-        if !self.agreed.structured {
-            return self.send(self.simple(error).as_bytes(), &[]);
-        }
-        /// No message is longer (NBD's maximum for strings), in bytes.
-        const LONGEST: usize = 4096;
-        let why = &why.as_bytes()[..why.len().min(LONGEST)];
-        let len = 6 + why.len() as u64;
-        let mut bytes = self.chunk(REPLY_ERROR, true, len).as_bytes().to_vec();
-        bytes.extend(error.to_be_bytes());
-        bytes.extend((why.len() as u16).to_be_bytes());
-        bytes.extend(why);
-        self.send(&bytes, &[])
-    }
-
-    fn simple(&self, error: u32) -> SimpleReply {
-        SimpleReply {
-            magic: U32::new(SIMPLE_MAGIC),
-            error: U32::new(error),
-            cookie: self.request.cookie,
-        }
-    }
-
-    fn chunk(&self, kind: u16, is_last: bool, len: u64) -> StructuredReply {
-        StructuredReply {
-            magic: U32::new(STRUCTURED_MAGIC),
-            flags: U16::new(if is_last { REPLY_FLAG_DONE } else { 0 }),
-            kind: U16::new(kind),
-            cookie: U64::new(self.request.cookie.get()),
-            len: U32::new(len as u32),
-        }
-    }
-
-    fn send(&self, header: &[u8], parts: &[Part]) -> io::Result<()> {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        write_parts(&mut *out, header, parts)
-    }
-}
-
-/// Writes a header and parts behind it, with as few system calls as that takes.
-fn write_parts(out: &mut impl Write, header: &[u8], parts: &[Part]) -> io::Result<()> {
-    const ZEROS: &[u8] = &[0; 64 << 10];
-    let mut slices = vec![IoSlice::new(header)];
-    for part in parts {
-        match part {
-            Part::Zeros(len) => {
-                let mut left = *len as usize;
-                while left > 0 {
-                    let some = left.min(ZEROS.len());
-                    slices.push(IoSlice::new(&ZEROS[..some]));
-                    left -= some;
+    /// Reads and sends piece by piece. An answer of several pieces may end with an error. The outer error is the connection's.
+    fn in_pieces(&self, reply: &Reply) -> io::Result<io::Result<()>> {
+        let range = reply.range();
+        for piece in pieces(&range) {
+            let _held = self.room.take(self.device.held_by(&piece));
+            let parts = match self.device.read(&piece) {
+                Ok(parts) => parts,
+                Err(error) => return Ok(Err(error)),
+            };
+            let mut message = Message::default();
+            match piece == range {
+                true => reply.whole(&parts, &mut message),
+                false => {
+                    let is_last = piece.end == range.end;
+                    reply.fragment(piece.start, &parts, is_last, &mut message);
                 }
             }
-            Part::Bytes(bytes, range) => slices.push(IoSlice::new(&bytes[range.clone()])),
+            message.send(&self.out.turn())?;
         }
+        Ok(Ok(()))
     }
-    let mut rest = &mut slices[..];
-    while !rest.is_empty() {
-        match out.write_vectored(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+
+    /// For clients that cannot be told of an error once an answer has begun: everything is read once before it does.
+    fn at_a_stretch(&self, reply: &Reply) -> io::Result<io::Result<()>> {
+        let range = reply.range();
+        for piece in pieces(&range) {
+            let _held = self.room.take(self.device.held_by(&piece));
+            if let Err(error) = self.device.read(&piece) {
+                return Ok(Err(error));
+            }
         }
+        let turn = self.out.turn();
+        let mut message = Message::default();
+        reply.begin(&mut message);
+        for piece in pieces(&range) {
+            self.piece(&piece, &mut message, &turn)?;
+        }
+        Ok(Ok(()))
     }
-    out.flush()
+
+    /// Sends a piece of an answer that has begun; an error ends the connection.
+    fn piece(
+        &self,
+        piece: &Range<u64>,
+        message: &mut Message,
+        turn: &Turn<'_, C>,
+    ) -> io::Result<()> {
+        let parts = self.device.read(piece)?;
+        message.parts(&parts);
+        message.send(turn)
+    }
 }
+
+/// Of a range that is longer than one, so that they end at multiples of their size.
+fn pieces(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let Range { start: mut at, end } = *range;
+    let is_one = end - at <= PIECE;
+    std::iter::from_fn(move || {
+        let start = at;
+        at = if is_one { end } else { end.min((start / PIECE + 1) * PIECE) };
+        (start < end).then_some(start..at)
+    })
+}
+
+#[cfg(test)]
+mod tests;
