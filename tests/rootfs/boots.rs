@@ -175,7 +175,7 @@ fn interrupted(case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// Every way, and KSM where the kernel has it and nobody uses it.
+/// Every way.
 fn every_way(case: &Case) -> Result<()> {
     let trees = trees(case)?;
     let (kernel, release) = machine::kernel().context("no TEST_KERNEL")?;
@@ -195,16 +195,9 @@ fn every_way(case: &Case) -> Result<()> {
     let is_static = case.convert(&busybox, &[]).is_err();
     let busybox = if is_static { busybox } else { case.dir.join("busybox.conv") };
     let busybox = format!("--busybox={}", busybox.display());
-    let ksm = Path::new("/sys/kernel/mm/ksm");
-    let number = |name: &str| fs::read_to_string(ksm.join(name)).unwrap_or_default();
-    let (before, is_free) =
-        (number("run"), number("run").trim() == "0" && number("pages_shared").trim() == "0");
-    let both = if is_free { "--ksm=off,on" } else { "--ksm=off" };
-    let more = ["--via=file,erofs,store", both, &busybox, "--settle=10"];
-    let found = booted(case, &trees, &more)?;
-    ensure!(number("run") == before, "KSM is {} in place of {before}", number("run"));
+    let found = booted(case, &trees, &["--via=file,erofs,store", &busybox])?;
     let boots = found["boots"].as_array().context("boots")?;
-    ensure!(boots.len() == if is_free { 20 } else { 10 }, "{} boots", boots.len());
+    ensure!(boots.len() == 10, "{} boots", boots.len());
     let of = |way: &str, field: &str| -> Vec<u64> {
         let all = boots.iter().filter(|boot| boot["way"] == way);
         all.filter_map(|boot| boot[field].as_u64()).collect()
@@ -214,13 +207,27 @@ fn every_way(case: &Case) -> Result<()> {
     let cold = of("store-cold", "fetched_bytes")[0];
     ensure!(of("store-warm", "fetched_bytes").iter().all(|bytes| *bytes < cold / 4), "{boots:?}");
     ensure!(of("file", "fetched_bytes").is_empty(), "{boots:?}");
-    let merged = |boot: &&Value| boot["memory"]["merged_pages"].as_u64() > Some(0);
-    let ksm_on = boots.iter().filter(|boot| boot["ksm"] == true).collect::<Vec<_>>();
-    ensure!(ksm_on.iter().filter(|boot| merged(boot)).count() > 0 || !is_free, "{ksm_on:?}");
-    ensure!(boots.iter().filter(|boot| boot["ksm"] == false).all(|boot| !merged(&boot)));
     let systems: Vec<_> =
         found["traces"].as_array().context("traces")?.iter().map(|t| t["system"].clone()).collect();
     ensure!(systems == ["ext4", "ext4", "erofs", "erofs"], "{systems:?}");
+    merged(case, &trees)
+}
+
+/// With KSM, where the kernel has it and nobody uses it: pages are merged, and it is put back.
+fn merged(case: &Case, trees: &[PathBuf; 2]) -> Result<()> {
+    let number = |name: &str| {
+        let text = fs::read_to_string(Path::new("/sys/kernel/mm/ksm").join(name));
+        text.unwrap_or_default().trim().to_owned()
+    };
+    if number("run") != "0" || number("pages_shared") != "0" {
+        return Ok(());
+    }
+    let found = booted(case, trees, &["--via=file", "--ksm=off,on", "--settle=90"])?;
+    ensure!(number("run") == "0", "KSM is {}", number("run"));
+    for boot in found["boots"].as_array().context("boots")? {
+        let merged = boot["memory"]["merged_pages"].as_u64() > Some(0);
+        ensure!(boot["ksm"] == merged, "{boot}");
+    }
     Ok(())
 }
 
