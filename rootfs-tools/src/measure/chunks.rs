@@ -1,6 +1,6 @@
 //! How much of files is unique when they are cut into chunks, as stores do that keep equal chunks once:
-//! the paper's Table 3. A chunk of zeros is not stored. The last chunk of a file is as long as what
-//! is left.
+//! the paper's Table 3. A chunk of zeros is not stored. The last chunk of a file is filled
+//! up with zeros, as on a disk.
 //!
 //! Each byte is hashed once, in chunks of the smallest size; a larger chunk is told by the hashes
 //! of the smaller ones in it. Of every different chunk 16 bytes are remembered: 6 to 13 MiB of memory
@@ -60,7 +60,11 @@ struct Chunk {
 /// Cuts a block, which is one of the largest chunks, into chunks of each size.
 fn cut(block: &[u8]) -> [Vec<Chunk>; SIZES.len()] {
     let smallest = block.chunks(SIZES[0] as usize).map(|bytes| {
-        let id = (!is_zero(bytes)).then(|| short(blake3::hash(bytes)));
+        let id = (!is_zero(bytes)).then(|| {
+            let mut page = [0; SIZES[0] as usize];
+            page[..bytes.len()].copy_from_slice(bytes);
+            short(blake3::hash(&page))
+        });
         Chunk { len: bytes.len() as u32, id }
     });
     let mut levels = [smallest.collect(), Vec::new(), Vec::new(), Vec::new()];
@@ -71,14 +75,15 @@ fn cut(block: &[u8]) -> [Vec<Chunk>; SIZES.len()] {
 }
 
 fn join(parts: &[Chunk]) -> Chunk {
-    let mut hash = blake3::Hasher::new();
-    for part in parts {
-        // Zeros have no hash, so the length tells how many there are.
-        hash.update(&part.len.to_le_bytes());
-        hash.update(&part.id.unwrap_or_default());
-    }
-    let zero = parts.iter().all(|part| part.id.is_none());
-    let id = (!zero).then(|| short(hash.finalize()));
+    // Behind the last that is not zero there are zeros, or nothing.
+    let filled = parts.iter().rposition(|part| part.id.is_some()).map(|last| &parts[..=last]);
+    let id = filled.map(|filled| {
+        let mut hash = blake3::Hasher::new();
+        for part in filled {
+            hash.update(&part.id.unwrap_or_default());
+        }
+        short(hash.finalize())
+    });
     Chunk { len: parts.iter().map(|part| part.len).sum(), id }
 }
 
@@ -240,15 +245,23 @@ mod tests {
 
     #[test]
     fn what_differs_is_different() {
-        // Another order, another length of the same byte, and a tail of zeros that is longer.
+        // Another order, another length of the same byte.
         let counted = of(&[(&pages(&[1, 2]), 0), (&pages(&[2, 1]), 0)]);
         assert_eq!([0, 1].map(|level| counted.sizes[level].unique_chunks), [2, 2]);
         let counted = of(&[(&[7; 100], 0), (&[7; 101], 0)]);
         assert_eq!(counts(counted.sizes[0]), (2, 2, 201, 0));
         assert_eq!(counts(counted.sizes[3]), (2, 2, 201, 0));
+        let counted = of(&[(&pages(&[1, 0, 2]), 0), (&pages(&[1, 2]), 0)]);
+        assert_eq!([0, 1].map(|level| counted.sizes[level].unique_chunks), [2, 2]);
+    }
+
+    #[test]
+    fn files_end_with_zeros() {
         let counted = of(&[(&pages(&[1, 0]), 0), (&pages(&[1, 0, 0]), 0), (&pages(&[1]), 0)]);
         assert_eq!(counts(counted.sizes[0]), (3, 1, 4096, 3));
-        assert_eq!(counted.sizes[1].unique_chunks, 3);
+        assert_eq!([1, 2, 3].map(|level| counted.sizes[level].unique_chunks), [1, 1, 1]);
+        let counted = of(&[(&[7; 100], 0), (&[[7; 100].as_slice(), &[0; 9]].concat(), 0)]);
+        assert_eq!(counted.sizes.map(|unique| unique.unique_chunks), [1, 1, 1, 1]);
     }
 
     #[test]

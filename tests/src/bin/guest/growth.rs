@@ -18,7 +18,7 @@ pub fn report(room: &Room, tool: &Path) -> Result<Value> {
 }
 
 /// Where modules begin in the tree whose chunks are compared besides: at multiples of this, in bytes.
-pub const ALIGNED: u64 = 64 << 10;
+pub const ALIGNED: u64 = 256 << 10;
 
 /// What `rootfs-tools report` says of chunks if the modules are so aligned.
 pub fn aligned(room: &Room, tool: &Path) -> Result<Value> {
