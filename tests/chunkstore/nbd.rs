@@ -208,6 +208,8 @@ fn damaged_cache(case: &Case) -> Result<()> {
     let more = ["--cache".as_ref(), cache.as_os_str(), "--memory".as_ref(), "0".as_ref()];
     let server = Server::start("image", &store, &case.dir.join("socket"), &more)?;
     ensure!(server.client()?.read_all()? == bytes);
+    // It goes on to fill its cache.
+    drop(server);
     for (number, entry) in fs::read_dir(&cache)?.enumerate() {
         let path = entry?.path();
         let there = fs::read(&path)?;
@@ -218,12 +220,14 @@ fn damaged_cache(case: &Case) -> Result<()> {
             _ => {}
         }
     }
+    let server = Server::start("image", &store, &case.dir.join("socket"), &more)?;
     ensure!(server.client()?.read_all()? == bytes);
     // A limit that holds hardly anything.
     drop(server);
     let limit = [&more[..], &["--cache-limit".as_ref(), "1".as_ref()]].concat();
     let server = Server::start("image", &store, &case.dir.join("socket"), &limit)?;
     ensure!(server.client()?.read_all()? == bytes);
+    drop(server);
     let sizes = fs::read_dir(&cache)?.map(|entry| Ok(entry?.metadata()?.len()));
     let used: u64 = sizes.sum::<std::io::Result<u64>>()?;
     ensure!(used <= (1 << 20) + (64 << 10), "{used} bytes");

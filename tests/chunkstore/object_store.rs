@@ -83,7 +83,7 @@ fn two_at_once(case: &Case, server: s3_server::Server) -> Result<()> {
     let store = Remote::s3(&server.endpoint);
     let path = large(case)?;
     let start =
-        || Ok::<_, anyhow::Error>(store.command("cut", [&path])?.stdout(Stdio::null()).spawn()?);
+        || Ok::<_, anyhow::Error>(store.run_by("cut", [&path])?.stdout(Stdio::null()).spawn()?);
     for mut child in [start()?, start()?] {
         ensure!(child.wait()?.success());
     }

@@ -47,7 +47,7 @@ impl Remote {
     }
 
     /// A command on it.
-    pub fn command<A: AsRef<OsStr>>(
+    pub fn run_by<A: AsRef<OsStr>>(
         &self,
         verb: &str,
         arguments: impl IntoIterator<Item = A>,
@@ -63,7 +63,7 @@ impl Remote {
         verb: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Outcome> {
-        let outcome = tool::finish(&mut self.command(verb, arguments)?)?;
+        let outcome = tool::finish(&mut self.run_by(verb, arguments)?)?;
         let said = outcome.stdout_text() + &outcome.stderr_text();
         for secret in [KEY, SECRET, "X-Amz", "Signature="] {
             ensure!(!said.contains(secret), "{secret:?} is said: {said}");
@@ -117,6 +117,6 @@ impl Remote {
     pub fn serve(&self, label: &str, socket: &Path, more: &[&str]) -> Result<Server> {
         let nbd = format!("unix:{}", socket.display());
         let words = [label, "--nbd", &nbd].into_iter().chain(more.iter().copied());
-        Server::run(&mut self.command("serve", words)?, socket)
+        Server::run(&mut self.run_by("serve", words)?, socket)
     }
 }

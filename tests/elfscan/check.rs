@@ -318,7 +318,7 @@ fn length(case: &Case) -> Result<()> {
     expect_intact(&out)?;
     let map = Map::of(&fs::read(&out)?)?;
     for (cut, what) in [
-        (len - 1, "damaged"),
+        (len - 1, "beyond the file's end"),
         (len / 2, "damaged"),
         (map.manifest.start + 100, "damaged or truncated"),
         (70, "damaged or truncated"),

@@ -36,13 +36,7 @@ static CONVERTED: LazyLock<Vec<u8>> = LazyLock::new(|| {
         memory.join(","),
     );
     let notes = bytes.len();
-    for (name, kind, contents) in [(&b"statify\0"[..], 1u32, manifest.as_bytes())] {
-        for word in [name.len() as u32, contents.len() as u32, kind] {
-            bytes.extend(word.to_le_bytes());
-        }
-        bytes.extend(name);
-        bytes.extend(contents);
-    }
+    bytes.extend(Manifest::from_json(manifest.as_bytes()).expect("it is a manifest").to_note());
     // The header is the library's; three program headers and the build-id's note follow it.
     let len = bytes.len() as u64;
     bytes[..64].copy_from_slice(&library[..64]);

@@ -51,7 +51,7 @@ pub enum Fault {
     #[error("{name}: nothing can be served there: {1}", name = path(.0))]
     Serve(PathBuf, #[source] io::Error),
     /// No emulator.
-    #[error("{0}; it is in Debian's package qemu-system-x86")]
+    #[error("{0}; Debian has it in a package for each kind of machine, qemu-system-...")]
     NoEmulator(String),
     /// The emulator, or what is asked of it.
     #[error(transparent)]

@@ -208,7 +208,7 @@ mod tests {
             let mut image = image(&shape);
             let kept = vec![wanted * PAGE..(wanted + 3) * PAGE, (wanted + 7) * PAGE..(wanted + 8) * PAGE];
             let plan = lay_out(&mut image, &Shape { align, ..Shape::default() }, kept, Some(wanted * 40));
-            prop_assert!(plan.kept.len() == 2 || wanted * PAGE < plan.front_offset + plan.front.len() as u64);
+            prop_assert!(plan.kept.len() == 2 || wanted * PAGE < plan.room.end);
             for kept in &plan.kept {
                 prop_assert!(plan.end >= kept.end);
                 let free = |s: &Segment| s.offset >= kept.end || s.offset + s.file_len <= kept.start;

@@ -44,6 +44,9 @@ struct Cli {
     /// Boot from these file systems only
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_values = boot::SYSTEMS, value_parser = boot::SYSTEMS)]
     systems: Vec<String>,
+    /// How often each guest is booted in each way where that is timed: three times take half an hour
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
     /// Go no further than these stages, each with those that it needs
     #[arg(value_enum, value_name = "STAGE", default_values_t = [Stage::Table])]
     stages: Vec<Stage>,
@@ -117,7 +120,7 @@ fn run(cli: &Cli) -> Result<bool> {
     if !wanted(Stage::Times) {
         return Ok(good);
     }
-    let times = times::measure(&room, &tool, &cli.systems, scratch.path())?;
+    let times = times::measure(&room, &tool, cli, scratch.path())?;
     if !wanted(Stage::Table) {
         return Ok(good);
     }

@@ -11,31 +11,40 @@ use rootfs_tools::boot::initramfs;
 use serde_json::Value;
 use statify_room::Root;
 
+use crate::Cli;
 use crate::images;
 use crate::room::Room;
 use crate::root;
 use rootfs_tools::report::figures::thousands;
 
-/// How often each is booted.
-const RUNS: &str = "3";
 const MEMORY: &str = "2048";
 
 /// What it says of each kind of file system.
-pub fn measure(room: &Room, tool: &Path, systems: &[String], scratch: &Path) -> Result<Vec<Value>> {
+pub fn measure(room: &Room, tool: &Path, cli: &Cli, scratch: &Path) -> Result<Vec<Value>> {
     let of = |system: &String| {
         let name = format!("times-{system}");
-        room.once(&name, || boot(room, tool, system, scratch, &room.results().join(&name)))
+        room.once(&name, || {
+            let report = room.results().join(&name);
+            boot(room, tool, system, scratch, &report, cli.runs)
+        })
     };
-    systems.iter().map(of).collect()
+    cli.systems.iter().map(of).collect()
 }
 
-fn boot(room: &Room, tool: &Path, system: &str, scratch: &Path, report: &Path) -> Result<Value> {
+fn boot(
+    room: &Room,
+    tool: &Path,
+    system: &str,
+    scratch: &Path,
+    report: &Path,
+    runs: u16,
+) -> Result<Value> {
     let (kernel, release) = root::kernel(&room.root())?;
     let mut command = Command::new(tool);
     command.arg("boot");
     command.args(["normal", "converted"].map(|which| images::path(room, system, which)));
     command.arg("--kernel").arg(kernel).arg("--report").arg(report);
-    command.args(["--json", "--runs", RUNS, "--memory", MEMORY]);
+    command.args(["--json", "--memory", MEMORY, "--runs", &runs.to_string()]);
     // Where the kernel has none there is nothing to be measured.
     let ksm = if Path::new("/sys/kernel/mm/ksm/run").exists() { "off,on" } else { "off" };
     command.args(["--ksm", ksm]);
