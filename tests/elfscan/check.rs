@@ -319,7 +319,7 @@ fn length(case: &Case) -> Result<()> {
     let map = Map::of(&fs::read(&out)?)?;
     for (cut, what) in [
         (len - 1, "beyond the file's end"),
-        (len / 2, "damaged"),
+        (len / 2, "beyond the file's end"),
         (map.manifest.start + 100, "damaged or truncated"),
         (70, "damaged or truncated"),
         (0, "not an ELF file"),

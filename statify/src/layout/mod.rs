@@ -91,7 +91,7 @@ pub fn lay_out(
     };
     let size = tables::size(&input);
     let code_len = page_up(starter::IMAGE.len() as u64);
-    let headers = placement::headers(&placement);
+    let headers = placement::headers(placement);
     let front_len = page_up(headers + size as u64) + code_len;
     let addresses = &Addresses::choose(image, front_len + PAGE);
     let room = unloaded.map_or(0, |len| page_up(len + offsets::description(image, pieces)));
