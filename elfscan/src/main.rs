@@ -5,31 +5,12 @@ mod command;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use statify_command_line::{Failure, Verdict};
 
 use cli::{Cli, Verb};
 
-/// What the answer was.
-pub enum Verdict {
-    /// Exit status 0.
-    Good,
-    /// Exit status 1: what was asked for is not so.
-    Bad,
-}
-
-/// A sentence for the user; exit status 1.
-pub type Failure = Box<dyn std::error::Error>;
-
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return statify_command_line::usage(&error),
-    };
-    match run(cli.verb()) {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Bad) => ExitCode::from(1),
-        Err(error) => statify_command_line::failed("elfscan", &error.to_string()),
-    }
+    statify_command_line::run("elfscan", |cli: Cli| run(cli.verb()))
 }
 
 fn run(verb: Verb) -> Result<Verdict, Failure> {

@@ -6,37 +6,15 @@ mod progress;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use statify_command_line::{Failure, Verdict};
 
 use cli::{Cli, Verb};
 
-/// What the answer was.
-pub enum Verdict {
-    /// Exit status 0.
-    Good,
-    /// Exit status 1: not all that was asked for could be done.
-    Bad,
-}
-
-/// What ends the command: a sentence for the user; exit status 1, or 2 if it is about the command line.
-pub type Error = Box<dyn std::error::Error>;
-
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return statify_command_line::usage(&error),
-    };
-    match run(&cli.verb) {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Bad) => ExitCode::from(1),
-        Err(error) => match error.downcast_ref() {
-            Some(usage) => statify_command_line::usage(usage),
-            None => statify_command_line::failed("rootfs-tools", &error.to_string()),
-        },
-    }
+    statify_command_line::run("rootfs-tools", |cli: Cli| run(&cli.verb))
 }
 
-fn run(verb: &Verb) -> Result<Verdict, Error> {
+fn run(verb: &Verb) -> Result<Verdict, Failure> {
     match verb {
         Verb::Convert(arguments) => command::convert::run(arguments, &mut cli::command()),
         Verb::Restore(arguments) => command::restore::run(arguments),

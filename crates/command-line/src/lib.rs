@@ -2,6 +2,7 @@
 //! answers go, and the texts that are made of their definitions.
 
 mod generate;
+mod run;
 mod shape;
 
 use std::io::{ErrorKind, Write};
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use statify_printable::{printable, printable_json, printable_lines};
 
 pub use generate::{GenerateArguments, Generated, write_all};
+pub use run::{Failure, Verdict, run};
 pub use shape::ShapeArguments;
 
 /// Says what is wrong with the arguments, or what was asked for: help and version are no errors.

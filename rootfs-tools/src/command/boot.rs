@@ -12,7 +12,7 @@ use rootfs_tools::boot::{self, Event, text};
 use statify::interrupt;
 
 use crate::progress::Progress;
-use crate::{Error, Verdict};
+use crate::{Failure, Verdict};
 
 /// Boot a guest as it was and converted, and say how long both take and what they read
 ///
@@ -146,7 +146,7 @@ impl Arguments {
 }
 
 /// Boots.
-pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let parent = std::env::temp_dir();
     let scratch = tempfile::Builder::new().prefix("rootfs-tools-").tempdir_in(&parent);
     let scratch = scratch.map_err(rootfs_tools::Error::file("written", &parent))?;
@@ -172,7 +172,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
 }
 
 /// On signals: KSM is put back, the guests end with this process, and nothing is left behind.
-fn clean_up(scratch: PathBuf, ksm: Arc<Mutex<Option<PutBack>>>) -> Result<(), Error> {
+fn clean_up(scratch: PathBuf, ksm: Arc<Mutex<Option<PutBack>>>) -> Result<(), Failure> {
     interrupt::clean_up_on_signals(move || {
         if let Some(put_back) = &*ksm.lock().unwrap_or_else(PoisonError::into_inner) {
             put_back.now();

@@ -8,7 +8,7 @@ use rootfs_tools::programs::find;
 use rootfs_tools::tree::patterns;
 
 use crate::progress::Progress;
-use crate::{Error, Verdict};
+use crate::{Failure, Verdict};
 
 /// Say whether every converted program is as it was written, and does what its original does
 ///
@@ -54,7 +54,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn options(&self) -> Result<Options, Error> {
+    fn options(&self) -> Result<Options, Failure> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {
             root: self.root.clone(),
@@ -71,7 +71,7 @@ impl Arguments {
 }
 
 /// Checks.
-pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let mut progress = Progress::new(arguments.quiet);
     let report = check::check(&arguments.options()?, &mut |event| match event {
         Event::Found(count) => progress.begin(count),

@@ -22,7 +22,7 @@ use statify_files::{new_file, path_text};
 use statify_store::Place;
 
 use crate::progress::Progress;
-use crate::{Error, Verdict};
+use crate::{Failure, Verdict};
 
 /// Make every program of a root file system self-contained
 #[derive(Debug, clap::Args)]
@@ -117,7 +117,7 @@ enum When {
 }
 
 impl Arguments {
-    fn options(&self, command: &mut clap::Command) -> Result<Options, Error> {
+    fn options(&self, command: &mut clap::Command) -> Result<Options, Failure> {
         match (&self.cache, &self.cache_key) {
             (Some(place @ Place::Web(_)), _) => {
                 let error = rootfs_tools::Error::CacheOnWeb(place.to_string());
@@ -161,7 +161,7 @@ impl Arguments {
 struct Log(Option<(PathBuf, File, Instant)>);
 
 impl Log {
-    fn open(path: Option<&PathBuf>) -> Result<Self, Error> {
+    fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
         let Some(path) = path else {
             return Ok(Self(None));
         };
@@ -187,7 +187,7 @@ impl Log {
 }
 
 /// Converts.
-pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Error> {
+pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Failure> {
     if arguments.dry_run {
         return dry_run(arguments, command);
     }
@@ -256,7 +256,7 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
     Ok(if all { Verdict::Good } else { Verdict::Bad })
 }
 
-fn dry_run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Error> {
+fn dry_run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict, Failure> {
     if kind::of(&arguments.root)?.is_some() {
         return Err(rootfs_tools::Error::ArchiveDryRun(arguments.root.clone()).into());
     }

@@ -12,7 +12,7 @@ use statify_files::new_file;
 use statify_files::trusted::{self, Way};
 use tempfile::TempDir;
 
-use crate::{Error, Verdict};
+use crate::{Failure, Verdict};
 
 /// Of a directory that is made for reports, for the umask to take from.
 const MODE: u32 = 0o777;
@@ -59,7 +59,7 @@ fn table(name: String) -> Table {
 }
 
 /// Prints it.
-pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if kind::of(&arguments.root)?.is_some() {
         return Err(rootfs_tools::Error::ArchiveReported(arguments.root.clone()).into());
     }
@@ -92,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
 }
 
 /// A directory for what is not to stay, whatever ends the run but SIGKILL.
-fn scratch() -> Result<TempDir, Error> {
+fn scratch() -> Result<TempDir, Failure> {
     let parent = std::env::temp_dir();
     let dir = tempfile::Builder::new().prefix("rootfs-tools-").tempdir_in(&parent);
     let dir = dir.map_err(rootfs_tools::Error::file("written", &parent))?;
@@ -111,7 +111,7 @@ fn scratch() -> Result<TempDir, Error> {
 }
 
 /// Writes all of it into a directory, about the tree `root`, which is called `name`.
-pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Error> {
+pub fn write(root: &Path, name: &Path, dir: &Path) -> Result<(), Failure> {
     let report = Report { root: name.to_owned(), ..report::read(root, &Wanted::default())? };
     let place = trusted::directory(dir, Way::Any, Some(MODE))
         .map_err(rootfs_tools::Error::file("written", dir))?;

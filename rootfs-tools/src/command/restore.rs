@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rootfs_tools::packed::kind;
 use rootfs_tools::run::restore::{self, Options};
 
-use crate::{Error, Verdict};
+use crate::{Failure, Verdict};
 
 /// Put back every original
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 /// Restores.
-pub fn run(arguments: &Arguments) -> Result<Verdict, Error> {
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if kind::of(&arguments.root)?.is_some() {
         return Err(rootfs_tools::Error::ArchiveRestored(arguments.root.clone()).into());
     }
