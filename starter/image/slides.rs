@@ -46,6 +46,9 @@ pub unsafe fn constants(p: &Params, block: Block<'_>, table: Table) {
 pub struct Words {
     word: *mut u64,
     stream: *const u8,
+    /// In words, and for how many more.
+    distance: u64,
+    left: u64,
 }
 
 impl Words {
@@ -57,7 +60,7 @@ impl Words {
     pub unsafe fn new(p: &Params, start: u64, stream: u32) -> Self {
         // SAFETY: the caller's promise.
         let stream = unsafe { (p as *const Params).byte_sub(stream as usize).cast() };
-        Self { word: start as *mut u64, stream }
+        Self { word: start as *mut u64, stream, distance: 0, left: 0 }
     }
 
     /// The next word.
@@ -66,9 +69,16 @@ impl Words {
     ///
     /// The stream has one more number.
     pub unsafe fn next(&mut self) -> *mut u64 {
-        // SAFETY: the caller's promise.
-        let delta = unsafe { self.number() };
-        self.word = self.word.wrapping_add(delta as usize);
+        if self.left == 0 {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let number = self.number();
+                self.distance = number >> 1;
+                self.left = if number & 1 == 0 { 1 } else { self.number() };
+            }
+        }
+        self.left = self.left.wrapping_sub(1);
+        self.word = self.word.wrapping_add(self.distance as usize);
         self.word
     }
 

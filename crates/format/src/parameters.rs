@@ -28,6 +28,9 @@ pub enum ParametersError {
     Stream(&'static str),
 }
 
+/// No output has more words that are written at start: 128 MiB of pointers.
+const MOST_WORDS: u64 = 16 << 20;
+
 /// The parameter block of an output. Every table lies where it should; what the records say may be
 /// anything.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Parameters<'a> {
     front: &'a [u8],
     /// Headers take so many bytes of it.
     headers: usize,
+    /// All lists together have no more words.
+    most_words: u64,
     /// The block itself.
     pub params: Params,
     /// File offsets of the starter's code, with the padding behind it.
@@ -72,7 +77,8 @@ impl<'a> Parameters<'a> {
             return Err(ParametersError::NotParameters);
         }
         let code = code.p_offset..code.p_offset.saturating_add(code.p_filesz);
-        let parameters = Self { front: &bytes[..at], headers, params, code };
+        let most_words = MOST_WORDS.min(elf.bytes().len() as u64 / 8);
+        let parameters = Self { front: &bytes[..at], headers, most_words, params, code };
         parameters.check().map(|()| parameters)
     }
 
@@ -104,8 +110,8 @@ impl<'a> Parameters<'a> {
         for (name, table, size) in self.tables() {
             self.bytes(table, size).ok_or(ParametersError::Table(name))?;
         }
-        // Lists that overlap could make a small file a long task.
-        let mut room = self.front.len() as u64;
+        // Lists that overlap, or repeat a distance, could make a small file a long task.
+        let mut room = self.most_words;
         let mut take = |count: u64, name| {
             room = room.checked_sub(count).ok_or(ParametersError::Stream(name))?;
             Ok(())
@@ -181,14 +187,12 @@ impl<'a> Parameters<'a> {
     /// The words of a run.
     fn run(&self, run: &ConstantRun) -> Result<Vec<Constant>, ParametersError> {
         let beyond = || ParametersError::Stream("constants");
-        let mut stream = self.stream(run.stream, 2 * u64::from(run.count)).ok_or_else(beyond)?;
-        let mut at = run.start;
-        let mut constants = Vec::with_capacity(run.count as usize);
+        let mut words = self.stream(run.start, run.stream).ok_or_else(beyond)?;
+        let mut constants = Vec::new();
         for _ in 0..run.count {
-            let (distance, rest) = leb128::read(stream).ok_or_else(beyond)?;
-            let (value, rest) = leb128::read_signed(rest).ok_or_else(beyond)?;
-            at = at.wrapping_add(distance.wrapping_mul(8));
-            stream = rest;
+            let at = words.next().ok_or_else(beyond)?;
+            let (value, rest) = leb128::read_signed(words.stream).ok_or_else(beyond)?;
+            words.stream = rest;
             constants.push(Constant { at, value });
         }
         Ok(constants)
@@ -218,23 +222,19 @@ impl<'a> Parameters<'a> {
         name: &'static str,
     ) -> Result<Vec<u64>, ParametersError> {
         let beyond = || ParametersError::Stream(name);
-        let mut stream = self.stream(stream, count.into()).ok_or_else(beyond)?;
-        let mut place = start;
-        let mut places = Vec::with_capacity(count as usize);
+        let mut words = self.stream(start, stream).ok_or_else(beyond)?;
+        let mut places = Vec::new();
         for _ in 0..count {
-            let (distance, rest) = leb128::read(stream).ok_or_else(beyond)?;
-            (place, stream) = (place.wrapping_add(distance.wrapping_mul(8)), rest);
-            places.push(place);
+            places.push(words.next().ok_or_else(beyond)?);
         }
         Ok(places)
     }
 
-    /// The bytes from which so many numbers are read, as far as they can go.
-    fn stream(&self, below: u32, numbers: u64) -> Option<&'a [u8]> {
+    /// Words from `start` on, as a stream says.
+    fn stream(&self, start: u64, below: u32) -> Option<Words<'a>> {
         let first = self.front.len().checked_sub(below as usize)?;
         let stream = self.front.get(first..).filter(|_| first >= self.headers)?;
-        // Every number has one byte at least.
-        (stream.len() as u64 >= numbers).then_some(stream)
+        Some(Words { place: start, stream, distance: 0, left: 0 })
     }
 
     /// Words that get a value known only at start.
@@ -261,5 +261,31 @@ impl<'a> Parameters<'a> {
     /// Whether a call's result is one that the starter knows.
     pub fn is_known(call: &Call) -> bool {
         call.result <= CALL_RSEQ
+    }
+}
+
+/// Words at the distances that a stream tells ([`Slide::stream`]).
+struct Words<'a> {
+    place: u64,
+    stream: &'a [u8],
+    /// In words, and for how many more.
+    distance: u64,
+    left: u64,
+}
+
+impl Words<'_> {
+    /// The next word's place; `None` if the stream ends.
+    fn next(&mut self) -> Option<u64> {
+        if self.left == 0 {
+            let (number, mut rest) = leb128::read(self.stream)?;
+            (self.distance, self.left) = (number >> 1, 1);
+            if number & 1 != 0 {
+                (self.left, rest) = leb128::read(rest)?;
+            }
+            self.stream = rest;
+        }
+        self.left = self.left.wrapping_sub(1);
+        self.place = self.place.wrapping_add(self.distance.wrapping_mul(8));
+        Some(self.place)
     }
 }

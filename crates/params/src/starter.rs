@@ -17,7 +17,7 @@
 pub const ABSOLUTE: u64 = 1 << 63;
 
 /// First word of every parameter block ("statify" and the format's version).
-pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x04");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x05");
 
 /// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
 #[repr(C)]
@@ -324,8 +324,8 @@ pub const CALL_RSEQ: u64 = 3;
 pub struct ConstantRun {
     /// The first word's distance counts from here (a place, a multiple of 8).
     pub start: u64,
-    /// Like [`Table::offset`]: `count` pairs of ULEB128 numbers, each the distance in words from the word before, and
-    /// what to write, its sign in the lowest bit.
+    /// Like [`Table::offset`]: distances as of [`Slide::stream`], and behind each, or behind each word's turn where one is
+    /// repeated, what to write: a ULEB128 number with its sign in the lowest bit.
     pub stream: u32,
     /// Number of words.
     pub count: u32,
@@ -357,7 +357,8 @@ pub struct Slide {
     pub target: u64,
     /// The first word's delta counts from here (a place, a multiple of 8).
     pub start: u64,
-    /// Like [`Table::offset`]: `count` ULEB128 numbers, each the distance in words from the word before.
+    /// Like [`Table::offset`]: ULEB128 numbers, each twice the distance in words from the word before; and if that many words
+    /// follow at the same distance, 1 more, and how many there are.
     pub stream: u32,
     /// Number of words.
     pub count: u32,

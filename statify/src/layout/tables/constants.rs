@@ -3,6 +3,7 @@
 use statify_params as params;
 use statify_params::leb128;
 
+use super::distances;
 use super::pile::{Pile, Placed};
 use crate::layout::placement::Addresses;
 use crate::place::{OutPlace, Place};
@@ -10,8 +11,6 @@ use crate::place::{OutPlace, Place};
 /// Words that slide alike.
 struct Run {
     /// The first word.
-    first: Place,
-    /// The same in the output.
     start: OutPlace,
     /// Where it begins in the stream.
     stream: usize,
@@ -34,23 +33,21 @@ impl Constants {
         addresses: &Addresses,
         pile: &mut Pile,
     ) -> Self {
-        let (mut runs, mut stream): (Vec<Run>, _) = (Vec::new(), Vec::new());
-        let mut last = Place::default();
-        for &(at, value) in words {
-            match runs.last_mut().filter(|run| addresses.slide_alike(run.first, at)) {
-                Some(run) => {
-                    leb128::push(&mut stream, (at - last) / 8);
-                    run.count += 1;
-                }
-                None => {
-                    let start = addresses.at(at);
-                    runs.push(Run { first: at, start, stream: stream.len(), count: 1 });
-                    leb128::push(&mut stream, 0);
-                }
-            }
-            leb128::push_signed(&mut stream, value);
-            last = at;
-        }
+        let words: Vec<(Place, u64)> = words.into_iter().copied().collect();
+        let mut stream = Vec::new();
+        let alike = |a: &(Place, u64), b: &(Place, u64)| addresses.slide_alike(a.0, b.0);
+        let runs = words.chunk_by(alike).map(|run| {
+            let (first, _) = run[0];
+            let starts = [first].into_iter().chain(run.iter().map(|word| word.0));
+            let distances: Vec<u64> =
+                starts.zip(run).map(|(before, (at, _))| (*at - before) / 8).collect();
+            let start = stream.len();
+            distances::push(&mut stream, &distances, |stream, number| {
+                leb128::push_signed(stream, run[number].1);
+            });
+            Run { start: addresses.at(first), stream: start, count: run.len() }
+        });
+        let runs = runs.collect();
         let stream = pile.bytes([&stream[..]]);
         let mut constants = Self { runs, stream, table: Placed::default() };
         constants.table = pile.table(constants.records(usize::MAX));

@@ -4,6 +4,7 @@
 //! has their texts, [`facts`] what is no table; [`pile`] puts one behind the other.
 
 mod constants;
+mod distances;
 mod facts;
 mod names;
 mod pile;

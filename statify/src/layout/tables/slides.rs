@@ -1,8 +1,7 @@
 //! Words that get an address: by the module that they point into, or by the resolver that fills them, each group
 //! coded as distances from word to word.
 
-use statify_params::leb128;
-
+use super::distances;
 use crate::classify::{Resolver, Slide};
 use crate::layout::placement::Addresses;
 use crate::place::Place;
@@ -51,25 +50,18 @@ fn group(
     addresses: &Addresses,
     stream: &mut Vec<u8>,
 ) -> Vec<SlideGroup> {
-    let mut groups: Vec<SlideGroup> = Vec::new();
-    let mut last = Place::default();
-    for (target, at) in words {
+    let words: Vec<(usize, Place)> = words.collect();
+    // What slides otherwise cannot be reached by a distance.
+    let same =
+        |a: &(usize, Place), b: &(usize, Place)| a.0 == b.0 && addresses.slide_alike(a.1, b.1);
+    let groups = words.chunk_by(same).map(|group| {
+        let (target, first) = group[0];
+        let starts = [(target, first)].into_iter().chain(group.iter().copied());
+        let distances: Vec<u64> =
+            starts.zip(group).map(|((_, before), (_, at))| (*at - before) / 8).collect();
         let start = stream.len();
-        // What slides otherwise cannot be reached by a distance.
-        let same = |group: &&mut SlideGroup| {
-            group.target == target && addresses.slide_alike(group.first, at)
-        };
-        match groups.last_mut().filter(same) {
-            Some(group) => {
-                leb128::push(stream, (at - last) / 8);
-                group.count += 1;
-            }
-            None => {
-                leb128::push(stream, 0);
-                groups.push(SlideGroup { target, first: at, stream: start, count: 1 });
-            }
-        }
-        last = at;
-    }
-    groups
+        distances::push(stream, &distances, |_, _| ());
+        SlideGroup { target, first, stream: start, count: group.len() }
+    });
+    groups.collect()
 }
