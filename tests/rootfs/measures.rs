@@ -167,6 +167,16 @@ fn image_chunks(case: &Case) -> Result<()> {
     let image = from_source["image_chunks"]["sizes"][0]["converted"]["unique_chunks"].as_u64();
     let image = image.context("no number")?;
     ensure!((files..files + 1000).contains(&image), "{files} in files, {image} in the image");
+    // In clusters of a chunk a file's chunks are the image's.
+    let mut command = tool::command(["report".as_ref(), out.as_os_str(), "--json".as_ref()])?;
+    command.args(["--image-chunks", "--image-cluster", "65536"]).env("TMPDIR", &scratch);
+    let outcome = tool::finish(&mut command)?;
+    ensure!(outcome.end == End::Exit(0), "{}", outcome.stderr_text());
+    let report: Value = serde_json::from_str(&outcome.stdout_text())?;
+    let files = count(&out, SIZES[2])?[1];
+    let image = report["image_chunks"]["sizes"][2]["converted"]["unique_chunks"].as_u64();
+    let image = image.context("no number")?;
+    ensure!((files..files + 300).contains(&image), "{files} in files, {image} in clusters");
     Ok(())
 }
 

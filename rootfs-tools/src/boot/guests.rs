@@ -215,7 +215,7 @@ fn busybox(options: &Options) -> Result<PathBuf, Fault> {
 fn ext4(tree: &Path, image: &Path) -> Result<()> {
     let file = File::options().read(true).write(true).create_new(true).open(image);
     let file = file.map_err(Error::file("written", image))?;
-    ext4_image::fill(tree, &file, image).map_err(|error| match error {
+    ext4_image::fill(tree, &file, image, ext4_image::BLOCK).map_err(|error| match error {
         Error::Ext4Image(tree, why) => Fault::Image { tree, system: "ext4", why }.into(),
         error => error,
     })

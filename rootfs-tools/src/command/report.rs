@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rootfs_tools::packed::kind;
 use rootfs_tools::report::csv::{self, Table};
-use rootfs_tools::report::measured::Wanted;
+use rootfs_tools::report::measured::{ImageWanted, Wanted};
 use rootfs_tools::report::{self, Report, html, text};
 use statify::interrupt;
 use statify_files::new_file;
@@ -47,10 +47,22 @@ pub struct Arguments {
     /// much room as for a copy of the tree is needed (two, where the originals are in a backup directory)
     #[arg(long)]
     image_chunks: bool,
+    /// Have files in these images begin at multiples of so many bytes (ext4's bigalloc), so that equal ones
+    /// fill equal chunks of that size
+    #[arg(long, value_name = "BYTES", requires = "image_chunks", default_value_t = 4096, value_parser = cluster)]
+    image_cluster: u64,
     /// Compare with the statically linked programs in these directories, by file name, also with
     /// `-static` or `.static` behind it
     #[arg(long, value_name = "DIR", num_args = 1..)]
     compare_static: Vec<PathBuf>,
+}
+
+fn cluster(text: &str) -> Result<u64, String> {
+    const MOST: u64 = 1 << 20;
+    match text.parse::<u64>() {
+        Ok(bytes) if bytes.is_power_of_two() && (4096..=MOST).contains(&bytes) => Ok(bytes),
+        _ => Err(format!("a power of two from 4096 to {MOST} is wanted")),
+    }
 }
 
 fn table(name: String) -> Table {
@@ -68,7 +80,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         &arguments.root,
         &Wanted {
             chunks: arguments.chunks,
-            image: scratch.as_ref().map(|dir| dir.path().to_owned()),
+            image: scratch.as_ref().map(|dir| ImageWanted {
+                scratch: dir.path().to_owned(),
+                cluster: arguments.image_cluster,
+            }),
             statics: arguments.compare_static.clone(),
         },
     )?;

@@ -15,7 +15,7 @@ use crate::tree::Tree;
 /// Always the same, so that equal trees make equal images.
 const UUID: &str = "5c0de000-0000-4000-8000-000000000000";
 /// A block, and how many bytes there are for each file that there may be.
-const BLOCK: u64 = 4096;
+pub const BLOCK: u64 = 4096;
 /// What is there for the journal of the file system and its tables.
 const SPARE: u64 = 256 << 20;
 /// Where mkfs.ext4 is, also for who is not root.
@@ -23,24 +23,26 @@ const PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
 
 /// Makes one of everything in `dir`, to be read and forgotten. It has no name, so nothing stays behind, whatever
 /// happens; it takes up room in `scratch` while it is open.
-pub fn make(dir: &Path, scratch: &Path) -> Result<File> {
+///
+/// Files begin at multiples of `cluster` bytes, a power of two and a block at least.
+pub fn make(dir: &Path, scratch: &Path, cluster: u64) -> Result<File> {
     let image = tempfile::tempfile_in(scratch).map_err(Error::file("written", scratch))?;
-    fill(dir, &image, scratch)?;
+    fill(dir, &image, scratch, cluster)?;
     Ok(image)
 }
 
 /// Makes one in `image`, an empty file that is shown as `path`.
-pub fn fill(dir: &Path, image: &File, path: &Path) -> Result<()> {
+pub fn fill(dir: &Path, image: &File, path: &Path, cluster: u64) -> Result<()> {
     let refused = |why: String| Error::Ext4Image(dir.to_owned(), why);
     let tree = Tree::open(dir)?;
     if let Some(mount) = tree.mounts()?.iter().find(|mount| mount.hidden) {
         let at = String::from_utf8_lossy(&mount.point).into_owned();
         return Err(refused(format!("something of the running system is mounted at {at} in it")));
     }
-    let room = room(&tree)?;
+    let room = room(&tree, cluster)?;
     image.set_len(room).map_err(Error::file("written", path))?;
     let stdin = image.try_clone().map_err(Error::file("written", path))?;
-    match mkfs(dir, stdin, room) {
+    match mkfs(dir, stdin, room, cluster) {
         Ok(None) => Ok(()),
         Ok(Some(said)) => Err(refused(said)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -50,20 +52,23 @@ pub fn fill(dir: &Path, image: &File, path: &Path) -> Result<()> {
     }
 }
 
-/// Bytes of an image that everything in the tree fits into, in whole blocks.
-fn room(tree: &Tree) -> Result<u64> {
+/// Bytes of an image that everything in the tree fits into, in whole clusters.
+fn room(tree: &Tree, cluster: u64) -> Result<u64> {
     let size = size::tree(tree)?;
     // Holes stay holes, and a file system may tell of fewer blocks than ext4 needs.
     let files = size.apparent.min(size.allocated.saturating_mul(4)).max(size.allocated);
-    let room = files + files / 8 + size.files * 2 * BLOCK + SPARE;
-    Ok(room.next_multiple_of(BLOCK))
+    let room = files + files / 8 + size.files * 2 * cluster + SPARE;
+    Ok(room.next_multiple_of(cluster))
 }
 
 /// Runs it on its standard input. Returns what it said if it failed.
-fn mkfs(dir: &Path, image: File, room: u64) -> io::Result<Option<String>> {
+fn mkfs(dir: &Path, image: File, room: u64, cluster: u64) -> io::Result<Option<String>> {
     let mut command = Command::new("mkfs.ext4");
+    if cluster > BLOCK {
+        command.args(["-O", "bigalloc", "-C", &cluster.to_string()]);
+    }
     command
-        .args(["-q", "-F", "-m", "0", "-b", "4096", "-i", "4096", "-U", UUID, "-E"])
+        .args(["-q", "-F", "-m", "0", "-b", "4096", "-i", &cluster.to_string(), "-U", UUID, "-E"])
         .arg(format!("hash_seed={UUID},lazy_itable_init=1,lazy_journal_init=1"))
         .arg("-d")
         .arg(dir)

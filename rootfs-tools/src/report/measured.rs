@@ -18,10 +18,19 @@ use crate::tree::Tree;
 pub struct Wanted {
     /// Chunks, cut for each file: all files are read.
     pub chunks: bool,
-    /// Chunks, cut over an ext4 image, which is made in this directory.
-    pub image: Option<PathBuf>,
+    /// Chunks, cut over an ext4 image.
+    pub image: Option<ImageWanted>,
     /// Directories with statically linked programs.
     pub statics: Vec<PathBuf>,
+}
+
+/// How an image is made that is cut.
+#[derive(Clone, Debug)]
+pub struct ImageWanted {
+    /// In this directory.
+    pub scratch: PathBuf,
+    /// Files begin at multiples of so many bytes: a power of two, 4096 at least.
+    pub cluster: u64,
 }
 
 /// What was measured.
@@ -86,8 +95,8 @@ pub fn measure(
     };
     let files = originals::files(tree, originals.as_ref())?;
     let chunks = wanted.chunks.then(|| per_file(&files)).transpose()?;
-    let image = wanted.image.as_deref();
-    let image_chunks = image.map(|scratch| over_image(tree, originals.as_ref(), scratch));
+    let image = wanted.image.as_ref();
+    let image_chunks = image.map(|image| over_image(tree, originals.as_ref(), image));
     Ok(Measured {
         originals_missing,
         physical: physical(&files),
@@ -109,9 +118,14 @@ fn per_file(files: &Files) -> Result<ChunkTable> {
     Ok(table(original, chunks::of_files(&files.now)?))
 }
 
-fn over_image(tree: &Tree, originals: Option<&Originals>, scratch: &Path) -> Result<ChunkTable> {
+fn over_image(
+    tree: &Tree,
+    originals: Option<&Originals>,
+    image: &ImageWanted,
+) -> Result<ChunkTable> {
+    let ImageWanted { scratch, cluster } = image;
     // One after the other, so that there is one image at a time.
-    let count = |dir: &Path| chunks::of_one(dir, &ext4_image::make(dir, scratch)?);
+    let count = |dir: &Path| chunks::of_one(dir, &ext4_image::make(dir, scratch, *cluster)?);
     let converted = count(&tree.path)?;
     let original = originals.map(|originals| count(&originals.directory(tree, scratch)?));
     Ok(table(original.transpose()?, converted))
