@@ -138,7 +138,8 @@ fn control(depends: &str, kib: u64) -> String {
          .\n \
          elfscan tells what is in ELF files, what they would load, and whether they can\n \
          be converted, and checks converted files and running processes. rootfs-tools\n \
-         converts all programs of a directory, tar archive or OCI image, and back.\n"
+         converts all programs of a directory, tar archive or OCI image, and back.\n \
+         chunkstore keeps disk images as chunks and serves them to machines.\n"
     )
 }
 
