@@ -13,6 +13,7 @@ mod protection;
 mod reproducible;
 mod root;
 mod shape;
+mod sharing;
 mod surroundings;
 mod tunables;
 
@@ -33,6 +34,7 @@ pub fn add(cases: &mut Cases) {
     reproducible::add(cases);
     root::add(cases);
     shape::add(cases);
+    sharing::add(cases);
     surroundings::add(cases);
     tunables::add(cases);
 }

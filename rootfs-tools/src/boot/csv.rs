@@ -1,11 +1,9 @@
 //! What came of a run as comma-separated values (RFC 4180): each table is a file of its own.
 
-use csv::Writer;
-use statify_printable::cell;
-
 use super::options::Variant;
 use super::outcome::Outcome;
 use super::rows::Side;
+use crate::report::rows::{Rows, head, text};
 
 /// A table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +36,7 @@ pub fn csv(outcome: &Outcome, table: Table) -> String {
         Table::Boots => boots(outcome),
         Table::Timeline => timeline(outcome),
     };
-    let mut writer = Writer::from_writer(Vec::new());
-    for row in rows {
-        let cells = row.iter().map(|text| cell(text));
-        writer.write_record(cells.map(String::into_bytes)).expect("a vector takes everything");
-    }
-    let bytes = writer.into_inner().expect("a vector takes everything");
-    String::from_utf8(bytes).expect("it was made of texts")
-}
-
-type Rows = Vec<Vec<String>>;
-
-fn head(columns: &[&str]) -> Rows {
-    vec![columns.iter().map(ToString::to_string).collect()]
+    text(rows)
 }
 
 fn decimal(number: f64) -> String {

@@ -3,7 +3,7 @@
 
 use chunkstore::serve::trace::statistics::{Moment, SIZES};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use statify_printable::{printable_json, printable_lines};
+use statify_printable::printable_lines;
 
 use super::charts::{Line, course};
 use super::options::{System, Variant};
@@ -12,10 +12,10 @@ use super::rows::{ChunkRow, Pair, Side, TimeRow};
 use super::table::{paper_chunks, paper_times};
 use super::text::{chunk_number, chunk_row, time_row};
 use crate::report::figures::thousands;
-use crate::report::html::STYLE;
 use crate::report::html::cells::brief_bytes;
 use crate::report::html::charts::{self, CONVERTED, ORIGINAL, Scale, Series};
 use crate::report::html::sections::{figure, section, table};
+use crate::report::html::{STYLE, json};
 
 /// Of the lines and bars.
 const LEGEND: [(&str, &str); 2] = [("original", "normal"), ("converted", "converted")];
@@ -57,12 +57,6 @@ pub fn html(outcome: &Outcome) -> String {
         }
     };
     printable_lines(&page.into_string()).into_owned()
-}
-
-/// As JSON in which nothing ends an element or begins one.
-fn json(outcome: &Outcome) -> String {
-    let json = serde_json::to_string(outcome).expect("strings and numbers only");
-    printable_json(&json).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }
 
 /// The numbers that one looks for first.

@@ -1,12 +1,10 @@
 //! The report's tables as comma-separated values (RFC 4180): each is one of its own, so that a file has
 //! the same columns in all its lines.
 
-use csv::Writer;
-use statify_printable::cell;
-
 use super::contents::Report;
 use super::figures::Growth;
 use super::measured::ChunkTable;
+use super::rows::{Rows, head, text};
 use super::statics::Sizes;
 
 /// A table of the report.
@@ -56,19 +54,7 @@ pub fn csv(report: &Report, table: Table) -> String {
         Table::Chunks => chunks(report),
         Table::Statics => statics(report),
     };
-    let mut writer = Writer::from_writer(Vec::new());
-    for row in rows {
-        let cells = row.iter().map(|text| cell(text));
-        writer.write_record(cells.map(String::into_bytes)).expect("a vector takes everything");
-    }
-    let bytes = writer.into_inner().expect("a vector takes everything");
-    String::from_utf8(bytes).expect("it was made of texts")
-}
-
-type Rows = Vec<Vec<String>>;
-
-fn head(columns: &[&str]) -> Rows {
-    vec![columns.iter().map(ToString::to_string).collect()]
+    text(rows)
 }
 
 fn times(times: f64) -> String {

@@ -62,9 +62,9 @@ pub fn html(report: &Report) -> String {
     printable_lines(&page.into_string()).into_owned()
 }
 
-/// The report as JSON in which nothing ends an element or begins one, and every letter is seen.
-fn json(report: &Report) -> String {
-    let json = serde_json::to_string(report).expect("strings and numbers only");
+/// JSON in which nothing ends an element or begins one, and every letter is seen.
+pub(crate) fn json(answer: &impl serde::Serialize) -> String {
+    let json = serde_json::to_string(answer).expect("strings and numbers only");
     printable_json(&json).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }
 

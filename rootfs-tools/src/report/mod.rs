@@ -10,6 +10,7 @@ pub mod figures;
 pub mod html;
 pub mod measured;
 mod program;
+pub(crate) mod rows;
 mod statics;
 pub mod text;
 

@@ -86,17 +86,19 @@ impl<'a> Pointers<'a> {
         Self { image, words }
     }
 
-    /// The library that the word there, of this value, points into.
-    fn target(&self, at: Place, value: u64) -> Option<usize> {
+    /// The library that the word there, of this value, points into, and how far behind its start.
+    fn target(&self, at: Place, value: u64) -> Option<(usize, u64)> {
         if self.image.fixed {
             // Nothing slides: an address is a value.
             let modules = &self.image.modules;
             let next = modules.partition_point(|module| module.range.start.value() <= value);
             let module = &modules[next.checked_sub(1)?];
-            return library(module).filter(|_| value < module.range.end.value());
+            let object = library(module).filter(|_| value < module.range.end.value())?;
+            return Some((object, value - module.range.start.value()));
         }
         let found = self.words.binary_search_by_key(&at, |(at, _)| *at);
-        found.ok().and_then(|index| self.words[index].1)
+        // It is stored relative to where it points.
+        found.ok().and_then(|index| Some((self.words[index].1?, value)))
     }
 }
 
@@ -113,7 +115,8 @@ struct File<'a> {
     ends: Vec<u64>,
     /// No other output has its words.
     is_own: bool,
-    is_loader: bool,
+    /// Of the loader: its length in memory. Behind it, in its last page, it allocates.
+    loader: Option<u64>,
 }
 
 impl<'a> File<'a> {
@@ -130,7 +133,10 @@ impl<'a> File<'a> {
             bytes: bytes.unwrap_or_default(),
             ends: ends.collect(),
             is_own: region.file.is_none() || object == Some(PROGRAM),
-            is_loader: object == Some(LOADER),
+            loader: elf.as_ref().filter(|_| object == Some(LOADER)).and_then(|elf| {
+                let ends = elf.loads().map(|load| load.p_vaddr.saturating_add(load.p_memsz));
+                Some(ends.max()?.saturating_sub(page_down(elf.span()?.start)))
+            }),
         }
     }
 
@@ -148,8 +154,10 @@ impl<'a> File<'a> {
     }
 
     /// Whether a pointer into this library is there wherever this one is loaded.
-    fn has_everywhere(&self, target: Option<usize>) -> bool {
-        target.is_some_and(|target| !self.is_loader || target == LOADER)
+    fn has_everywhere(&self, target: Option<(usize, u64)>) -> bool {
+        target.is_some_and(|(target, offset)| {
+            self.loader.is_none_or(|len| target == LOADER && offset < len)
+        })
     }
 }
 
@@ -198,7 +206,8 @@ impl Compared {
         if size > if self.is_own { MOST_OWN } else { MOST_SHARED } {
             return Vec::new();
         }
-        if !taken.is_empty() && self.words.len() - taken.len() <= FEW {
+        // Whether others are taken or not: the page is to be the same in all outputs.
+        if self.words.len() - taken.len() <= FEW {
             taken.clone_from(&self.words);
         }
         taken
@@ -228,8 +237,9 @@ mod tests {
     fn of_a_librarys_page_what_others_do_not_have_is_written() {
         assert_eq!(written(&compared(100, false, |number| number != 7)), [7]);
         assert!(written(&compared(100, false, |_| true)).is_empty());
-        // A few more make the page the file's.
+        // A few more make the page the file's, whatever else is in it.
         assert_eq!(written(&compared(5, false, |number| number != 2)), [0, 1, 2, 3, 4]);
+        assert_eq!(written(&compared(5, false, |_| true)), [0, 1, 2, 3, 4]);
     }
 
     #[test]
