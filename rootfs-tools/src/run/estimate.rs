@@ -150,8 +150,11 @@ impl<'a> Sizes<'a> {
         let unreadable = |error| Reason::file(&program.path, "read", &error);
         let unloaded = self.unloaded(program).map_err(unreadable)?;
         let mut sizes = Vec::new();
-        let paths = closure.modules.iter().map(|module| Path::new(OsStr::from_bytes(&module.path)));
-        for path in paths.chain([program.interpreter.as_path()]) {
+        // In the output's order: the program, its loader, libraries.
+        let path = |module: &'_ deps::Module| PathBuf::from(OsStr::from_bytes(&module.path));
+        let mut paths: Vec<PathBuf> = closure.modules.iter().map(path).collect();
+        paths.insert(paths.len().min(1), program.interpreter.clone());
+        for path in &paths {
             let unreadable = |error| Reason::file(path, "read", &error);
             let (file, mapped) = self.mapped(path).map_err(unreadable)?;
             if known.insert(file) {
