@@ -15,6 +15,7 @@ mod needs;
 mod room;
 mod root;
 mod static_programs;
+mod stores;
 mod table;
 mod times;
 mod usage;
@@ -60,7 +61,7 @@ enum Stage {
     Convert,
     /// `rootfs-tools check`
     Check,
-    /// ext4, EROFS and btrfs
+    /// ext4, EROFS and btrfs; the EROFS images in one chunk store
     Images,
     /// Both guests run, and are given commands
     Boot,
@@ -109,6 +110,7 @@ fn run(cli: &Cli) -> Result<bool> {
         return Ok(good);
     }
     let images = room.once("images", || images::make(&room, &tool, scratch.path()))?;
+    let stores = room.once("stores", || stores::make(&room, &tool::locate("chunkstore")?))?;
     if !wanted(Stage::Boot) {
         return Ok(good);
     }
@@ -132,6 +134,7 @@ fn run(cli: &Cli) -> Result<bool> {
         aligned: &aligned,
         checked: checked.as_ref(),
         images: &images,
+        stores: &stores,
         boots: &boots,
         times: &times,
     };

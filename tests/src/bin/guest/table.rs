@@ -11,6 +11,7 @@ use crate::growth::ALIGNED;
 use crate::images::{Images, Sizes};
 use crate::machine::Machine;
 use crate::root::Root;
+use crate::stores::{Stored, Stores};
 use crate::times;
 use rootfs_tools::report::figures::thousands;
 
@@ -30,6 +31,8 @@ pub struct Facts<'a> {
     pub checked: Option<&'a Checked>,
     /// The images.
     pub images: &'a Images,
+    /// The EROFS images in chunk stores.
+    pub stores: &'a [Stores],
     /// The guests that ran.
     pub boots: &'a Boots,
     /// How long they took, and what they read.
@@ -43,6 +46,7 @@ pub fn markdown(facts: &Facts<'_>) -> String {
     table_2(&mut text, facts.report);
     storage(&mut text, facts);
     chunks(&mut text, facts);
+    together(&mut text, facts.stores);
     conversion(&mut text, facts);
     boots(&mut text, facts.boots);
     times::table_3(&mut text, facts.times);
@@ -127,6 +131,23 @@ fn table_2(text: &mut String, report: &Value) {
     for program in programs {
         let name = program["name"].as_str().unwrap_or_default();
         row(name.rsplit('/').next().unwrap_or_default(), program);
+    }
+    text.push('\n');
+}
+
+fn together(text: &mut String, stores: &[Stores]) {
+    text.push_str(
+        "| both EROFS images in one store, cut by | chunks: normal alone | both | | stored bytes: normal alone | both | |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for Stores { chunking, alone, together } in stores {
+        let row = |of: fn(&Stored) -> u64| {
+            let (alone, together) = (of(alone), of(together));
+            let times = together as f64 / alone.max(1) as f64;
+            format!("{} | {} | {times:.3}x", thousands(alone), thousands(together))
+        };
+        let (chunks, bytes) = (row(|stored| stored.chunks), row(|stored| stored.stored_bytes));
+        let _ = writeln!(text, "| `{chunking}` | {chunks} | {bytes} |");
     }
     text.push('\n');
 }
