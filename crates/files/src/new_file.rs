@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use tempfile::NamedTempFile;
 
 use crate::beneath;
 use crate::trusted::{self, Entry, Place, Way};
@@ -57,13 +58,65 @@ fn open_other(at: &Path) -> io::Result<Option<File>> {
 }
 
 fn replace(entry: &Entry, bytes: &[u8]) -> io::Result<()> {
-    let dir = beneath::link(&entry.parent.dir);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".rootfs-tools-").permissions(Permissions::from_mode(0o666));
-    let mut new = builder.tempfile_in(dir)?;
+    let mut new = unnamed(entry, 0o666)?;
     new.write_all(bytes)?;
     new.persist(beneath::at(&entry.parent.dir, &entry.name))?;
     Ok(())
+}
+
+/// A file that is written bit by bit. It has its name, and replaces what had it, when it is complete; if it never is, nothing is left
+/// of it.
+#[derive(Debug)]
+pub struct NewFile(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    New(NamedTempFile, Entry),
+    /// A pipe or the like.
+    Other(File),
+}
+
+impl NewFile {
+    /// Begins one of this mode, as open(2) has it: the umask is heeded.
+    pub fn begin(path: &Path, mode: u32) -> io::Result<Self> {
+        let entry = trusted::entry(path, Way::Any)?;
+        if let Some(other) = open_other(&beneath::at(&entry.parent.dir, &entry.name))? {
+            return Ok(Self(Kind::Other(other)));
+        }
+        Ok(Self(Kind::New(unnamed(&entry, mode)?, entry)))
+    }
+
+    /// It is complete.
+    pub fn finish(self) -> io::Result<()> {
+        if let Kind::New(new, entry) = self.0 {
+            new.persist(beneath::at(&entry.parent.dir, &entry.name))?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Kind::New(new, _) => new.write(bytes),
+            Kind::Other(other) => other.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::New(new, _) => new.flush(),
+            Kind::Other(other) => other.flush(),
+        }
+    }
+}
+
+/// A file beside where it will have its name.
+fn unnamed(entry: &Entry, mode: u32) -> io::Result<NamedTempFile> {
+    let dir = beneath::link(&entry.parent.dir);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".rootfs-tools-").permissions(Permissions::from_mode(mode));
+    builder.tempfile_in(dir)
 }
 
 /// Opens a file to write behind its end.

@@ -63,6 +63,56 @@ fn parse_mapping(line: &[u8]) -> Option<Mapping> {
     })
 }
 
+/// A mapping, and what /proc/PID/smaps says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingDetails {
+    /// What /proc/PID/maps says, too.
+    pub mapping: Mapping,
+    /// Its pages in memory, in bytes (Rss).
+    pub resident: u64,
+    /// The same, each page divided among those who map it (Pss), in bytes.
+    pub proportional: u64,
+    /// Its pages in swap, in bytes.
+    pub swapped: u64,
+    /// VmFlags, two letters each, separated by blanks; empty where only /proc/PID/maps was there.
+    pub flags: String,
+}
+
+/// Parses /proc/PID/smaps, or /proc/PID/maps. `None` if it has another form.
+pub fn parse_smaps(text: &[u8]) -> Option<Vec<MappingDetails>> {
+    let mut mappings: Vec<MappingDetails> = Vec::new();
+    for line in text.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+        // Names of values begin with capitals, addresses are written small.
+        if !line[0].is_ascii_uppercase() {
+            let mapping = parse_mapping(line)?;
+            let flags = String::new();
+            mappings.push(MappingDetails {
+                mapping,
+                resident: 0,
+                proportional: 0,
+                swapped: 0,
+                flags,
+            });
+            continue;
+        }
+        let details = mappings.last_mut()?;
+        let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
+        let value = value.trim();
+        let bytes = || {
+            let kib: u64 = value.strip_suffix(" kB")?.parse().ok()?;
+            kib.checked_mul(1024)
+        };
+        match name {
+            "Rss" => details.resident = bytes()?,
+            "Pss" => details.proportional = bytes()?,
+            "Swap" => details.swapped = bytes()?,
+            "VmFlags" => details.flags = value.to_owned(),
+            _ => {}
+        }
+    }
+    Some(mappings)
+}
+
 /// PROT_* bits as /proc/PID/maps shows them: `r-x`.
 pub fn prot_name(prot: u32) -> String {
     let letter = |bit, letter| if prot & bit != 0 { letter } else { '-' };
@@ -81,6 +131,11 @@ impl PageState {
     /// In memory or in swap: there is something to read.
     pub fn is_there(self) -> bool {
         self.0 >> 62 != 0
+    }
+
+    /// In memory.
+    pub fn is_present(self) -> bool {
+        self.0 >> 63 != 0
     }
 
     /// Still the file's own page, as far as it is in memory.
@@ -116,10 +171,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn smaps_lines() {
+        let text = b"1000-3000 rw-p 00000000 00:00 0   [heap]\nSize:   8 kB\nRss:   8 kB\nPss:  4 kB\n\
+                     Swap:   12 kB\nTHPeligible:    0\nVmFlags: rd wr mg \n4000-5000 r--s 0 00:00 0\n";
+        let smaps = parse_smaps(text).unwrap();
+        assert_eq!(smaps.len(), 2);
+        assert_eq!(
+            (smaps[0].resident, smaps[0].proportional, smaps[0].swapped),
+            (8192, 4096, 12288)
+        );
+        assert_eq!(
+            (smaps[0].flags.as_str(), &smaps[0].mapping.name[..]),
+            ("rd wr mg", &b"[heap]"[..])
+        );
+        assert!(smaps[1].mapping.shared && smaps[1].flags.is_empty());
+        assert_eq!(parse_smaps(b"Rss: 8 kB\n"), None);
+    }
+
     proptest! {
         #[test]
         fn maps_of_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_maps(&bytes);
+            let _ = parse_smaps(&bytes);
         }
 
         #[test]

@@ -39,8 +39,9 @@ use statify_process::procfs::Mapping;
 #[cfg(fuzzing)]
 pub use any_bytes::read_file;
 pub use apart::{APART, Kind, Refused, answer, audit_apart};
-pub use process::{Refusal, all};
+pub use process::Refusal;
 pub use report::{Alarm, AlarmKind, Counts, Information, InformationKind, ProcessReport, Target};
+pub use statify_process::all_processes as all;
 
 use bindings::{Context, Tls};
 use image::Image;

@@ -9,10 +9,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use statify_elf::PAGE;
+use statify_process::Stat;
 use statify_process::procfs::{self, Mapping, PageState};
-
-/// In the flags of /proc/PID/stat: a thread of the kernel's (linux/sched.h).
-const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// Twice the kernel's limit in distributions that have raised it (vm.max_map_count).
 const MOST_MAPPINGS: usize = 1 << 21;
@@ -123,10 +121,10 @@ impl Process {
             Refusal::Proc(pid, String::new(), "/proc/PID/stat", ErrorKind::InvalidData.into())
         })?;
         let name = stat.name.clone();
-        if stat.flags & PF_KTHREAD != 0 {
+        if stat.is_kernel_thread() {
             return Err(Refusal::Kernel(pid, name));
         }
-        if matches!(stat.state, b'Z' | b'X' | b'x') {
+        if stat.is_over() {
             return Err(Refusal::Zombie(pid, name));
         }
         let memory = match File::open(dir.join("mem")) {
@@ -138,7 +136,7 @@ impl Process {
             Err(error) => return Err(Refusal::Proc(pid, name, "/proc/PID/mem", error)),
         };
         let pages = File::open(dir.join("pagemap")).ok();
-        let Stat { started, stack, .. } = stat;
+        let Stat { start: started, stack, .. } = stat;
         Ok(Self { pid, name, dir, memory, pages, started, stack })
     }
 
@@ -151,7 +149,7 @@ impl Process {
     pub fn is_alive(&self) -> bool {
         let stat = std::fs::read(self.dir.join("stat")).ok();
         let stat = stat.as_deref().and_then(Stat::parse);
-        stat.is_some_and(|stat| stat.started == self.started && !matches!(stat.state, b'Z' | b'X'))
+        stat.is_some_and(|stat| stat.start == self.started && !stat.is_over())
     }
 
     /// Its mappings; ascending.
@@ -320,57 +318,9 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
-/// What is of interest in /proc/PID/stat.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    name: String,
-    state: u8,
-    flags: u64,
-    started: u64,
-    stack: u64,
-}
-
-impl Stat {
-    /// The name stands in parentheses and may hold anything.
-    fn parse(text: &[u8]) -> Option<Self> {
-        let open = text.iter().position(|&byte| byte == b'(')?;
-        let close = text.iter().rposition(|&byte| byte == b')')?;
-        let name = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
-        let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // State is the third field of the line, flags the 9th, the time of the start the 22nd, the
-        // stack's beginning the 28th.
-        Some(Self {
-            name,
-            state: *fields.first()?.as_bytes().first()?,
-            flags: fields.get(6)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
-            stack: fields.get(25).and_then(|field| field.parse().ok()).unwrap_or(0),
-        })
-    }
-}
-
-/// The ids of all processes; ascending.
-pub fn all() -> io::Result<Vec<u32>> {
-    let entries = std::fs::read_dir("/proc")?;
-    let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let mut ids: Vec<u32> = ids.collect();
-    ids.sort_unstable();
-    Ok(ids)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_may_hold_anything() {
-        let text = b"7 (a) R (b) S 1 7 7 0 -1 2097216 0 0 0 0 1 2 3 4 20 0 1 0 42 9 9\n";
-        let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.name.as_str(), stat.state, stat.started), ("a) R (b", b'S', 42));
-        assert_ne!(stat.flags & PF_KTHREAD, 0);
-        assert_eq!(Stat::parse(b"7 )x( S"), None);
-    }
 
     #[test]
     fn its_own_memory_and_files() {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use statify_process::ksm::Ksm;
 use statify_vm::monitor;
 use statify_vm::{Accelerator, Console, Disk, Machine, Serial};
 
-use super::ksm::Ksm;
 use super::memory::{self, Memory};
 use super::options::Options;
 use super::record::Record;

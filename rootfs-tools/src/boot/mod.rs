@@ -10,7 +10,6 @@ pub mod csv;
 mod guests;
 pub mod html;
 pub mod initramfs;
-pub mod ksm;
 mod machine;
 mod memory;
 pub mod options;
@@ -26,11 +25,12 @@ use std::fs::File;
 
 use chunkstore::serve::trace::statistics::SIZES;
 use statify_files::path_text;
+use statify_process::ksm::{self, Ksm};
 use statify_vm::Accelerator;
 
+use crate::error::boot::Fault;
 use crate::error::{Error, Result};
 use crate::measure::chunks;
-use ksm::Ksm;
 use machine::Bench;
 use options::{Options, Variant};
 use outcome::{Chunks, Image, Outcome};
@@ -52,7 +52,12 @@ pub enum Event<'a> {
 pub fn boot(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
     let record = Record::open(&options.report)?;
     // Before anything that takes its time.
-    let ksm = options.ksm.contains(&true).then(|| Ksm::take(&options.ksm_places)).transpose()?;
+    let ksm = options
+        .ksm
+        .contains(&true)
+        .then(|| Ksm::take(&options.ksm_places))
+        .transpose()
+        .map_err(Fault::from)?;
     if let Some(ksm) = &ksm {
         tell(Event::Ksm(&ksm.put_back()));
     }

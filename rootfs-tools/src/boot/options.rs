@@ -6,8 +6,7 @@ use std::time::Duration;
 use chunkstore::ChunkSize;
 use regex::bytes::Regex;
 use serde::Serialize;
-
-use super::ksm;
+use statify_process::ksm;
 
 /// What is asked for.
 #[derive(Clone, Debug)]

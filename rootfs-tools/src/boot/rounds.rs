@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use chunkstore::serve::trace;
 use chunkstore::serve::trace::statistics::{Contents, statistics};
+use statify_process::ksm::Ksm;
 use statify_vm::Disk;
 
 use super::Event;
 use super::guests::{Guests, Pair};
-use super::ksm::Ksm;
 use super::machine::{Bench, From};
 use super::options::{System, Variant, Way};
 use super::outcome::{Boot, Trace};
@@ -153,13 +153,13 @@ impl Turn<'_> {
             ..from(guests, pair)
         };
         if let Some(ksm) = ksm {
-            ksm.switch(true)?;
+            ksm.switch(true).map_err(Fault::from)?;
         }
         let mut fetched_bytes = None;
         let then = || fetched_bytes = server.as_ref().map(served::Server::fetched);
         let measured = bench.boot(&from, ksm, round == 1, then);
         if let Some(ksm) = ksm {
-            ksm.switch(false)?;
+            ksm.switch(false).map_err(Fault::from)?;
         }
         let measured = measured?;
         Ok(Boot { round, way, ksm: ksm.is_some(), variant, measured, fetched_bytes })

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chunkstore::ChunkSize;
 use regex::bytes::Regex;
-use rootfs_tools::boot::ksm::{self, PutBack};
 use rootfs_tools::boot::options::{Accelerate, Options, Via};
 use rootfs_tools::boot::{self, Event, text};
 use statify::interrupt;
+use statify_process::ksm::{self, PutBack};
 
 use crate::progress::Progress;
 use crate::{Failure, Verdict};

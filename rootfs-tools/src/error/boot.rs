@@ -86,22 +86,7 @@ pub enum Fault {
     /// What the kernel says of QEMU's memory.
     #[error("what QEMU takes of the memory is not known: {0}")]
     Memory(#[source] io::Error),
-    /// The kernel merges no pages.
-    #[error("{name} is not there, so this kernel merges no equal pages (KSM); leave out --ksm on", name = path(.0))]
-    NoKsm(PathBuf),
-    /// Somebody else merges pages.
-    #[error(
-        "{name}: somebody else has switched KSM on, or it has merged pages; stop that (ksmtuned, for one; then write 2 and 0 there), or leave out --ksm on",
-        name = path(.0)
-    )]
-    KsmInUse(PathBuf),
-    /// Another run of this tool has it.
-    #[error("{name}: another rootfs-tools boot uses KSM now, which there is one of for the whole machine; wait for its end", name = path(.0))]
-    KsmTaken(PathBuf),
-    /// The lock cannot be had.
-    #[error("{name}: KSM cannot be locked by it: {1}", name = path(.0))]
-    KsmLock(PathBuf, #[source] io::Error),
-    /// It cannot be switched.
-    #[error("{name}: KSM cannot be switched there: {1}; only root can, so run it as root, or leave out --ksm on", name = path(.0))]
-    Ksm(PathBuf, #[source] io::Error),
+    /// KSM is not to be had.
+    #[error("{0}, or leave out --ksm on")]
+    Ksm(#[from] statify_process::ksm::Fault),
 }

@@ -5,6 +5,8 @@ use libc::user_regs_struct;
 
 /// Bytes below the stack pointer that a leaf function may use (psABI, 3.2.2), and more.
 const RED_ZONE: u64 = 4096;
+/// The segment of code of 64 bits (Linux, asm/segment.h: __USER_CS).
+const USER_CODE: u64 = 0x33;
 
 /// The general registers of a stopped thread.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,11 @@ impl Registers {
     /// The address of the instruction that is next.
     pub fn instruction_pointer(&self) -> u64 {
         self.0.rip
+    }
+
+    /// Whether the thread executes code of this machine, rather than of its forerunner of 32 bits.
+    pub fn is_native(&self) -> bool {
+        self.0.cs == USER_CODE
     }
 
     /// Continues at another instruction.
@@ -59,6 +66,18 @@ impl Registers {
     pub fn set_arguments(&mut self, args: [u64; 6]) {
         let regs = &mut self.0;
         [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] = args;
+    }
+
+    /// Where the instruction is by which the system call was made that the thread is in, or has just left; `None` if it is in
+    /// none.
+    pub fn call_site(&self) -> Option<u64> {
+        let is_in_call = self.0.orig_rax as i64 >= 0;
+        is_in_call.then(|| self.0.rip.wrapping_sub(super::system_calls::INSTRUCTION.len() as u64))
+    }
+
+    /// At a system call's exit: what it answers instead.
+    pub fn set_result(&mut self, result: i64) {
+        self.0.rax = result as u64;
     }
 
     /// Keeps the system call about to be made from being made; it answers `result`.
@@ -114,6 +133,7 @@ mod tests {
         regs.prepare_call(0x1000, 9, [1, 2, 3, 4, 5, 6]);
         assert_eq!((regs.instruction_pointer(), regs.result()), (0x1000, 9));
         assert_eq!(regs.call(), (-1, [1, 2, 3, 4, 5, 6]));
+        assert_eq!(regs.call_site(), None, "it is not made yet");
         regs.skip_call(-2);
         assert_eq!(regs.result() as i64, -2);
     }

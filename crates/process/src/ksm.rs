@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use statify_files::trusted::{self, Way};
-
-use crate::error::boot::Fault;
+use statify_printable::path;
 
 /// What `run` says.
 const OFF: &str = "0";
@@ -20,6 +19,29 @@ const ON: &str = "1";
 const UNMERGE: &str = "2";
 /// What is in the lock's file while it is on by us.
 const OURS: &[u8] = b"switched on by rootfs-tools boot\n";
+
+/// Why it is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The kernel merges no pages.
+    #[error("{name} is not there, so this kernel merges no equal pages (KSM)", name = path(.0))]
+    Missing(PathBuf),
+    /// Somebody else merges pages.
+    #[error(
+        "{name}: somebody else has switched KSM on, or it has merged pages; stop that (ksmtuned, for one; then write 2 and 0 there)",
+        name = path(.0)
+    )]
+    InUse(PathBuf),
+    /// Another program of these tools has it.
+    #[error("{name}: another program uses KSM now, which there is one of for the whole machine; wait for its end", name = path(.0))]
+    Taken(PathBuf),
+    /// The lock cannot be had.
+    #[error("{name}: KSM cannot be locked by it: {1}", name = path(.0))]
+    Lock(PathBuf, #[source] io::Error),
+    /// It cannot be switched.
+    #[error("{name}: KSM cannot be switched there: {1}; only root can, so run it as root", name = path(.0))]
+    Switch(PathBuf, #[source] io::Error),
+}
 
 /// Where it is switched.
 #[derive(Clone, Debug)]
@@ -58,14 +80,14 @@ impl Ksm {
     pub fn take(places: &Places) -> Result<Self, Fault> {
         let run = places.kernel.join("run");
         let before = fs::read_to_string(&run).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Fault::NoKsm(run.clone()),
-            _ => Fault::Ksm(run.clone(), error),
+            io::ErrorKind::NotFound => Fault::Missing(run.clone()),
+            _ => Fault::Switch(run.clone(), error),
         })?;
-        let of_lock = |error| Fault::KsmLock(places.lock.clone(), error);
+        let of_lock = |error| Fault::Lock(places.lock.clone(), error);
         let mut lock = open(&places.lock).map_err(of_lock)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Fault::KsmTaken(places.lock.clone())),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Fault::Taken(places.lock.clone())),
             Err(errno) => return Err(of_lock(errno.into())),
         }
         let mut said = Vec::new();
@@ -78,9 +100,9 @@ impl Ksm {
             Taken { kernel: places.kernel.clone(), lock, is_on: was_ours, is_over: false };
         if was_ours {
             // Of a run that was killed.
-            taken.off().map_err(|error| Fault::Ksm(run, error))?;
+            taken.off().map_err(|error| Fault::Switch(run, error))?;
         } else if before.trim() != OFF || taken.number("pages_shared").unwrap_or(0) > 0 {
-            return Err(Fault::KsmInUse(run));
+            return Err(Fault::InUse(run));
         }
         Ok(Self(Arc::new(Mutex::new(taken))))
     }
@@ -94,7 +116,7 @@ impl Ksm {
     pub fn switch(&self, on: bool) -> Result<(), Fault> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let switched = if on { taken.on() } else { taken.off() };
-        switched.map_err(|error| Fault::Ksm(taken.kernel.join("run"), error))
+        switched.map_err(|error| Fault::Switch(taken.kernel.join("run"), error))
     }
 
     /// How often all pages were looked at since the machine began.
@@ -196,7 +218,7 @@ mod tests {
         assert_eq!((run(&places).as_str(), ksm.full_scans()), ("0", 7));
         ksm.switch(true).unwrap();
         assert_eq!(run(&places), "1");
-        assert!(matches!(Ksm::take(&places), Err(Fault::KsmTaken(_))));
+        assert!(matches!(Ksm::take(&places), Err(Fault::Taken(_))));
         ksm.switch(false).unwrap();
         assert_eq!(run(&places), "0");
         ksm.switch(true).unwrap();
@@ -229,14 +251,14 @@ mod tests {
     fn somebody_elses_stays() {
         let dir = tempfile::tempdir().unwrap();
         let places = places(dir.path(), "1\n");
-        assert!(matches!(Ksm::take(&places), Err(Fault::KsmInUse(_))));
+        assert!(matches!(Ksm::take(&places), Err(Fault::InUse(_))));
         assert_eq!(run(&places), "1");
         // Off, but with pages that are merged.
         fs::write(places.kernel.join("run"), "0\n").unwrap();
         fs::write(places.kernel.join("pages_shared"), "3\n").unwrap();
-        assert!(matches!(Ksm::take(&places), Err(Fault::KsmInUse(_))));
+        assert!(matches!(Ksm::take(&places), Err(Fault::InUse(_))));
         fs::remove_dir_all(&places.kernel).unwrap();
-        assert!(matches!(Ksm::take(&places), Err(Fault::NoKsm(_))));
+        assert!(matches!(Ksm::take(&places), Err(Fault::Missing(_))));
     }
 
     #[test]
@@ -263,9 +285,9 @@ mod tests {
         let places = places(dir.path(), "0\n");
         fs::write(dir.path().join("precious"), OURS).unwrap();
         std::os::unix::fs::symlink("precious", &places.lock).unwrap();
-        assert!(matches!(Ksm::take(&places), Err(Fault::KsmLock(..))));
+        assert!(matches!(Ksm::take(&places), Err(Fault::Lock(..))));
         fs::remove_file(&places.lock).unwrap();
         fs::hard_link(dir.path().join("precious"), &places.lock).unwrap();
-        assert!(matches!(Ksm::take(&places), Err(Fault::KsmLock(..))));
+        assert!(matches!(Ksm::take(&places), Err(Fault::Lock(..))));
     }
 }
