@@ -23,12 +23,13 @@ const BOOK: &str = "docs/src";
 const SUMMARY: &str = "docs/src/SUMMARY.md";
 
 /// What a path into this repository begins with, where it stands between backticks.
-const DIRECTORIES: [&str; 12] = [
+const DIRECTORIES: [&str; 13] = [
     "statify/",
     "starter/",
     "elfscan/",
     "rootfs-tools/",
     "chunkstore/",
+    "pagescan/",
     "tests/",
     "fixtures/",
     "crates/",
@@ -39,7 +40,7 @@ const DIRECTORIES: [&str; 12] = [
 ];
 
 /// The commands whose options are held against their help.
-const TOOLS: [&str; 4] = ["statify", "elfscan", "rootfs-tools", "chunkstore"];
+const TOOLS: [&str; 5] = ["statify", "elfscan", "rootfs-tools", "chunkstore", "pagescan"];
 
 /// A Markdown file.
 struct Page {

@@ -7,6 +7,7 @@ mod cpus;
 mod elfscan;
 mod fixtures;
 mod old_kernels;
+mod pagescan;
 mod plugins;
 mod privileges;
 mod properties;
@@ -38,6 +39,7 @@ fn main() -> Result<ExitCode> {
     suite!(elfscan);
     suite!(rootfs);
     suite!(chunkstore);
+    suite!(pagescan);
     suite!(privileges);
     cases.begin("real_work", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/real_work/jobs")));
     real_work::add(&mut cases)?;

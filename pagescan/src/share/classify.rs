@@ -1,0 +1,113 @@
+//! From all frames to the answer: contents are gone through once, each with all frames that hold it.
+
+use super::census::Census;
+use super::class::{Class, Count};
+use super::groups::{Groups, Held};
+use super::kind::Kind;
+use super::options::Options;
+use super::users::Sets;
+
+/// Classes, each internal and external.
+const SLOTS: usize = Class::ALL.len() * 2;
+
+/// What was counted.
+pub struct Counted {
+    /// Of each set of users, how many frames are of which class; the external ones behind the internal ones.
+    pub frames: Vec<[u64; SLOTS]>,
+    /// Free frames.
+    pub free: u64,
+    /// Of each set of users, KSM's frames.
+    pub ksm: Vec<u64>,
+    /// Frames of zeros that are not the kernel's page of zeros, and those of them that are anonymous.
+    pub zero: (u64, u64),
+    /// Of contents.
+    pub groups: Groups,
+}
+
+/// The place of a class in [`Counted::frames`].
+pub fn slot(class: Class, is_external: bool) -> usize {
+    class as usize + if is_external { Class::ALL.len() } else { 0 }
+}
+
+/// Counts. `census` has no contents behind it.
+pub fn count(census: &mut Census, options: &Options) -> Counted {
+    let contents = std::mem::take(&mut census.contents);
+    let Census { kinds, users, sets, .. } = &*census;
+    let mut counted = Counted {
+        frames: vec![[0; SLOTS]; sets.len()],
+        free: 0,
+        ksm: vec![0; sets.len()],
+        zero: (0, 0),
+        groups: Groups::new(census.domains.len(), options),
+    };
+    // What a set says of frames that are alone.
+    let alone: Vec<usize> = (0..sets.len() as u32).map(|set| alone(set, sets)).collect();
+    for (kind, &set) in kinds.iter().zip(users) {
+        counted.note(*kind, set, &alone, sets);
+    }
+    // Most frames are alone, and are not looked at again: what is found to be like others is moved.
+    let mut held = Vec::new();
+    let contents = contents.groups(|group| {
+        held.clear();
+        held.extend(group.iter().map(|entry| {
+            let frame = entry.frame as usize;
+            Held { frame: entry.frame, kind: kinds[frame], set: users[frame] }
+        }));
+        let (class, is_external) = counted.groups.add(group[0].hash(), &held, sets);
+        let private = slot(Class::Private, false);
+        let alike = slot(class, is_external);
+        for held in &held {
+            let frames = &mut counted.frames[held.set as usize];
+            if sets.uses(held.set) <= 1 {
+                frames[private] -= 1;
+                frames[alike] += 1;
+            }
+        }
+    });
+    counted.groups.contents = contents;
+    counted
+}
+
+/// The class of a frame that no other holds the same as.
+fn alone(set: u32, sets: &Sets) -> usize {
+    if sets.uses(set) > 1 {
+        slot(Class::Shared, sets.get(set).len() > 1)
+    } else {
+        slot(Class::Private, false)
+    }
+}
+
+impl Counted {
+    /// Notes what does not depend on other frames, as if no other held the same.
+    fn note(&mut self, kind: Kind, set: u32, alone: &[usize], sets: &Sets) {
+        let at = set as usize;
+        if kind.is_free() {
+            self.free += 1;
+            return;
+        }
+        self.ksm[at] += u64::from(kind.is_ksm());
+        if kind.is_compared() {
+            self.frames[at][alone[at]] += 1;
+            return;
+        }
+        if kind.is_zero() {
+            self.frames[at][slot(Class::Zero, false)] += 1;
+            if !kind.is_zero_page() {
+                self.zero.0 += 1;
+                self.zero.1 += u64::from(kind.is_anonymous());
+            }
+        } else if kind.is_unread() {
+            let slot = match sets.uses(set) {
+                0 | 1 => slot(Class::Unread, false),
+                _ => slot(Class::Shared, sets.get(set).len() > 1),
+            };
+            self.frames[at][slot] += 1;
+        }
+    }
+
+    /// How much of a class frames of a set are.
+    pub fn count(&self, set: u32, class: Class, is_external: bool, sets: &Sets) -> Count {
+        let frames = self.frames[set as usize][slot(class, is_external)];
+        Count { pages: frames * sets.uses(set), frames }
+    }
+}
