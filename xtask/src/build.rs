@@ -8,11 +8,12 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// The tools, and how each is asked for all of its man pages and completions.
-const TOOLS: [(&str, &[&str]); 4] = [
+const TOOLS: [(&str, &[&str]); 5] = [
     ("statify", &["--generate-into"]),
     ("elfscan", &["generate", "--into"]),
     ("rootfs-tools", &["generate", "--into"]),
     ("chunkstore", &["generate", "--into"]),
+    ("pagescan", &["generate", "--into"]),
 ];
 
 /// What the names of variables begin with by which cargo tells a program its package.

@@ -139,7 +139,8 @@ fn control(depends: &str, kib: u64) -> String {
          elfscan tells what is in ELF files, what they would load, and whether they can\n \
          be converted, and checks converted files and running processes. rootfs-tools\n \
          converts all programs of a directory, tar archive or OCI image, and back.\n \
-         chunkstore keeps disk images as chunks and serves them to machines.\n"
+         chunkstore keeps disk images as chunks and serves them to machines.\n \
+         pagescan tells which memory is shared, which could be, and what KSM would win.\n"
     )
 }
 

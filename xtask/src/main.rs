@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::tree::Tree;
 
-/// Install statify, elfscan, rootfs-tools and chunkstore, or make a package of them
+/// Install statify, elfscan, rootfs-tools, chunkstore and pagescan, or make a package of them
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 struct Cli {
