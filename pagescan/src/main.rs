@@ -3,6 +3,7 @@
 mod cli;
 mod command;
 mod key;
+mod period;
 mod target;
 
 use std::process::ExitCode;

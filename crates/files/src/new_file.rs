@@ -2,11 +2,11 @@
 //! never into another user's file.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tempfile::NamedTempFile;
 
 use crate::beneath;
@@ -58,20 +58,19 @@ fn open_other(at: &Path) -> io::Result<Option<File>> {
 }
 
 fn replace(entry: &Entry, bytes: &[u8]) -> io::Result<()> {
-    let mut new = unnamed(entry, 0o666)?;
-    new.write_all(bytes)?;
-    new.persist(beneath::at(&entry.parent.dir, &entry.name))?;
-    Ok(())
+    let mut new = Unnamed::begin(entry, 0o666)?;
+    new.file().write_all(bytes)?;
+    new.name(entry)
 }
 
 /// A file that is written bit by bit. It has its name, and replaces what had it, when it is complete; if it never is, nothing is left
-/// of it.
+/// of it, also after SIGKILL where the file system has files without names (O_TMPFILE).
 #[derive(Debug)]
 pub struct NewFile(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    New(NamedTempFile, Entry),
+    New(Unnamed, Entry),
     /// A pipe or the like.
     Other(File),
 }
@@ -83,13 +82,30 @@ impl NewFile {
         if let Some(other) = open_other(&beneath::at(&entry.parent.dir, &entry.name))? {
             return Ok(Self(Kind::Other(other)));
         }
-        Ok(Self(Kind::New(unnamed(&entry, mode)?, entry)))
+        Ok(Self(Kind::New(Unnamed::begin(&entry, mode)?, entry)))
+    }
+
+    /// How long it is now, in bytes; 0 of a pipe or the like.
+    pub fn length(&self) -> io::Result<u64> {
+        match &self.0 {
+            Kind::New(new, _) => Ok(new.as_file().metadata()?.len()),
+            Kind::Other(_) => Ok(0),
+        }
+    }
+
+    /// Takes back what was written behind so many bytes. What went into a pipe or the like stays there.
+    pub fn cut(&mut self, len: u64) -> io::Result<()> {
+        if let Kind::New(new, _) = &mut self.0 {
+            new.as_file().set_len(len)?;
+            new.file().seek(SeekFrom::Start(len))?;
+        }
+        Ok(())
     }
 
     /// It is complete.
     pub fn finish(self) -> io::Result<()> {
         if let Kind::New(new, entry) = self.0 {
-            new.persist(beneath::at(&entry.parent.dir, &entry.name))?;
+            new.name(&entry)?;
         }
         Ok(())
     }
@@ -98,25 +114,78 @@ impl NewFile {
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Kind::New(new, _) => new.write(bytes),
+            Kind::New(new, _) => new.file().write(bytes),
             Kind::Other(other) => other.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Kind::New(new, _) => new.flush(),
+            Kind::New(new, _) => new.file().flush(),
             Kind::Other(other) => other.flush(),
         }
     }
 }
 
-/// A file beside where it will have its name.
-fn unnamed(entry: &Entry, mode: u32) -> io::Result<NamedTempFile> {
-    let dir = beneath::link(&entry.parent.dir);
+/// A file where it will have its name, which it has not yet.
+#[derive(Debug)]
+enum Unnamed {
+    /// It has none.
+    Hidden(File),
+    /// It has another one, where the file system wants every file to have one.
+    Beside(NamedTempFile),
+}
+
+impl Unnamed {
+    fn begin(entry: &Entry, mode: u32) -> io::Result<Self> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let opened =
+            rustix::fs::openat(&entry.parent.dir, ".", flags, Mode::from_raw_mode(mode & 0o7777));
+        if let Ok(file) = opened {
+            return Ok(Self::Hidden(file.into()));
+        }
+        let mut builder = beside();
+        builder.permissions(Permissions::from_mode(mode));
+        builder.tempfile_in(beneath::link(&entry.parent.dir)).map(Self::Beside)
+    }
+
+    fn as_file(&self) -> &File {
+        match self {
+            Self::Hidden(file) => file,
+            Self::Beside(file) => file.as_file(),
+        }
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::Hidden(file) => file,
+            Self::Beside(file) => file.as_file_mut(),
+        }
+    }
+
+    /// Gives it its name, which may be another file's until then.
+    fn name(self, entry: &Entry) -> io::Result<()> {
+        let at = beneath::at(&entry.parent.dir, &entry.name);
+        match self {
+            Self::Beside(file) => file.persist(at).map(drop)?,
+            // A link replaces nothing; a name that is made does.
+            Self::Hidden(file) => {
+                let link = beneath::link(&file);
+                let named = beside().make_in(beneath::link(&entry.parent.dir), |path| {
+                    Ok(rustix::fs::linkat(CWD, &link, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+                })?;
+                named.persist(at).map(drop)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How files are called until they have their names.
+fn beside() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".rootfs-tools-").permissions(Permissions::from_mode(mode));
-    builder.tempfile_in(dir)
+    builder.prefix(".statify-");
+    builder
 }
 
 /// Opens a file to write behind its end.
@@ -140,4 +209,35 @@ pub fn append(path: &Path) -> io::Result<File> {
         return Err(io::Error::other("it is another user's"));
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(dir).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new");
+        std::fs::write(&path, "old").unwrap();
+        let mut file = NewFile::begin(&path, 0o600).unwrap();
+        file.write_all(b"whole and more").unwrap();
+        // Nothing stands beside it, so nothing is left of it whatever ends the process.
+        assert_eq!(names(dir.path()), ["new"]);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        file.cut(5).unwrap();
+        file.write_all(b"!").unwrap();
+        assert_eq!(file.length().unwrap(), 6);
+        file.finish().unwrap();
+        assert_eq!(names(dir.path()), ["new"]);
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole!");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        drop(NewFile::begin(&dir.path().join("other"), 0o600).unwrap());
+        assert_eq!(names(dir.path()), ["new"]);
+    }
 }

@@ -61,7 +61,7 @@ impl Pagemap {
         self.can_scan.load(Ordering::Relaxed)
     }
 
-    /// Hands on all pages of a range that are in memory, ascending.
+    /// Hands on all pages of a range that are in memory, ascending. ESRCH if the program whose they are is not executed any more.
     pub fn pages(&self, range: Range<u64>, mut page: impl FnMut(Page)) -> io::Result<()> {
         // The vsyscall page is no process's own, and none of its page tables'.
         if range.start >> 63 != 0 {
@@ -113,7 +113,15 @@ impl Pagemap {
             let Some(last) = found.last().filter(|_| found.len() == RANGES) else { break };
             start = last.end.max(arguments.walk_end);
         }
-        Ok(())
+        self.is_there(range.start)
+    }
+
+    /// ESRCH if the address space is gone, in which PAGEMAP_SCAN finds nothing then.
+    fn is_there(&self, address: u64) -> io::Result<()> {
+        match self.file.read_at(&mut [0; 8], address / PAGE * 8)? {
+            8.. => Ok(()),
+            _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
     }
 
     /// Reads the entries themselves.
@@ -232,6 +240,20 @@ mod tests {
             let range = start..start + end * PAGE;
             pagemap.pages(range, |page| found.push((page.address - start) / PAGE)).unwrap();
             assert!(found.iter().copied().eq((0..end).step_by(2)), "{end}: {} pages", found.len());
+        }
+    }
+
+    #[test]
+    fn that_a_process_has_ended_is_told_by_either_way() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let process = ProcessDir::open(child.id()).unwrap();
+        let either =
+            [Pagemap::open(&process).unwrap(), Pagemap::open(&process).unwrap().without_scan()];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for pagemap in either {
+            let error = pagemap.pages(0x40_0000..0x50_0000, |_| {}).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
         }
     }
 

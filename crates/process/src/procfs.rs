@@ -78,6 +78,18 @@ pub struct MappingDetails {
     pub flags: String,
 }
 
+impl MappingDetails {
+    /// Whether VmFlags have this one (proc_pid_smaps(5)).
+    pub fn has(&self, flag: &str) -> bool {
+        self.flags.split(' ').any(|other| other == flag)
+    }
+
+    /// Whether it is a device's (VmFlags `io`, `pf`): to read it may do something, and it is no memory of the process's own.
+    pub fn is_device(&self) -> bool {
+        self.has("io") || self.has("pf")
+    }
+}
+
 /// Parses /proc/PID/smaps, or /proc/PID/maps. `None` if it has another form.
 pub fn parse_smaps(text: &[u8]) -> Option<Vec<MappingDetails>> {
     let mut mappings: Vec<MappingDetails> = Vec::new();
@@ -185,7 +197,10 @@ mod tests {
             (smaps[0].flags.as_str(), &smaps[0].mapping.name[..]),
             ("rd wr mg", &b"[heap]"[..])
         );
+        assert!(smaps[0].has("mg") && !smaps[0].has("m") && !smaps[0].is_device());
         assert!(smaps[1].mapping.shared && smaps[1].flags.is_empty());
+        let device = parse_smaps(b"1000-2000 rw-s 0 00:06 9 /dev/mem\nVmFlags: rd wr sh io pf\n");
+        assert!(device.unwrap()[0].is_device());
         assert_eq!(parse_smaps(b"Rss: 8 kB\n"), None);
     }
 

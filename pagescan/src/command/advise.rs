@@ -7,16 +7,21 @@ use pagescan::advise::candidates::Reach;
 use pagescan::advise::cost::{Cost, tick};
 use pagescan::advise::settings::{ScanTime, Settings};
 use pagescan::advise::{Question, advice, text};
-use pagescan::scan::take_here;
+use pagescan::scan::{Target, take_here};
 use statify_command_line::{Failure, Verdict, print, print_json};
 
 use crate::target::{TargetArguments, WayArguments};
+
+/// Where KSM is switched and set.
+const KERNEL: &str = "/sys/kernel/mm/ksm";
 
 /// Say what KSM would save, how soon and for how much CPU, before it is switched on, and what does not merge and why
 ///
 /// Nothing is merged and nothing is switched for it. Memory is looked at twice, to see what changes. The saving is told in
 /// frames: what is left is what was there less that.
 #[derive(Debug, clap::Args)]
+// What all memory and the page cache are of no process is nothing for KSM.
+#[command(mut_arg("ram", |arg| arg.hide(true)), mut_arg("free", |arg| arg.hide(true)), mut_arg("cache", |arg| arg.hide(true)))]
 pub struct Arguments {
     #[command(flatten)]
     target: TargetArguments,
@@ -70,7 +75,7 @@ enum Advisor {
 
 impl Arguments {
     fn settings(&self) -> Settings {
-        let mut settings = Settings::read(Path::new("/sys/kernel/mm/ksm"));
+        let mut settings = Settings::read(Path::new(KERNEL));
         if let Some(pages) = self.pages_to_scan {
             (settings.pages_to_scan, settings.advisor) = (pages, None);
         }
@@ -90,6 +95,9 @@ impl Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let target = arguments.target.target();
+    if matches!(target, Target::Ram { .. } | Target::Cache) {
+        return Err("KSM merges memory of processes only, so --ram and --cache are nothing to advise on; name processes, or use --all, --guest or --cgroup".into());
+    }
     let (tools, hasher) = (arguments.way.tools(), arguments.way.hasher()?);
     let look = || take_here(&target, &tools, &hasher);
     let mut earlier = None;
@@ -105,7 +113,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         tick: tick(),
         max_cpu: arguments.max_cpu,
     };
-    let advice = advice(&now, earlier.as_ref(), &question);
+    let mut advice = advice(&now, earlier.as_ref(), &question);
+    if !Path::new(KERNEL).is_dir() {
+        advice.lacks.push(format!(
+            "{KERNEL} is not there: this kernel merges no pages (CONFIG_KSM), or /sys is not to be seen here; the answer is for one that does, as it is set by default"
+        ));
+    }
     match arguments.json {
         true => print_json(&advice)?,
         false => print(&text::text(&advice))?,

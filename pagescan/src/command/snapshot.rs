@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pagescan::scan::{Begin, Target, take};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use statify_command_line::{Failure, Verdict, say};
 use statify_files::new_file::NewFile;
 
+use crate::period;
 use crate::target::{TargetArguments, WayArguments};
 
 /// Write down which pages are in memory, what they hold and who uses them
@@ -27,8 +28,8 @@ pub struct Arguments {
     /// The file to write, for oneself only (mode 0600)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Take several snapshots, one each so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Take several snapshots, one each so many seconds (2), or in another time (500ms)
+    #[arg(long, value_name = "TIME", value_parser = period::parse)]
     every: Option<Duration>,
     /// How many; without it, until Ctrl-C
     #[arg(long, value_name = "N", requires = "every", value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,12 +37,6 @@ pub struct Arguments {
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds =
-        text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| format!("{text:?} is no number of seconds"))
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
@@ -57,22 +52,38 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let count = arguments.count.or(arguments.every.is_none().then_some(1));
     let stopped = Arc::new(AtomicBool::new(false));
     if arguments.every.is_some() {
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, stopped.clone())?;
         }
     }
     let mut verdict = Verdict::Good;
     let mut taken = 0;
+    // Bytes of whole snapshots.
+    let mut kept = 0;
     let begin = Instant::now();
     let bar = progress(arguments.quiet);
     loop {
         let begin_file = if taken == 0 { Begin::File } else { Begin::Behind };
-        let (written, lacks) = take(out, begin_file, &target, &tools, &hasher, &mut |now| {
+        let taking = take(&mut out, begin_file, &target, &tools, &hasher, &mut |now| {
             bar.set_length(now.total);
             bar.set_position(now.done);
-        })?;
+        });
         bar.finish_and_clear();
-        out = written;
+        let lacks = match taking {
+            Ok((_, lacks)) => lacks,
+            Err(pagescan::Error::Write(error)) => return Err(failed(error).into()),
+            Err(error) if taken == 0 => return Err(error.into()),
+            // What was taken before is kept: a process that is named has ended, say.
+            Err(error) => {
+                say("pagescan", &format!("snapshot {}: {error}", taken + 1));
+                verdict = Verdict::Bad;
+                out.flush().map_err(failed)?;
+                out.get_mut().cut(kept).map_err(failed)?;
+                break;
+            }
+        };
+        out.flush().map_err(failed)?;
+        kept = out.get_ref().length().map_err(failed)?;
         for lack in lacks {
             say("pagescan", &lack);
             // Of many, some always come and go.

@@ -1,6 +1,6 @@
 //! `pagescan watch`
 
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,8 +14,9 @@ use pagescan::watch::{
 use pagescan::{Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use statify_command_line::{Failure, Verdict, print, say};
-use statify_files::new_file;
+use statify_files::new_file::NewFile;
 
+use crate::period;
 use crate::target::{TargetArguments, WayArguments};
 
 /// Show over time which memory is shared, which could be, how long that lasts, and what KSM does about it
@@ -29,7 +30,7 @@ pub struct Arguments {
     #[command(flatten)]
     way: WayArguments,
     /// From one sample to the next: seconds, or a time with its unit (500ms)
-    #[arg(long, value_name = "TIME", default_value = "2", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "2", value_parser = period::parse)]
     every: Duration,
     /// As many samples; without it, until it is ended
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -51,13 +52,6 @@ pub struct Arguments {
     html: Option<PathBuf>,
 }
 
-fn time(text: &str) -> std::result::Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let time = seconds.or_else(|| humantime::parse_duration(text).ok());
-    let time = time.filter(|time| *time >= Duration::from_millis(10));
-    time.ok_or_else(|| "a time of at least 10 ms is wanted: 2, or 500ms".into())
-}
-
 fn lines_file(text: &str) -> std::result::Result<(PathBuf, Form), String> {
     let path = PathBuf::from(text);
     let form = Form::of(&path).ok_or("its name is to end with .csv, .jsonl or .json")?;
@@ -69,13 +63,14 @@ pub fn run(arguments: &Arguments) -> std::result::Result<Verdict, Failure> {
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, is_over.clone())?;
     }
-    let mut pages = [(&arguments.svg, svg as fn(&Course) -> String), (&arguments.html, html)]
-        .into_iter()
-        .filter_map(|(path, page)| Some(Page { path: path.clone()?, page }))
-        .collect::<Vec<_>>();
-    for page in &pages {
-        // Whether it can be written is not to be known in the end only.
-        page.write("")?;
+    let mut pages = Vec::new();
+    for (path, page) in [(&arguments.svg, svg as fn(&Course) -> String), (&arguments.html, html)] {
+        if let Some(path) = path {
+            // Whether it can be written is not to be known in the end only.
+            let file = NewFile::begin(path, 0o666);
+            let file = file.map_err(|error| Error::Output(path.clone(), error))?;
+            pages.push(Page { path: path.clone(), file: Some(file), page });
+        }
     }
     let mut file = match &arguments.output {
         Some((path, form)) => Some(Lines::create(path, *form)?),
@@ -152,17 +147,11 @@ impl Output for Table {
     }
 }
 
-/// A file that is written in the end.
+/// A file that is written in the end. What it held before stays until then, and for good if there was nothing to see.
 struct Page {
     path: PathBuf,
+    file: Option<NewFile>,
     page: fn(&Course) -> String,
-}
-
-impl Page {
-    fn write(&self, text: &str) -> Result<()> {
-        new_file::write(&self.path, text.as_bytes())
-            .map_err(|error| Error::Output(self.path.clone(), error))
-    }
 }
 
 impl Output for Page {
@@ -171,21 +160,8 @@ impl Output for Page {
     }
 
     fn end(&mut self, course: &Course) -> Result<()> {
-        self.write(&(self.page)(course))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times() {
-        assert_eq!(time("1"), Ok(Duration::from_secs(1)));
-        assert_eq!(time("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(time("2min"), Ok(Duration::from_secs(120)));
-        for text in ["", "0", "-1", "nan", "inf", "1e300", "0.001"] {
-            assert!(time(text).is_err(), "{text}");
-        }
+        let Some(mut file) = self.file.take().filter(|_| course.taken > 0) else { return Ok(()) };
+        let written = file.write_all((self.page)(course).as_bytes()).and_then(|()| file.finish());
+        written.map_err(|error| Error::Output(self.path.clone(), error))
     }
 }

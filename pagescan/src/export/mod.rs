@@ -28,9 +28,10 @@ pub enum Kind {
 pub fn export(file: &Path, kind: Kind, dir: &Path) -> Result<usize> {
     let sources = Source::outline(file)?;
     for source in &sources {
-        let Source::File { path, at, .. } = source else { continue };
+        let Source::File { path, stamp, at, .. } = source else { continue };
         let damage = |damage| Error::Snapshot(path.into(), damage);
-        let Some(snapshot) = read_next(&mut open(path, *at)?).map_err(damage)? else { continue };
+        let read = read_next(&mut open(path, stamp, *at)?).map_err(damage)?;
+        let Some(snapshot) = read else { continue };
         match kind {
             Kind::Csv => csv::write(&snapshot, dir)?,
             Kind::Parquet => parquet::write(&snapshot, dir)?,

@@ -3,28 +3,27 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
-use rustix::fs::{Mode, OFlags};
+use statify_process::ProcessDir;
+use statify_process::pagemap::Pagemap;
 
 use super::pages::{PAGE, Pages};
-use super::regions::{of_guest, regions};
+use crate::scan::{Missed, guest};
 use crate::{Error, Result};
 
-/// Entries of /proc/PID/pagemap that are read at once.
-const ENTRIES: usize = 32 << 10;
-/// Bit 63 of an entry: the page is in memory (Documentation/admin-guide/mm/pagemap.rst).
-const PRESENT: u64 = 1 << 63;
+/// Addresses that are looked at at once, in bytes: so much that a range of terabytes takes no time, and so little that which pages
+/// are there need not be known of all.
+const LOOK: u64 = 1 << 30;
 
 /// What of a process is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// All of it, but devices.
     All,
-    /// The memory of the guest that it emulates or runs.
+    /// The memory of the guest that it emulates or runs, as a snapshot of a guest has it.
     Guest,
 }
 
@@ -33,7 +32,7 @@ pub enum Part {
 pub struct ProcessMemory {
     pid: u32,
     mem: File,
-    pagemap: File,
+    pagemap: Pagemap,
     /// Addresses that were not looked at yet.
     ranges: VecDeque<Range<u64>>,
     /// Addresses of pages that are there and were not read yet.
@@ -44,73 +43,48 @@ pub struct ProcessMemory {
 impl ProcessMemory {
     /// Begins with a process.
     pub fn open(pid: u32, part: Part) -> Result<Self> {
-        let refused = |error: io::Error| Error::Process(pid, why(&error));
-        let path = PathBuf::from(format!("/proc/{pid}"));
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| refused(e.into()))?;
-        let open = |name: &str| {
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            rustix::fs::openat(&dir, name, flags, Mode::empty())
-                .map(File::from)
-                .map_err(|errno| refused(errno.into()))
-        };
-        let mut smaps = Vec::new();
-        open("smaps")?.read_to_end(&mut smaps).map_err(refused)?;
-        let mut regions = regions(&smaps);
-        if regions.is_empty() {
-            return Err(Error::Process(
-                pid,
-                "it has no memory of its own; is it the kernel's?".into(),
-            ));
+        let missed = |missed: Missed| Error::Process(pid, missed.to_string());
+        let failed = |error| missed(Missed::of(error));
+        let dir = ProcessDir::open(pid).map_err(failed)?;
+        match dir.stat().map_err(failed)? {
+            stat if stat.is_kernel_thread() => return Err(missed(Missed::Kernel)),
+            stat if stat.is_over() => return Err(missed(Missed::Gone)),
+            _ => {}
         }
+        let (mem, pagemap) =
+            (dir.file("mem").map_err(failed)?, Pagemap::open(&dir).map_err(failed)?);
+        let mut mappings = dir.mappings().map_err(failed)?;
         if part == Part::Guest {
-            regions = of_guest(regions);
+            mappings = guest::memory(mappings, None).ok_or_else(|| missed(Missed::NoGuest))?;
         }
-        let ranges = regions.into_iter().filter(|region| !region.is_special);
-        let ranges = ranges.map(|region| region.range).collect();
-        let (mem, pagemap) = (open("mem")?, open("pagemap")?);
+        let memory = mappings.into_iter().filter(|details| !details.is_device());
+        let ranges = memory.map(|details| details.mapping.range).collect();
         Ok(Self { pid, mem, pagemap, ranges, present: VecDeque::new(), unread: 0 })
     }
 
     /// Looks at the next addresses. False if there are none.
     fn look(&mut self) -> Result<bool> {
         let Some(range) = self.ranges.front_mut() else { return Ok(false) };
-        let pages = (range.end.saturating_sub(range.start) / PAGE as u64).min(ENTRIES as u64);
-        let start = range.start;
-        range.start += pages * PAGE as u64;
-        if range.end.saturating_sub(range.start) < PAGE as u64 {
+        let looked_at = range.start..range.end.min(range.start.saturating_add(LOOK));
+        range.start = looked_at.end;
+        if range.start >= range.end {
             self.ranges.pop_front();
         }
-        let mut entries = vec![0; pages as usize * 8];
-        let mut len = 0;
-        while len < entries.len() {
-            let at = start / PAGE as u64 * 8 + len as u64;
-            match self.pagemap.read_at(&mut entries[len..], at) {
-                Ok(0) => break,
-                Ok(read) => len += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::Process(self.pid, why(&error))),
-            }
+        let present = &mut self.present;
+        let looked = self.pagemap.pages(looked_at, |page| match present.back_mut() {
+            Some(last) if last.end == page.address => last.end += PAGE as u64,
+            _ => present.push_back(page.address..page.address + PAGE as u64),
+        });
+        match looked {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Err(self.ended()),
+            Err(error) => Err(Error::Process(self.pid, Missed::of(error).to_string())),
+            Ok(()) => Ok(true),
         }
-        if len == 0 && pages > 0 {
-            return Err(self.ended());
-        }
-        for (i, entry) in entries[..len].as_chunks::<8>().0.iter().enumerate() {
-            if u64::from_ne_bytes(*entry) & PRESENT == 0 {
-                continue;
-            }
-            let at = start + (i * PAGE) as u64;
-            match self.present.back_mut() {
-                Some(last) if last.end == at => last.end += PAGE as u64,
-                _ => self.present.push_back(at..at + PAGE as u64),
-            }
-        }
-        Ok(true)
     }
 
     /// Copies pages that follow one another into a buffer, which is of whole pages; as many as fit. Returns the first one's address
     /// and how many bytes these are; nothing if there are no more.
-    pub fn next_run(&mut self, buffer: &mut [u8]) -> Result<Option<(u64, usize)>> {
+    fn next_run(&mut self, buffer: &mut [u8]) -> Result<Option<(u64, usize)>> {
         if buffer.len() < PAGE {
             return Ok(None);
         }
@@ -160,16 +134,5 @@ impl Pages for ProcessMemory {
 
     fn unread(&self) -> u64 {
         self.unread
-    }
-}
-
-/// Why a file of a process cannot be read, for its user.
-fn why(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ESRCH) => "there is no such process".into(),
-        Some(libc::EACCES | libc::EPERM) => {
-            "its memory may not be read: it is another user's, or protected; be root, or have CAP_SYS_PTRACE".into()
-        }
-        _ => format!("its memory cannot be read: {error}"),
     }
 }

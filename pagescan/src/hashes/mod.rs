@@ -9,7 +9,6 @@ mod made_up;
 mod memory;
 mod pages;
 mod paper;
-mod regions;
 mod speed;
 mod text;
 
@@ -21,6 +20,5 @@ pub use made_up::MadeUp;
 pub use memory::{Part, ProcessMemory};
 pub use pages::{PAGE, Pages};
 pub use paper::paper_false_positives;
-pub use regions::{Region, regions};
 pub use speed::Speed;
 pub use text::text;

@@ -4,7 +4,7 @@ pub mod by_frame;
 mod by_process;
 mod cached_runs;
 pub mod contents;
-mod guest;
+pub(crate) mod guest;
 mod known;
 mod machine;
 pub mod page_cache;

@@ -52,7 +52,8 @@ pub enum Missed {
 }
 
 impl Missed {
-    fn of(error: io::Error) -> Self {
+    /// What an error of a file below /proc/PID says.
+    pub fn of(error: io::Error) -> Self {
         match error.raw_os_error() {
             Some(libc::ESRCH | libc::ENOENT) => Self::Gone,
             _ if error.kind() == ErrorKind::PermissionDenied => Self::Denied,
@@ -152,8 +153,8 @@ impl<'a, W: Write> Processes<'a, W> {
     ) -> Result<(), Missed> {
         let range = details.mapping.range.clone();
         let (file, new_file) = self.file(dir, &details);
-        let is_special = has(&details.flags, "pf") || has(&details.flags, "io");
-        let is_hugetlb = has(&details.flags, "ht");
+        let is_special = details.is_device();
+        let is_hugetlb = details.has("ht");
         let offset = details.mapping.offset / PAGE as u64;
         batch.entries.push(Entry::Mapping(mapping(details, file), new_file));
         let mut failed = Ok(());
@@ -321,11 +322,6 @@ fn page_flags(page: &Page, is_special: bool) -> PageFlags {
         | flag(page.is_file, PageFlags::FILE)
         | flag(page.is_huge, PageFlags::HUGE)
         | flag(is_special, PageFlags::SPECIAL)
-}
-
-/// Whether VmFlags have a flag.
-fn has(flags: &str, flag: &str) -> bool {
-    flags.split(' ').any(|other| other == flag)
 }
 
 fn mapping(details: MappingDetails, file: Option<u32>) -> Mapping {

@@ -35,5 +35,5 @@ pub use class::{Class, Classes, Count, Sides};
 pub use csv::{Table, csv};
 pub use html::page;
 pub use options::{By, Options};
-pub use source::{Source, open};
+pub use source::{Source, Stamp, open};
 pub use text::text;

@@ -1,11 +1,30 @@
 //! Where snapshots come from: a file, of which one is read part by part, or memory.
 
-use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::snapshot::{Header, Reader, Snapshot, Visitor, outline, walk};
+
+/// By what a file is known again that is read several times: one that was replaced or written to meanwhile is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(stat: &Metadata) -> Self {
+        Self {
+            file: (stat.dev(), stat.ino()),
+            len: stat.len(),
+            modified: (stat.mtime(), stat.mtime_nsec()),
+        }
+    }
+}
 
 /// A snapshot that is to be classified.
 #[derive(Clone, Debug)]
@@ -14,6 +33,8 @@ pub enum Source<'a> {
     File {
         /// The file.
         path: PathBuf,
+        /// What it was when it was first read.
+        stamp: Stamp,
         /// Where in it the snapshot begins.
         at: u64,
         /// How it begins.
@@ -39,9 +60,12 @@ impl Source<'_> {
     pub fn outline(path: &Path) -> Result<Vec<Self>> {
         let damage = |damage| Error::Snapshot(path.into(), damage);
         let file = File::open(path).map_err(|error| damage(error.into()))?;
+        let stamp = file.metadata().map_err(|error| damage(error.into()))?;
+        let stamp = Stamp::of(&stamp);
         let begun = outline(file).map_err(damage)?;
         let source = |begun: crate::snapshot::Begun| Self::File {
             path: path.into(),
+            stamp,
             at: begun.at,
             header: Box::new(begun.header),
         };
@@ -68,8 +92,8 @@ impl Source<'_> {
     pub fn visit(&self, visitor: &mut impl Visitor) -> Result<()> {
         let visited = match self {
             Self::Memory(snapshot) => snapshot.visit(visitor),
-            Self::File { path, at, .. } => {
-                let mut reader = open(path, *at)?;
+            Self::File { path, stamp, at, .. } => {
+                let mut reader = open(path, stamp, *at)?;
                 walk(&mut reader, visitor).map(|_| ())
             }
         };
@@ -78,11 +102,36 @@ impl Source<'_> {
 }
 
 /// A file's reader at a byte where a snapshot begins.
-pub fn open(path: &Path, at: u64) -> Result<Reader<BufReader<File>>> {
-    let opened = File::open(path).and_then(|mut file| {
+pub fn open(path: &Path, stamp: &Stamp, at: u64) -> Result<Reader<BufReader<File>>> {
+    let opened = || -> io::Result<File> {
+        let mut file = File::open(path)?;
+        if Stamp::of(&file.metadata()?) != *stamp {
+            return Err(io::Error::other(
+                "it was replaced or written to while it was read; try again",
+            ));
+        }
         file.seek(SeekFrom::Start(at))?;
         Ok(file)
-    });
-    let file = opened.map_err(|error| Error::Snapshot(path.into(), error.into()))?;
+    };
+    let file = opened().map_err(|error| Error::Snapshot(path.into(), error.into()))?;
     Ok(Reader::within(BufReader::new(file), at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::MAGIC;
+
+    #[test]
+    fn another_file_of_the_same_name_is_not_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&path, MAGIC).unwrap();
+        let stamp = Stamp::of(&path.metadata().unwrap());
+        assert!(open(&path, &stamp, 0).is_ok());
+        std::fs::write(&other, MAGIC).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        let error = open(&path, &stamp, 0).map(drop).unwrap_err();
+        assert!(error.to_string().contains("while it was read"), "{error}");
+    }
 }

@@ -1,11 +1,11 @@
 //! Where samples go.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use statify_files::new_file;
+use statify_files::new_file::{self, NewFile};
 use statify_printable::printable_json;
 
 use super::course::Course;
@@ -66,37 +66,62 @@ impl Form {
 /// Lines that are there as soon as their sample is.
 #[derive(Debug)]
 pub struct Lines<W> {
-    to: W,
+    to: To<W>,
     path: PathBuf,
     form: Form,
     is_begun: bool,
 }
 
+/// Where lines go.
+#[derive(Debug)]
+enum To<W> {
+    /// There.
+    Here(W),
+    /// To a file that is made, or replaced, when there is something to write. That this can be done is known.
+    New {
+        make: fn(&Path) -> io::Result<W>,
+        /// Whoever reads a pipe has not seen its end before anything was written.
+        _kept: NewFile,
+    },
+}
+
 impl Lines<File> {
-    /// Makes a file, or replaces it.
+    /// To a file that is made with the first sample. What it held before stays until then.
     pub fn create(path: &Path, form: Form) -> Result<Self> {
-        let file = new_file::write(path, b"").and_then(|()| new_file::append(path));
-        let to = file.map_err(|error| Error::Output(path.into(), error))?;
-        Ok(Self::new(to, path, form))
+        let make: fn(&Path) -> io::Result<File> =
+            |path| new_file::write(path, b"").and_then(|()| new_file::append(path));
+        let kept = NewFile::begin(path, 0o666);
+        let kept = kept.map_err(|error| Error::Output(path.into(), error))?;
+        Ok(Self { to: To::New { make, _kept: kept }, path: path.into(), form, is_begun: false })
     }
 }
 
 impl<W: Write> Lines<W> {
     /// Lines to somewhere; its path is for errors.
     pub fn new(to: W, path: &Path, form: Form) -> Self {
-        Self { to, path: path.into(), form, is_begun: false }
+        Self { to: To::Here(to), path: path.into(), form, is_begun: false }
+    }
+}
+
+impl<W: Write> Lines<W> {
+    fn write(&mut self, sample: &Sample) -> io::Result<()> {
+        // In one piece: what is read meanwhile, or is left by one that is killed, are whole lines.
+        let head = if self.is_begun { String::new() } else { self.form.head() };
+        self.is_begun = true;
+        let line = head + &self.form.line(sample)?;
+        if let To::New { make, .. } = &self.to {
+            self.to = To::Here(make(&self.path)?);
+        }
+        match &mut self.to {
+            To::Here(to) => to.write_all(line.as_bytes()).and_then(|()| to.flush()),
+            To::New { .. } => Ok(()),
+        }
     }
 }
 
 impl<W: Write> Output for Lines<W> {
     fn sample(&mut self, sample: &Sample, _: &Course) -> Result<()> {
-        // In one piece: what is read meanwhile, or is left by one that is killed, are whole lines.
-        let head = if self.is_begun { String::new() } else { self.form.head() };
-        let line = self.form.line(sample).map(|line| head + &line);
-        let written =
-            line.and_then(|line| self.to.write_all(line.as_bytes()).and_then(|()| self.to.flush()));
-        self.is_begun = true;
-        written.map_err(|error| match error.kind() {
+        self.write(sample).map_err(|error| match error.kind() {
             // Whoever has read it has gone: so it ends.
             ErrorKind::BrokenPipe => Error::Interrupted,
             _ => Error::Output(self.path.clone(), error),
@@ -117,6 +142,7 @@ mod tests {
             let path = dir.path().join(name);
             std::fs::write(&path, "what was there before").unwrap();
             let mut output = Lines::create(&path, Form::of(&path).unwrap()).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"what was there before");
             output.sample(&sample, &course).unwrap();
             output.sample(&sample, &course).unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
