@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use crate::beneath;
@@ -141,12 +142,16 @@ impl Unnamed {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let opened =
             rustix::fs::openat(&entry.parent.dir, ".", flags, Mode::from_raw_mode(mode & 0o7777));
-        if let Ok(file) = opened {
-            return Ok(Self::Hidden(file.into()));
+        match opened {
+            Ok(file) => return Ok(Self::Hidden(file.into())),
+            // File systems that have none, and kernels that do not know the flag.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {}
+            Err(errno) => return Err(errno.into()),
         }
         let mut builder = beside();
         builder.permissions(Permissions::from_mode(mode));
-        builder.tempfile_in(beneath::link(&entry.parent.dir)).map(Self::Beside)
+        let made = builder.tempfile_in(beneath::link(&entry.parent.dir));
+        made.map(Self::Beside).map_err(without_path)
     }
 
     fn as_file(&self) -> &File {
@@ -173,12 +178,19 @@ impl Unnamed {
                 let link = beneath::link(&file);
                 let named = beside().make_in(beneath::link(&entry.parent.dir), |path| {
                     Ok(rustix::fs::linkat(CWD, &link, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
-                })?;
-                named.persist(at).map(drop)?;
+                });
+                named.map_err(without_path)?.persist(at).map(drop)?;
             }
         }
         Ok(())
     }
+}
+
+/// An error without the path by which the directory is found, which says nothing to people.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    let errno = inner.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
+    errno.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// How files are called until they have their names.
@@ -238,6 +250,9 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"whole!");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         drop(NewFile::begin(&dir.path().join("other"), 0o600).unwrap());
+        // Of another file system, in which nobody makes files.
+        let error = NewFile::begin(Path::new("/proc/self/other"), 0o600).unwrap_err();
+        assert!(!error.to_string().contains("fd/"), "{error}");
         assert_eq!(names(dir.path()), ["new"]);
     }
 }

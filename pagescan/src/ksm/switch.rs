@@ -1,6 +1,6 @@
 //! KSM for a process that runs: the prctl(2) that only it can make is made in its name ([`statify_process::visit`]).
 
-use statify_process::visit;
+use statify_process::{ProcessDir, visit};
 
 use super::state::State;
 use crate::error::{Error, Result};
@@ -21,6 +21,9 @@ pub fn switch(pid: u32, on: bool) -> Result<Switched> {
     let before = State::of(pid)?;
     if before.merge_any == Some(on) {
         return Ok(Switched::Before);
+    }
+    if !on {
+        is_soon_off(pid)?;
     }
     let args = [u64::from(on), 0, 0, 0, 0];
     let [a, b, c, d, e] = args;
@@ -49,5 +52,36 @@ pub fn switch(pid: u32, on: bool) -> Result<Switched> {
             Err(Error::Process(pid, why.into()))
         }
         _ => Ok(Switched::Now),
+    }
+}
+
+/// Bytes of addresses that the kernel goes through in some seconds.
+const MOST_ADDRESSES: u64 = 1 << 40;
+
+/// Refuses to switch it off where that takes minutes, for which the process would stand still: the kernel (up to 6.18 at
+/// least) looks for merged pages at every address, be there memory or not (mm/ksm.c: break_ksm()).
+fn is_soon_off(pid: u32) -> Result<()> {
+    let size = ProcessDir::open(pid).and_then(|dir| dir.status()).map_or(0, |status| status.size);
+    refusal(size).map_or(Ok(()), |why| Err(Error::Process(pid, why)))
+}
+
+fn refusal(size: u64) -> Option<String> {
+    let why = || {
+        format!(
+            "it has {} TiB of addresses, at each page of which the kernel would look while the process stands still, for minutes; KSM stays on for it",
+            size >> 40
+        )
+    };
+    (size > MOST_ADDRESSES).then(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terabytes_of_addresses_are_not_gone_through() {
+        assert_eq!(refusal(MOST_ADDRESSES), None);
+        assert!(refusal(16 << 40).is_some_and(|why| why.contains("16 TiB of addresses")));
     }
 }

@@ -18,7 +18,7 @@ pub struct Counted {
     pub free: u64,
     /// Of each set of users, KSM's frames.
     pub ksm: Vec<u64>,
-    /// Frames of zeros that are not the kernel's page of zeros, and those of them that are anonymous.
+    /// Frames of zeros that are not the kernel's page of zeros, and those of them that KSM can merge.
     pub zero: (u64, u64),
     /// Of contents.
     pub groups: Groups,
@@ -94,7 +94,7 @@ impl Counted {
             self.frames[at][slot(Class::Zero, false)] += 1;
             if !kind.is_zero_page() {
                 self.zero.0 += 1;
-                self.zero.1 += u64::from(kind.is_anonymous());
+                self.zero.1 += u64::from(kind.is_mergeable());
             }
         } else if kind.is_unread() {
             let slot = match sets.uses(set) {

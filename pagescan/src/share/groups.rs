@@ -82,9 +82,9 @@ impl Groups {
         self.at_most += held.len() as u64 - 1;
         let class = class(held);
         let uses = |held: &Held| sets.uses(held.set).max(1);
-        let anonymous = held.iter().filter(|held| held.kind.is_anonymous());
+        let mergeable = held.iter().filter(|held| held.kind.is_mergeable());
         let (frames, pages) =
-            anonymous.fold((0, 0), |(frames, pages), held| (frames + 1, pages + uses(held)));
+            mergeable.fold((0, 0), |(frames, pages), held| (frames + 1, pages + uses(held)));
         self.attainable += attainable(frames, pages, self.max_page_sharing);
 
         self.owned.clear();
@@ -92,13 +92,13 @@ impl Groups {
         for held in held {
             self.sets.push(held.set);
             if let Some(domain) = sets.only(held.set) {
-                self.owned.push((domain, held.kind.is_anonymous().then(|| uses(held))));
+                self.owned.push((domain, held.kind.is_mergeable().then(|| uses(held))));
             }
         }
         self.owned.sort_unstable();
         for of_domain in self.owned.chunk_by(|a, b| a.0 == b.0) {
-            let anonymous = of_domain.iter().filter_map(|(_, uses)| *uses);
-            let (frames, pages) = anonymous.fold((0, 0), |sum, uses| (sum.0 + 1, sum.1 + uses));
+            let mergeable = of_domain.iter().filter_map(|(_, uses)| *uses);
+            let (frames, pages) = mergeable.fold((0, 0), |sum, uses| (sum.0 + 1, sum.1 + uses));
             let within = &mut self.within[of_domain[0].0 as usize];
             within.0 += of_domain.len() as u64 - 1;
             within.1 += attainable(frames, pages, self.max_page_sharing);

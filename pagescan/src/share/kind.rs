@@ -14,6 +14,7 @@ impl Kind {
     const UNREAD: u8 = 1 << 4;
     const FREE: u8 = 1 << 5;
     const ZERO_PAGE: u8 = 1 << 6;
+    const HUGETLB: u8 = 1 << 7;
 
     /// That of a frame of which this is known.
     pub fn of(flags: FrameFlags) -> Self {
@@ -26,13 +27,19 @@ impl Kind {
             (FrameFlags::ZERO_PAGE, Self::ZERO | Self::ZERO_PAGE),
             (FrameFlags::UNREAD, Self::UNREAD),
             (FrameFlags::FREE, Self::FREE),
+            (FrameFlags::HUGETLB, Self::HUGETLB),
         ];
         Self(bits.iter().filter(|(flag, _)| flags.has(*flag)).fold(0, |kind, (_, bit)| kind | bit))
     }
 
-    /// Belongs to no file: what KSM can merge.
+    /// Belongs to no file.
     pub fn is_anonymous(self) -> bool {
         self.0 & (Self::ANONYMOUS | Self::NAMED) == Self::ANONYMOUS
+    }
+
+    /// KSM can merge it: it belongs to no file, and not to hugetlbfs, from which no page of 4 KiB can be taken.
+    pub fn is_mergeable(self) -> bool {
+        self.is_anonymous() && self.0 & Self::HUGETLB == 0
     }
 
     /// Holds a part of a file, of tmpfs too.
@@ -68,5 +75,19 @@ impl Kind {
     /// Holds something that is compared with others.
     pub fn is_compared(self) -> bool {
         self.0 & (Self::ZERO | Self::UNREAD | Self::FREE) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ksm_merges_anonymous_memory_but_that_of_hugetlbfs() {
+        let of = |flags| Kind::of(flags);
+        assert!(of(FrameFlags::ANONYMOUS).is_mergeable() && of(FrameFlags::KSM).is_mergeable());
+        let huge = of(FrameFlags::ANONYMOUS | FrameFlags::HUGETLB);
+        assert!(huge.is_anonymous() && !huge.is_mergeable());
+        assert!(!of(FrameFlags::NAMED).is_mergeable());
     }
 }

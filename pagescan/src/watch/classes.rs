@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::contents::{Contents, is_kernels};
+use super::contents::Contents;
 use crate::hash::PageHash;
 use crate::snapshot::{FrameFlags, Snapshot};
 
@@ -43,10 +43,10 @@ impl Classes {
             if flags.has(FrameFlags::ZERO) || flags.has(FrameFlags::ZERO_PAGE) {
                 classes.zero += u64::from(pages);
                 zeros += u64::from(!flags.has(FrameFlags::ZERO_PAGE));
-                if flags.has(FrameFlags::ANONYMOUS) && !flags.has(FrameFlags::ZERO_PAGE) {
+                if is_mergeable(flags) && !flags.has(FrameFlags::ZERO_PAGE) {
                     anonymous_zeros.add(u64::from(pages));
                 }
-            } else if flags.has(FrameFlags::UNREAD) && !is_kernels(flags) {
+            } else if flags.has(FrameFlags::UNREAD) && contents.is_counted(frame, flags) {
                 classes.unread += u64::from(pages);
             }
         }
@@ -65,25 +65,32 @@ impl Classes {
         contents: &Contents,
         flags: impl Fn(usize) -> FrameFlags,
     ) {
-        let mut anonymous = Few::default();
-        let mut alone = 0;
+        let mut mergeable = Few::default();
+        let (mut anonymous, mut alone) = (0, 0);
         for &(_, frame) in frames {
             let pages = u64::from(contents.pages[frame as usize]);
-            if flags(frame as usize).has(FrameFlags::ANONYMOUS) {
-                anonymous.add(pages);
+            let flags = flags(frame as usize);
+            anonymous += usize::from(flags.has(FrameFlags::ANONYMOUS));
+            if is_mergeable(flags) {
+                mergeable.add(pages);
             }
             if pages >= 2 { self.shared += pages } else { alone += 1 }
         }
-        let class = match frames.len() as u64 {
+        let class = match frames.len() {
             1 => &mut self.private,
-            all if all == anonymous.frames => &mut self.anonymous,
-            _ if anonymous.frames == 0 => &mut self.named,
+            all if all == anonymous => &mut self.anonymous,
+            _ if anonymous == 0 => &mut self.named,
             _ => &mut self.mixed,
         };
         *class += alone;
         self.savable += frames.len() as u64 - 1;
-        self.attainable += anonymous.savable();
+        self.attainable += mergeable.savable();
     }
+}
+
+/// Whether KSM could merge a frame: those of hugetlbfs it cannot.
+fn is_mergeable(flags: FrameFlags) -> bool {
+    flags.has(FrameFlags::ANONYMOUS) && !flags.has(FrameFlags::HUGETLB)
 }
 
 /// Frames of one content that KSM could merge.
@@ -144,6 +151,16 @@ mod tests {
             attainable: 2,
         };
         assert_eq!(classes, expected);
+    }
+
+    #[test]
+    fn pages_of_hugetlbfs_and_of_the_kernel_count_but_are_not_merged() {
+        let huge = ANON | FrameFlags::HUGETLB;
+        let frames = [(huge, 1), (huge, 1), (huge | FrameFlags::ZERO, 0), (FrameFlags::KERNEL, 2)];
+        let classes = of(&frames, &[(1, &[(0, 0), (1, 1), (2, 2), (3, 3)])]);
+        // The last is the vdso's, say: the kernel's, and in a process all the same.
+        assert_eq!((classes.anonymous, classes.zero, classes.private), (2, 1, 1));
+        assert_eq!((classes.savable, classes.attainable), (1, 0));
     }
 
     #[test]

@@ -10,8 +10,10 @@ use crate::snapshot::{FrameFlags, PageFlags, Snapshot};
 pub struct Contents {
     /// Of each frame, pages that are in it: at least one, also where no page table is known that has it.
     pub pages: Vec<u32>,
-    /// Frames that have a hash and are nobody's but processes' and files', by hash.
+    /// Frames that have a hash and are processes' or files', by hash.
     pub frames: Vec<(PageHash, u32)>,
+    /// The frames of the kernel's that a process has all the same, as it has the vdso; ascending.
+    lent: Vec<u32>,
 }
 
 impl Contents {
@@ -25,19 +27,28 @@ impl Contents {
                 *count = count.saturating_add(1);
             }
         }
-        let mut hashed = Vec::new();
+        let (mut hashed, mut lent) = (Vec::new(), Vec::new());
         for (index, count) in pages.iter_mut().enumerate() {
             let attributes = frames.attributes(index);
             if snapshot.tasks.is_empty() {
                 *count = attributes.map_count;
             }
+            let is_lent = !snapshot.tasks.is_empty() && *count > 0 && is_kernels(attributes.flags);
+            if is_lent {
+                lent.push(index as u32);
+            }
             *count = (*count).max(1);
-            if attributes.flags.is_hashed() && !is_kernels(attributes.flags) {
+            if attributes.flags.is_hashed() && (is_lent || !is_kernels(attributes.flags)) {
                 hashed.push((frames.hashes[index], index as u32));
             }
         }
         hashed.par_sort_unstable();
-        Self { pages, frames: hashed }
+        Self { pages, frames: hashed, lent }
+    }
+
+    /// Whether a frame with these flags is a process's or a file's.
+    pub fn is_counted(&self, frame: usize, flags: FrameFlags) -> bool {
+        !is_kernels(flags) || self.lent.binary_search(&(frame as u32)).is_ok()
     }
 
     /// Frames that hold the same, content by content.
@@ -57,8 +68,8 @@ impl Contents {
     }
 }
 
-/// Whether a frame is in use by the kernel alone, or by nobody.
-pub fn is_kernels(flags: FrameFlags) -> bool {
+/// Whether a frame is the kernel's, or nobody's.
+fn is_kernels(flags: FrameFlags) -> bool {
     flags.0 & (FrameFlags::KERNEL.0 | FrameFlags::FREE.0) != 0
 }
 
