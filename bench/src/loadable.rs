@@ -17,7 +17,7 @@ pub fn bytes(program: &Path) -> Result<u64> {
 }
 
 /// The program, its libraries and its loader, as the loader itself lists them (`LD_TRACE_LOADED_OBJECTS`, ld.so(8)).
-fn modules(program: &Path) -> Result<Vec<PathBuf>> {
+pub fn modules(program: &Path) -> Result<Vec<PathBuf>> {
     let interpreter = interpreter(program)?;
     let output = Command::new(&interpreter)
         .arg(program)

@@ -303,7 +303,11 @@ fn nothing_else_of_a_process_is_another() {
         // What is paged in by reading it is no change of its own; the rest is its signals, masks, handlers, mappings and call.
         let status: Vec<String> = of("status")
             .lines()
-            .filter(|line| !line.contains("ctxt_switches"))
+            // The kernel counts these for each processor, and adds them up now and then.
+            .filter(|line| {
+                !["VmHWM", "VmRSS", "Rss"].iter().any(|name| line.starts_with(name))
+                    && !line.contains("ctxt_switches")
+            })
             .map(str::to_owned)
             .collect();
         (status, of("maps"), of("syscall"), of("smaps_rollup"))
