@@ -18,6 +18,8 @@ pub struct Settings {
     pub max_page_sharing: u64,
     /// Pages of zeros go to the kernel's.
     pub use_zero_pages: bool,
+    /// Pages that were looked at in vain several times are left out for up to eight passes (since Linux 6.7).
+    pub smart_scan: bool,
     /// By what `pages_to_scan` is changed after each pass.
     pub advisor: Option<ScanTime>,
 }
@@ -49,6 +51,7 @@ impl Default for Settings {
             sleep_millisecs: 20,
             max_page_sharing: 256,
             use_zero_pages: false,
+            smart_scan: false,
             advisor: None,
         }
     }
@@ -67,6 +70,7 @@ impl Settings {
             sleep_millisecs: number("sleep_millisecs", usual.sleep_millisecs),
             max_page_sharing: number("max_page_sharing", usual.max_page_sharing),
             use_zero_pages: number("use_zero_pages", 0) == 1,
+            smart_scan: number("smart_scan", 0) == 1,
             advisor: is_advised.then(|| ScanTime {
                 target_seconds: number("advisor_target_scan_time", advice.target_seconds),
                 max_cpu: number("advisor_max_cpu", advice.max_cpu),
@@ -89,6 +93,7 @@ mod tests {
             ("run", "1\n"),
             ("pages_to_scan", "1000\n"),
             ("use_zero_pages", "1\n"),
+            ("smart_scan", "1\n"),
             ("advisor_mode", "none [scan-time]\n"),
             ("advisor_max_cpu", "30\n"),
         ];
@@ -96,7 +101,7 @@ mod tests {
             fs::write(directory.path().join(name), text).unwrap();
         }
         let settings = Settings::read(directory.path());
-        assert!(settings.is_running && settings.use_zero_pages);
+        assert!(settings.is_running && settings.use_zero_pages && settings.smart_scan);
         assert_eq!((settings.pages_to_scan, settings.sleep_millisecs), (1000, 20));
         assert_eq!(settings.advisor, Some(ScanTime { max_cpu: 30, ..ScanTime::default() }));
     }

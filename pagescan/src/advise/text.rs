@@ -69,6 +69,13 @@ pub fn text(advice: &Advice) -> String {
         settling.cpu_percent,
         settling.cpu_seconds
     ));
+    if advice.settings.smart_scan && advice.settings.is_running {
+        line(
+            "It may take longer: smart_scan is on, so that pages which KSM has looked at in vain several times are left out \
+             for up to eight passes."
+                .into(),
+        );
+    }
     let choice = advice.choices.iter().find(|choice| choice.pages_to_scan == advice.pays);
     if let Some(choice) = choice {
         line(format!(

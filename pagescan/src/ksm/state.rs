@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use statify_process::ProcessDir;
 
 use crate::error::{Error, Result};
 
@@ -32,6 +33,19 @@ impl State {
     /// Of a process.
     pub fn of(pid: u32) -> Result<Self> {
         let path = PathBuf::from(format!("/proc/{pid}/ksm_stat"));
+        let stat = ProcessDir::open(pid).and_then(|process| process.stat());
+        let without_memory = match stat {
+            Ok(stat) if stat.is_kernel_thread() => {
+                Some("it is a thread of the kernel, which has no memory of its own")
+            }
+            Ok(stat) if stat.is_over() => {
+                Some("it has ended (a zombie), and has no memory any more")
+            }
+            _ => None,
+        };
+        if let Some(why) = without_memory {
+            return Err(Error::Process(pid, why.into()));
+        }
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if is_gone(&error) && !Path::new(DIRECTORY).exists() => {
