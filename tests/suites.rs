@@ -9,6 +9,7 @@ mod fixtures;
 mod old_kernels;
 mod pagescan;
 mod plugins;
+mod pool;
 mod privileges;
 mod properties;
 mod real_work;
@@ -41,6 +42,8 @@ fn main() -> Result<ExitCode> {
     suite!(chunkstore);
     suite!(pagescan);
     suite!(privileges);
+    cases.begin("pool", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/pool/programs")));
+    pool::add(&mut cases)?;
     cases.begin("real_work", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/real_work/jobs")));
     real_work::add(&mut cases)?;
     cases.begin("cpus", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")));

@@ -88,7 +88,7 @@ unsafe fn move_segment(load: &ProgramHeader, block: Block<'_>, by: u64, file: Op
             Some(file) => {
                 // Not what lies between segments: the kernel may have put the vDSO there.
                 arch::syscall(nr::MUNMAP, [from, load.memsz, 0, 0, 0, 0]);
-                (in_file == 0 || file.map(to, in_file, prot.into(), load.offset))
+                (in_file == 0 || file.from(load.offset).map(to, in_file, prot.into()))
                     && maps::zeros(to + in_file, load.memsz - in_file, prot.into())
             }
             None => {

@@ -4,8 +4,9 @@
 use core::mem::MaybeUninit;
 
 use crate::arch::{self, nr};
-use crate::own_file::{OwnFile, Pool};
+use crate::own_file::{OwnFile, Source, Spare};
 use crate::params::{Group, MOST_GROUPS, Map, Params, Range};
+use crate::pool::Pool;
 use crate::random::{Purpose, Random};
 use crate::{Block, maps, message};
 
@@ -14,30 +15,30 @@ use crate::{Block, maps, message};
 ///
 /// # Safety
 ///
-/// The tables describe this process's address space; `pool` is the pool's page.
+/// The tables describe this process's address space; `spare` is the page that grows where there is no file.
 pub unsafe fn assemble<'a>(
     p: &Params,
     block: Block<'_>,
-    pool: u64,
+    spare: u64,
     random: Option<Random>,
     file: Option<&OwnFile>,
     room: &'a mut [MaybeUninit<u64>; MOST_GROUPS],
 ) -> &'a [u64] {
     // SAFETY: the caller's promise.
     unsafe {
-        let (pages, zeros) = (p.maps.records::<Map>(p), p.zeros.records::<Range>(p));
+        let (mapped, zeros) = (p.maps.records::<Map>(p), p.zeros.records::<Range>(p));
         let groups = p.groups.records::<Group>(p);
-        let source = match file {
-            Some(file) => Source::File(file),
-            None if pages.is_empty() => Source::Nothing,
-            None => Pool::grow(p, pool).map_or(Source::Nothing, Source::Pool),
+        let pages = match file {
+            Some(file) => Pages::Files(Files { own: file, pool: Pool::open(p) }),
+            None if mapped.is_empty() => Pages::Nowhere,
+            None => Spare::grow(p, spare).map_or(Pages::Nowhere, Pages::Spare),
         };
         // The program's, and what belongs to absolute addresses.
         let end = groups.last().map_or(0, |last| last.start + last.len);
         let first = groups.first().map_or(0, |first| first.start);
         let others = |place: u64| place < first || place >= end;
-        for map in pages.iter().filter(|map| others(map.to)) {
-            if !source.map(block.at(map.to), map) {
+        for map in mapped.iter().filter(|map| others(map.to)) {
+            if !pages.map(block.at(map.to), map) {
                 message::fail(message::MAPPING);
             }
         }
@@ -50,38 +51,53 @@ pub unsafe fn assemble<'a>(
         for (index, (group, slide)) in groups.iter().zip(room.iter_mut()).enumerate() {
             let group = Contents {
                 group,
-                maps: within(pages, group, |map| map.to),
+                maps: within(mapped, group, |map| map.to),
                 zeros: within(zeros, group, |range| range.start),
             };
-            let to = group.place(&source, wanted);
+            let to = group.place(&pages, wanted);
             wanted = random.map(|random| to.wrapping_add(group.end()) + random.gap(index));
             slide.write(to);
         }
-        if let Source::Pool(pool) = source {
-            pool.release();
+        match pages {
+            Pages::Files(files) => files.pool.close(),
+            Pages::Spare(spare) => spare.release(),
+            Pages::Nowhere => {}
         }
         core::slice::from_raw_parts(room.as_ptr().cast(), groups.len().min(MOST_GROUPS))
     }
 }
 
 /// Where pages of the output come from.
-enum Source<'a> {
-    File(&'a OwnFile),
-    Pool(Pool),
-    Nothing,
+enum Pages<'a> {
+    Files(Files<'a>),
+    Spare(Spare),
+    Nowhere,
 }
 
-impl Source<'_> {
+impl Pages<'_> {
     /// Maps pages over whatever is there.
     unsafe fn map(&self, to: u64, map: &Map) -> bool {
         // SAFETY: the caller's promise: nothing else uses those addresses.
         unsafe {
             match self {
-                Source::File(file) => file.map(to, map.len, map.prot, map.offset),
-                Source::Pool(pool) => pool.map(to, map.len, map.prot, map.offset),
-                Source::Nothing => false,
+                Self::Files(files) => files.source(map).map(to, map.len, map.prot.into()),
+                Self::Spare(spare) => spare.map(to, map.len, map.prot.into(), map.offset),
+                Self::Nowhere => false,
             }
         }
+    }
+}
+
+/// The output, and the pool.
+struct Files<'a> {
+    own: &'a OwnFile,
+    pool: Pool<'a>,
+}
+
+impl Files<'_> {
+    /// Where a mapping's pages are.
+    fn source(&self, map: &Map) -> Source {
+        self.pool.source(map).unwrap_or(self.own.from(map.offset))
     }
 }
 
@@ -105,22 +121,22 @@ impl Contents<'_> {
     }
 
     /// Maps all of it, at `wanted` or behind that if the addresses are free. Returns the distance.
-    unsafe fn place(&self, source: &Source<'_>, wanted: Option<u64>) -> u64 {
+    unsafe fn place(&self, pages: &Pages<'_>, wanted: Option<u64>) -> u64 {
         let alignment = self.group.alignment;
         let mask = alignment - 1;
         // SAFETY: nothing is mapped but where nothing was.
         unsafe {
-            if let (Source::File(file), Some(wanted)) = (source, wanted) {
+            if let (Pages::Files(files), Some(wanted)) = (pages, wanted) {
                 let slide = wanted.wrapping_sub(self.group.start).wrapping_add(mask) & !mask;
                 // No reservation: to map over one takes longer than to map where nothing is.
-                if self.map_new(file, slide) {
+                if self.map_new(files, slide) {
                     return slide;
                 }
             }
             let rest = self.group.start & mask;
             let to = maps::reserve(wanted.unwrap_or(0), self.group.len + rest, alignment) + rest;
             let slide = to.wrapping_sub(self.group.start);
-            let mapped = self.maps.iter().all(|map| source.map(slide.wrapping_add(map.to), map));
+            let mapped = self.maps.iter().all(|map| pages.map(slide.wrapping_add(map.to), map));
             let zero =
                 |range: &Range| maps::zeros(slide.wrapping_add(range.start), range.len, range.prot);
             if !mapped || !self.zeros.iter().all(zero) {
@@ -131,10 +147,10 @@ impl Contents<'_> {
     }
 
     /// Maps all of it where nothing is yet, or nothing.
-    unsafe fn map_new(&self, file: &OwnFile, slide: u64) -> bool {
+    unsafe fn map_new(&self, files: &Files<'_>, slide: u64) -> bool {
         // SAFETY: what goes back was mapped here.
         unsafe {
-            let done = self.map_while_free(file, slide);
+            let done = self.map_while_free(files, slide);
             if done == self.maps.len() + self.zeros.len() {
                 return true;
             }
@@ -149,12 +165,12 @@ impl Contents<'_> {
     }
 
     /// Maps, up to the first address that is taken: so many pieces.
-    unsafe fn map_while_free(&self, file: &OwnFile, slide: u64) -> usize {
+    unsafe fn map_while_free(&self, files: &Files<'_>, slide: u64) -> usize {
         const ANONYMOUS: u64 = maps::MAP_PRIVATE_ANONYMOUS_NORESERVE | maps::MAP_FIXED_NOREPLACE;
         let mut done = 0;
         for map in self.maps {
             let to = slide.wrapping_add(map.to);
-            let result = file.map_new(to, map.len, map.prot, map.offset);
+            let result = files.source(map).map_new(to, map.len, map.prot.into());
             // SAFETY: the kernel gives what nobody has.
             if !unsafe { is_there(to, map.len, result) } {
                 return done;

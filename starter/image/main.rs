@@ -24,11 +24,13 @@ mod own_file;
 #[path = "../../crates/params/src/starter.rs"]
 #[allow(dead_code)]
 mod params;
+mod pool;
 mod random;
 mod release;
 mod secure;
 mod slides;
 mod stack;
+mod stat;
 mod tunables;
 mod vdso;
 
@@ -88,14 +90,14 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
         let front = block.at(p.front);
         let file = OwnFile::open(front, &stack);
         // Without the file, the page behind the code grows, and goes.
-        let pool = block.at(p.pool);
-        let front_end = pool + if file.is_some() { PAGE } else { 0 };
+        let spare = block.at(p.spare);
+        let front_end = spare + if file.is_some() { PAGE } else { 0 };
         let random = random::Random::of(&stack);
         let moved = base::settle(p, block, random, file.as_ref());
         // The front, which is where it was, is not needed by its place any more.
         let block = Block { program: program.wrapping_add(moved), ..block };
         let mut room = [const { MaybeUninit::uninit() }; params::MOST_GROUPS];
-        let slides = groups::assemble(p, block, pool, random, file.as_ref(), &mut room);
+        let slides = groups::assemble(p, block, spare, random, file.as_ref(), &mut room);
         let block = Block { groups: p.groups.records(p), slides, ..block };
         if let Some(file) = file {
             file.close();

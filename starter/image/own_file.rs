@@ -21,6 +21,36 @@ const NOTE_HEAD: u64 = 16;
 /// Bytes of a build-id.
 const BUILD_ID: usize = 20;
 
+/// Pages of an open file.
+#[derive(Clone, Copy)]
+pub struct Source {
+    pub descriptor: u64,
+    /// Of the first, in bytes from the file's start.
+    pub offset: u64,
+}
+
+impl Source {
+    /// Maps them over whatever is there.
+    ///
+    /// # Safety
+    ///
+    /// Nothing else uses those addresses.
+    pub unsafe fn map(self, to: u64, len: u64, prot: u64) -> bool {
+        const PRIVATE_FIXED: u64 = 0x02 | 0x10;
+        let args = [to, len, prot, PRIVATE_FIXED, self.descriptor, self.offset];
+        // SAFETY: the caller's promise.
+        unsafe { arch::syscall(nr::MMAP, args) as u64 == to }
+    }
+
+    /// Maps them where nothing is: the result of mmap(2).
+    pub fn map_new(self, to: u64, len: u64, prot: u64) -> i64 {
+        const PRIVATE: u64 = 0x02 | maps::MAP_FIXED_NOREPLACE;
+        let args = [to, len, prot, PRIVATE, self.descriptor, self.offset];
+        // SAFETY: it takes what nobody has.
+        unsafe { arch::syscall(nr::MMAP, args) }
+    }
+}
+
 /// A descriptor of the output.
 pub struct OwnFile {
     descriptor: u64,
@@ -59,24 +89,9 @@ impl OwnFile {
         }
     }
 
-    /// Maps pages of it over whatever is there.
-    ///
-    /// # Safety
-    ///
-    /// Nothing else uses those addresses.
-    pub unsafe fn map(&self, to: u64, len: u64, prot: u64, offset: u64) -> bool {
-        const PRIVATE_FIXED: u64 = 0x02 | 0x10;
-        let args = [to, len, prot, PRIVATE_FIXED, self.descriptor, offset];
-        // SAFETY: the caller's promise.
-        unsafe { arch::syscall(nr::MMAP, args) as u64 == to }
-    }
-
-    /// Maps pages of it where nothing is: the result of mmap(2).
-    pub fn map_new(&self, to: u64, len: u64, prot: u64, offset: u64) -> i64 {
-        const PRIVATE: u64 = 0x02 | maps::MAP_FIXED_NOREPLACE;
-        let args = [to, len, prot, PRIVATE, self.descriptor, offset];
-        // SAFETY: it takes what nobody has.
-        unsafe { arch::syscall(nr::MMAP, args) }
+    /// Its pages from this offset on.
+    pub fn from(&self, offset: u64) -> Source {
+        Source { descriptor: self.descriptor, offset }
     }
 
     /// Closes it.
@@ -87,28 +102,28 @@ impl OwnFile {
 }
 
 /// The one page of the output that grows where the file cannot be opened.
-pub struct Pool {
+pub struct Spare {
     /// Where the grown mapping begins, and what of the file that is.
     start: u64,
     offset: u64,
     len: u64,
 }
 
-impl Pool {
+impl Spare {
     /// Grows it, somewhere.
     ///
     /// # Safety
     ///
-    /// `page` is the pool's page, mapped by the kernel, and of no other use.
+    /// `page` is that page, mapped by the kernel, and of no other use.
     pub unsafe fn grow(p: &Params, page: u64) -> Option<Self> {
         // Not where it is: at fixed addresses, what it is for may belong behind it.
         // SAFETY: the caller's promise, and what is overwritten was reserved here.
         unsafe {
-            let start = maps::reserve(0, p.pool_len, PAGE);
-            maps::resize(page, PAGE, p.pool_len, start).then_some(Self {
+            let start = maps::reserve(0, p.spare_len, PAGE);
+            maps::resize(page, PAGE, p.spare_len, start).then_some(Self {
                 start,
-                offset: p.pool_offset,
-                len: p.pool_len,
+                offset: p.spare_offset,
+                len: p.spare_len,
             })
         }
     }

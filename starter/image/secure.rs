@@ -6,6 +6,7 @@ use crate::arch::{self, nr};
 use crate::message;
 use crate::params::{Params, SECURE_AS_GLIBC, SECURE_REFUSED};
 use crate::stack::{AT_SECURE, Stack};
+use crate::stat::{self, Stat};
 
 /// What must not reach a privileged program, nor what it starts: the union of what glibc 2.17 to
 /// 2.43 removes (sysdeps/generic/unsecvars.h; elf/dl-tunables.list, `SXID_ERASE`; dl-librecon.h).
@@ -26,8 +27,6 @@ const EBADF: i64 = 9;
 const AT_FDCWD: u64 = -100i64 as u64;
 const O_RDONLY: u64 = 0;
 const O_WRONLY: u64 = 1;
-const S_IFMT: u32 = 0o170000;
-const S_IFCHR: u32 = 0o020000;
 /// Major 1, minor 3 and 7 (Documentation/admin-guide/devices.txt), as stat(2) shows them.
 const NULL_DEVICE: u64 = 1 << 8 | 3;
 const FULL_DEVICE: u64 = 1 << 8 | 7;
@@ -59,8 +58,7 @@ pub unsafe fn prepare(p: &Params, stack: &Stack) {
 /// Sees to it that a descriptor is open, so that no file that the program opens gets its number.
 /// Crashes where that cannot be: no message could be trusted to go where it should.
 fn occupy(descriptor: u64, device: &[u8], mode: u64, number: u64) {
-    // SAFETY: fcntl(2) reads nothing, openat(2) a string that ends with a NUL, and fstat(2) writes
-    // one `struct stat`.
+    // SAFETY: fcntl(2) reads nothing, openat(2) a string that ends with a NUL.
     unsafe {
         if arch::syscall(nr::FCNTL, [descriptor, F_GETFD, 0, 0, 0, 0]) != -EBADF {
             return;
@@ -70,12 +68,9 @@ fn occupy(descriptor: u64, device: &[u8], mode: u64, number: u64) {
         if arch::syscall(nr::OPENAT, args) != descriptor as i64 {
             arch::crash();
         }
-        let mut stat = [0u64; arch::STAT_WORDS];
-        let at = (&raw mut stat).cast::<u8>();
-        if arch::syscall(nr::FSTAT, [descriptor, at as u64, 0, 0, 0, 0]) != 0
-            || at.add(arch::STAT_MODE).cast::<u32>().read() & S_IFMT != S_IFCHR
-            || at.add(arch::STAT_RDEV).cast::<u64>().read() != number
-        {
+        let is_meant =
+            |stat: Stat| stat.mode() & stat::S_IFMT == stat::S_IFCHR && stat.device() == number;
+        if !Stat::of(descriptor).is_some_and(is_meant) {
             arch::crash();
         }
     }

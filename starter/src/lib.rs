@@ -53,9 +53,10 @@ mod tests {
 
     #[test]
     fn records_have_no_padding() {
-        assert_eq!(size_of::<Params>(), 46 * 8);
+        assert_eq!(size_of::<Params>(), 48 * 8);
         assert_eq!(size_of::<Group>(), 24);
         assert_eq!(size_of::<Map>(), 32);
+        assert_eq!(size_of::<PoolFile>(), 72);
         assert_eq!(size_of::<CpuFeatures>(), 32);
         assert_eq!(size_of::<Variant>(), 64);
         assert_eq!(size_of::<Resolver>(), 24);

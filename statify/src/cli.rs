@@ -55,6 +55,12 @@ pub struct Cli {
     #[command(flatten)]
     pub shape: ShapeArguments,
 
+    /// Let OUT map unmodified pages of its libraries from DIR, where they are in memory once for all
+    /// outputs that do; they are put there. Only root can have a pool. OUT runs without DIR as well,
+    /// and has all its pages itself; one with privileges never looks there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["root", "report"])]
+    pub pool: Option<PathBuf>,
+
     /// Which CPUs OUT has to run on: any that PROG runs on, each at its best; or native, those with
     /// all that this machine's CPU has, others being told so at start
     #[arg(long, value_name = "CPUS", default_value = "any")]
@@ -156,8 +162,8 @@ impl Cli {
     }
 
     /// What the library wants to know.
-    pub fn options(&self, root: Root) -> statify::Options {
-        statify::Options {
+    pub fn options(&self, root: Root) -> Result<statify::Options, statify::PoolError> {
+        Ok(statify::Options {
             shape: self.shape.shape(),
             force: self.force,
             preserve_privileges: self.preserve_privileges,
@@ -179,9 +185,10 @@ impl Cli {
                     HostLibs::Deny => statify_format::HostLibs::Deny,
                 },
             },
+            pool: self.pool.as_deref().map(statify::Pool::open).transpose()?,
             sharing: None,
             sync: true,
-        }
+        })
     }
 }
 

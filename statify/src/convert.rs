@@ -18,11 +18,12 @@ use crate::capture::variation::{self, Mode, Variation};
 use crate::capture::{self, Cause, Failure, Files, Reader, Subject, secure};
 use crate::classify::{self, Captures, Image, tunables};
 use crate::error::{Error, Result};
-use crate::layout;
+use crate::layout::{self, PoolRequest};
+use crate::pending::PendingFile;
+use crate::pool::Pool;
 use crate::report::{Phase, Report};
 use crate::sharing::Sharing;
-use crate::write::PendingFile;
-use crate::{check, cpus, describe, plugins, provenance, unloaded, verify, write};
+use crate::{check, cpus, describe, hashes, plugins, provenance, unloaded, verify, write};
 
 /// The CPUs that an output is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Options {
     pub root: Root,
     /// What is embedded for dlopen.
     pub plugins: plugins::Request,
+    /// From where the output may map libraries; not if it has privileges.
+    pub pool: Option<Pool>,
     /// What makes blocks of the file system shared with the embedded files.
     pub sharing: Option<Arc<dyn Sharing>>,
     /// The output is on the disk before it gets its name. Who makes many sees to that at once.
@@ -73,6 +76,7 @@ impl Default for Options {
             verify: None,
             root: Root::machine(),
             plugins: plugins::Request::default(),
+            pool: None,
             sharing: None,
             sync: true,
         }
@@ -141,11 +145,20 @@ fn in_phases(
     }
     let kept = unloaded::pages(program.unclaimed.ranges());
     let small = unloaded::small(&image, &program.unclaimed, &options.shape);
-    let plan = layout::lay_out(&mut image, &options.shape, kept, small);
+    let pool = options.pool.as_ref().filter(|_| privileges.is_none());
+    if options.pool.is_some() && pool.is_none() {
+        report.notice_no_pool();
+    }
+    let hashes = hashes::of(&image, pool.is_some());
+    let request = pool.map(|pool| PoolRequest { path: pool.path(), hashes: &hashes });
+    let plan = layout::lay_out(&mut image, &options.shape, request, kept, small);
     plugins::locate(&mut image, &plan);
     let unloaded = unloaded::unloaded(&image, &plan, &program.unclaimed, &options.shape)?;
     let host_libs = options.plugins.host_libs;
-    let manifest = describe::describe(&image, &plan, &unloaded.parts, &options.shape, host_libs);
+    let parts = &unloaded.parts;
+    let path = pool.map(Pool::path);
+    let manifest =
+        describe::describe(&image, &plan, parts, &hashes, &options.shape, path, host_libs);
     enter(&mut report, Phase::Write);
     let cannot_write = |source| Error::Output(output.to_owned(), source);
     // Nobody else may as much as open what will be privileged before it is complete.
@@ -168,6 +181,12 @@ fn in_phases(
             .map_err(|what| Error::Verify(program.path.clone(), what))?;
     }
     enter(&mut report, Phase::Finish);
+    if let Some(pool) = pool {
+        for &index in &plan.pooled {
+            let object = &image.objects[index];
+            pool.put(&object.path, &hashes[index].sha256, &object.bytes, options.sync)?;
+        }
+    }
     if let Some(privileges) = privileges {
         privileges
             .give_to(complete.file())

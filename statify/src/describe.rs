@@ -1,9 +1,8 @@
 //! What an output says of itself: the manifest of an image that is laid out.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use statify_elf::ElfFile;
 use statify_format::manifest::{
     CpuManifest, EmbeddedFile, FileKind, Manifest, Options, Unloaded, hex,
@@ -15,16 +14,20 @@ use crate::capture::Object;
 use crate::classify::Image;
 use crate::classify::cpu::CpuChoices;
 use crate::contents;
+use crate::hashes::Hashes;
 use crate::layout::Plan;
 use crate::place::OutPlace;
 use crate::unloaded::Part;
 
-/// Describes an image that was made in this `shape` and is laid out as planned.
+/// Describes an image that was made in this `shape` and is laid out as planned. `hashes` are those of its objects, `pool` is
+/// where files of the pool are.
 pub fn describe(
     image: &Image,
     plan: &Plan,
     parts: &[Part],
+    hashes: &[Hashes],
     shape: &Shape,
+    pool: Option<&Path>,
     host_libs: HostLibs,
 ) -> Manifest {
     let kind = |index: usize| match index {
@@ -33,7 +36,7 @@ pub fn describe(
         1 => FileKind::Loader,
         _ => FileKind::Library,
     };
-    let describe = |index: usize| describe_file(kind(index), image, plan, index);
+    let describe = |index: usize| describe_file(kind(index), image, plan, index, &hashes[index]);
     Manifest {
         version: env!("CARGO_PKG_VERSION").into(),
         options: Options {
@@ -45,6 +48,7 @@ pub fn describe(
             cpu: describe_cpu(&image.cpu),
             host_libs,
             strip: shape.strip,
+            pool: pool.filter(|_| !plan.pooled.is_empty()).map(Path::to_owned),
         },
         files: in_parallel(image.objects.len(), describe),
         memory: contents::memory(image, plan, None),
@@ -71,7 +75,13 @@ fn describe_cpu(choices: &CpuChoices) -> CpuManifest {
     }
 }
 
-fn describe_file(kind: FileKind, image: &Image, plan: &Plan, index: usize) -> EmbeddedFile {
+fn describe_file(
+    kind: FileKind,
+    image: &Image,
+    plan: &Plan,
+    index: usize,
+    hashes: &Hashes,
+) -> EmbeddedFile {
     let object: &Object = &image.objects[index];
     let elf = ElfFile::parse(&object.bytes).ok();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -93,10 +103,11 @@ fn describe_file(kind: FileKind, image: &Image, plan: &Plan, index: usize) -> Em
         soname: dynamic.and_then(|dynamic| dynamic.soname().map(text)),
         build_id: elf.and_then(|elf| elf.build_id()).map(|id| hex(&id)),
         size: object.bytes.len() as u64,
-        sha256: hex(&Sha256::digest(&object.bytes[..])),
+        sha256: hex(&hashes.sha256),
         address: start.address(),
         fixed: start.is_absolute(),
         memory,
+        pooled: plan.pooled.contains(&index).then(|| hex(&hashes.verity)),
         stored_blake3: hex(&contents::digest(image, plan, index)),
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use statify_program::{Privileges, Refusal};
 use statify_room::Root;
 
+use crate::pool::PoolError;
 use crate::unexplained::Words;
 
 /// The reasons for which [`crate::convert`] fails.
@@ -14,6 +15,9 @@ pub enum Error {
     /// What speaks against the program without running anything, or what its loader says of it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The directory that outputs map libraries from.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// The root, or the room that code out of it needs.
     #[error(transparent)]
     Room(#[from] statify_room::Error),

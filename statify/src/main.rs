@@ -70,7 +70,8 @@ fn report(cli: &Cli) -> Result<ExitCode, String> {
     let program = find(&root, program).unwrap_or_else(|_| program.clone());
     let progress = Progress::new(cli.trace);
     let enter = |phase| progress.enter(phase);
-    let diagnosis = Diagnosis::make(&program, room.path(), &cli.options(root), enter);
+    let options = cli.options(root).map_err(text_of)?;
+    let diagnosis = Diagnosis::make(&program, room.path(), &options, enter);
     drop(progress);
     statify_command_line::print(&diagnosis.to_string()).map_err(text_of)?;
     Ok(ExitCode::from(u8::from(diagnosis.outcome.is_err())))
@@ -83,10 +84,10 @@ fn convert(cli: &Cli) -> Result<(), String> {
     end_on_signals(|| ())?;
     let root = cli.root().map_err(text_of)?;
     let program = find(&root, program).map_err(text_of)?;
+    let options = cli.options(root).map_err(text_of)?;
     // A program that is traced has the terminal for itself.
     let progress = Progress::new(cli.quiet || cli.json || cli.trace);
-    let report =
-        statify::convert(&program, output, &cli.options(root), |phase| progress.enter(phase));
+    let report = statify::convert(&program, output, &options, |phase| progress.enter(phase));
     drop(progress);
     let report = report.map_err(text_of)?;
     if !cli.quiet {

@@ -162,6 +162,15 @@ impl Report {
         self.shared = written.shared.iter().map(|range| range.end - range.start).sum();
     }
 
+    /// A pool was asked for.
+    pub(crate) fn notice_no_pool(&mut self) {
+        self.notices.push(
+            "the program has privileges, so the output has all its pages itself and takes nothing \
+             from the pool"
+                .into(),
+        );
+    }
+
     /// `output` has its privileges.
     pub(crate) fn notice_privileges(&mut self, output: &File, fixed: bool) {
         if fixed {

@@ -37,6 +37,8 @@ pub const SLOW: &[(&str, &str)] = &[
     ("elfscan/scan/agrees/", "every ELF file of /usr, by several other tools"),
     ("old_kernels/", "every fixture once more, twice"),
     ("plugins/with/hundred-plugins/", "a hundred libraries are compiled"),
+    ("pool/fixture/", "every fixture once more"),
+    ("pool/verity/", "a guest is booted"),
     ("properties/shape/program-headers/100-libraries", "a hundred libraries are compiled"),
     ("real_work/", "compilers, interpreters and databases do whole jobs, original and converted"),
     ("rootfs/archives/every-format", "one format is quick"),

@@ -76,6 +76,8 @@ pub struct Bench {
     generator: Generator,
     only_exits: PathBuf,
     directory: TempDir,
+    /// Outputs take nothing from a pool that others than root could have filled.
+    pool: Option<TempDir>,
 }
 
 impl Bench {
@@ -92,6 +94,7 @@ impl Bench {
             only_exits: generator.only_exits()?,
             generator,
             directory,
+            pool: tempfile::Builder::new().prefix("statify-bench-").tempdir_in("/var/lib").ok(),
         })
     }
 
@@ -122,7 +125,6 @@ impl Bench {
         }
         if let Some(statify) = &self.statify {
             let converted = self.directory.path().join("converted");
-            let fixed = self.directory.path().join("fixed");
             match convert::measured(statify, &original, &converted, conversions) {
                 Ok(conversion) => {
                     row.conversion = Some(conversion);
@@ -130,9 +132,17 @@ impl Bench {
                 }
                 Err(error) => row.notes.push(format!("{error:#}")),
             }
-            match convert::convert(statify, &original, &fixed, &["--fixed"]) {
-                Ok(_) => _ = programs.insert(Column::Fixed, fixed),
-                Err(error) => row.notes.push(format!("{error:#}")),
+            let pool = self.pool.as_ref().and_then(|pool| pool.path().to_str());
+            let pooled = pool.map(|pool| (Column::Pooled, vec!["--pool", pool]));
+            for (column, options) in [(Column::Fixed, vec!["--fixed"])].into_iter().chain(pooled) {
+                let output = self.directory.path().join(column.heading());
+                match convert::convert(statify, &original, &output, &options) {
+                    Ok(_) => _ = programs.insert(column, output),
+                    Err(error) => row.notes.push(format!("{}: {error:#}", column.heading())),
+                }
+            }
+            if pool.is_none() {
+                row.notes.push("no pool: not run as root".into());
             }
         }
         programs.insert(Column::Original, original.clone());

@@ -18,6 +18,8 @@ pub enum Column {
     Converted,
     /// Converted with `--fixed`.
     Fixed,
+    /// Converted with `--pool`.
+    Pooled,
     /// Linked statically with glibc.
     Static,
     /// A program that only exits, measured in the same rounds.
@@ -26,8 +28,8 @@ pub enum Column {
 
 impl Column {
     /// All, in the order of the table.
-    pub const ALL: [Self; 5] =
-        [Self::Original, Self::Converted, Self::Fixed, Self::Static, Self::OnlyExits];
+    pub const ALL: [Self; 6] =
+        [Self::Original, Self::Converted, Self::Fixed, Self::Pooled, Self::Static, Self::OnlyExits];
 
     /// The column's heading.
     pub fn heading(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Column {
             Self::Original => "original",
             Self::Converted => "converted",
             Self::Fixed => "--fixed",
+            Self::Pooled => "--pool",
             Self::Static => "glibc -static",
             Self::OnlyExits => "only exits",
         }

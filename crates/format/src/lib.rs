@@ -7,5 +7,6 @@ pub mod parallel;
 pub mod parameters;
 mod shape;
 pub mod variables;
+pub mod verity;
 
 pub use shape::{HostLibs, Randomness, Seal, Shape};

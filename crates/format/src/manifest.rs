@@ -58,6 +58,9 @@ pub struct Options {
     /// `--strip`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strip: bool,
+    /// `--pool`: the directory in which the starter looks for libraries; absolute, without links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PathBuf>,
 }
 
 /// The CPUs that an output is for.
@@ -111,6 +114,10 @@ pub struct EmbeddedFile {
     pub fixed: bool,
     /// Its memory; ascending.
     pub memory: Vec<Memory>,
+    /// The starter maps pages of it from the pool, where it lies under the name of its SHA-256: what fs-verity says of it, in
+    /// hexadecimal ([`crate::verity`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooled: Option<String>,
     /// BLAKE3 of what the output holds of its memory (the stored bytes of `memory` one after the
     /// other, as they are before the starter writes its fix-ups), in hexadecimal.
     pub stored_blake3: String,

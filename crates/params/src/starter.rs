@@ -17,7 +17,7 @@
 pub const ABSOLUTE: u64 = 1 << 63;
 
 /// First word of every parameter block ("statify" and the format's version).
-pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x05");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x06");
 
 /// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
 #[repr(C)]
@@ -75,11 +75,11 @@ pub struct Params {
     pub groups: Table,
     /// A page of the starter's code that is mapped once more (a place): where the output cannot be
     /// opened, it grows to hold what [`Params::maps`] names.
-    pub pool: u64,
+    pub spare: u64,
     /// The offset in the output of that page, in bytes.
-    pub pool_offset: u64,
+    pub spare_offset: u64,
     /// To how many bytes it grows.
-    pub pool_len: u64,
+    pub spare_len: u64,
     /// The program's code and data, as proc_pid_stat(5) tells of them: four places.
     pub extents: [u64; 4],
     /// A sum of the `RANDOM_*` and `SEAL_*` constants.
@@ -87,6 +87,11 @@ pub struct Params {
     /// The oldest kernel that the program's files take, three numbers of a byte each (0x30200 is
     /// 3.2.0); 0 if they do not say.
     pub least_kernel: u64,
+    /// The directory of the pool, from the root on: the names of the directories that lead to it, and its own, a NUL behind
+    /// each; `count` is in bytes, 0 without a pool.
+    pub pool: Table,
+    /// Table of [`PoolFile`].
+    pub pool_files: Table,
     /// Table of [`Map`].
     pub maps: Table,
     /// Table of [`Range`] with `prot`: zero pages to map.
@@ -268,7 +273,28 @@ pub struct Map {
     /// Where they are in the output, in bytes from its start.
     pub offset: u64,
     /// PROT_* bits of mmap(2).
-    pub prot: u64,
+    pub prot: u16,
+    /// Which file of the pool has the same bytes: the number of its [`PoolFile`], from 1 on; 0 if none has.
+    pub pool_file: u16,
+    /// Where they are in that file, in pages from its start.
+    pub pool_page: u32,
+}
+
+/// A file of the pool: a library as it was embedded, under the name of its SHA-256 in 64 hexadecimal digits. The starter maps
+/// it where it is root's and can be trusted; else the output's own pages.
+#[repr(C)]
+#[cfg_attr(
+    feature = "bytes",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolFile {
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// What FS_IOC_MEASURE_VERITY says of it where fs-verity guards it: by SHA-256, with blocks of 4096 bytes and no salt.
+    pub verity: [u8; 32],
+    /// Its length in bytes.
+    pub len: u64,
 }
 
 /// A range of pages.

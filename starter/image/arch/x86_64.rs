@@ -24,6 +24,7 @@ pub mod nr {
     pub const MPROTECT: u64 = 10;
     pub const MUNMAP: u64 = 11;
     pub const BRK: u64 = 12;
+    pub const IOCTL: u64 = 16;
     pub const PREAD64: u64 = 17;
     pub const MREMAP: u64 = 25;
     pub const MADVISE: u64 = 28;
@@ -40,15 +41,18 @@ pub mod nr {
     pub const MSEAL: u64 = 462;
 }
 
-/// `struct stat` (arch/x86/include/uapi/asm/stat.h): its size, and where st_mode (4 bytes) and
-/// st_rdev (8 bytes) are in it.
+/// `struct stat` (arch/x86/include/uapi/asm/stat.h): its size, and where st_mode and st_uid (4 bytes), st_rdev and
+/// st_size (8 bytes) are in it.
 pub const STAT_WORDS: usize = 18;
 pub const STAT_MODE: usize = 24;
+pub const STAT_UID: usize = 28;
 pub const STAT_RDEV: usize = 40;
+pub const STAT_SIZE: usize = 48;
 
 /// Flags of openat(2) (asm-generic/fcntl.h).
 pub const O_NOCTTY: u64 = 0o400;
 pub const O_NONBLOCK: u64 = 0o4000;
+pub const O_DIRECTORY: u64 = 0o200000;
 pub const O_NOFOLLOW: u64 = 0o400000;
 pub const O_CLOEXEC: u64 = 0o2000000;
 

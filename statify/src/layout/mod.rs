@@ -2,13 +2,14 @@
 //! headers, which the starter puts in place, where each lies in the file, and the starter's tables.
 //!
 //! [`constants`] takes words out of the memory, [`pieces`] cuts it by permissions, [`segments`] decides what is in the
-//! file, [`offsets`] where there, [`placement`] says who maps what and where it lies, [`tables`] builds the parameter
-//! block.
+//! file, [`offsets`] where there, [`placement`] says who maps what and where it lies, [`pooled`] what may come from the pool, [`tables`]
+//! builds the parameter block.
 
 mod constants;
 mod offsets;
 mod pieces;
 mod placement;
+mod pooled;
 mod segments;
 mod tables;
 
@@ -24,6 +25,7 @@ use placement::Addresses;
 
 pub use pieces::Piece;
 pub use placement::{Load, OTHER_HEADERS};
+pub use pooled::PoolRequest;
 pub use segments::Segment;
 
 /// A file to be written.
@@ -42,6 +44,8 @@ pub struct Plan {
     pub room: Range<u64>,
     /// The first byte behind everything that is loaded, or kept free.
     pub end: u64,
+    /// The objects of which pages are mapped from the pool, by index; in the order of the starter's table.
+    pub pooled: Vec<usize>,
     /// Pages of the file that nothing of the plan takes, of those that were wanted.
     pub kept: Vec<Range<u64>>,
     /// ET_EXEC rather than ET_DYN.
@@ -61,23 +65,26 @@ const MOST_HEADERS: u64 = PAGE;
 
 /// Lays the image out; words that the starter writes are taken out of it. `kept` are pages of the file that are wanted for
 /// something else; ascending, none touch. `unloaded` are so many bytes that are not loaded and shall lie behind the
-/// front with what the output says of itself: none if the file ends with something else.
+/// front with what the output says of itself: none if the file ends with something else. With a `pool`, the starter maps
+/// from there what it has.
 pub fn lay_out(
     image: &mut Image,
     shape: &Shape,
+    pool: Option<PoolRequest<'_>>,
     mut kept: Vec<Range<u64>>,
     unloaded: Option<u64>,
 ) -> Plan {
     let constants = &constants::take(image);
     let image = &*image;
     let patched = &pieces::patched_pages(image, constants);
-    let mut pieces = pieces::cut(image, patched);
+    let mut pieces = pieces::cut(image, patched, pool.is_some());
     let mut segments = segments::choose(image, &mut pieces);
     // The size of the tables does not depend on where anything is.
     let addresses = &Addresses::choose(image, PAGE);
     let placement = &placement::place(image, &segments, addresses);
+    let pooled = pool.map_or_else(Vec::new, |_| pooled::objects(placement.in_files()));
     let slides = &tables::SlideGroups::new(&image.slides, &image.cpu.resolvers, addresses);
-    let (pieces, no_pool) = (&pieces[..], 0..0);
+    let (pieces, no_spare) = (&pieces[..], 0..0);
     let input = tables::Input {
         image,
         shape,
@@ -87,7 +94,9 @@ pub fn lay_out(
         constants,
         slides,
         addresses,
-        pool: (OutPlace::default(), no_pool),
+        pool: pool.filter(|_| !pooled.is_empty()),
+        pooled: &pooled,
+        spare: (OutPlace::default(), no_spare),
     };
     let size = tables::size(&input);
     let code_len = page_up(starter::IMAGE.len() as u64);
@@ -106,8 +115,8 @@ pub fn lay_out(
         first.align = addresses.program_alignment;
     }
     let code = base + (front_len - code_len);
-    let pool = (base + front_len, placement.pool(front_len - PAGE));
-    let input = tables::Input { placement: &placement, addresses, pool, ..input };
+    let spare = (base + front_len, placement.spare(front_len - PAGE));
+    let input = tables::Input { placement: &placement, addresses, spare, ..input };
     let front = tables::build(&input, base, code, headers);
     let modules = image.modules.iter().map(|module| addresses.range(&module.range)).collect();
     Plan {
@@ -118,6 +127,7 @@ pub fn lay_out(
         segments,
         room,
         end,
+        pooled: pooled.clone(),
         kept,
         fixed: image.fixed,
         executable_stack: image.executable_stack,
@@ -207,7 +217,7 @@ mod tests {
         ) {
             let mut image = image(&shape);
             let kept = vec![wanted * PAGE..(wanted + 3) * PAGE, (wanted + 7) * PAGE..(wanted + 8) * PAGE];
-            let plan = lay_out(&mut image, &Shape { align, ..Shape::default() }, kept, Some(wanted * 40));
+            let plan = lay_out(&mut image, &Shape { align, ..Shape::default() }, None, kept, Some(wanted * 40));
             prop_assert!(plan.kept.len() == 2 || wanted * PAGE < plan.room.end);
             for kept in &plan.kept {
                 prop_assert!(plan.end >= kept.end);

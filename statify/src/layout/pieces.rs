@@ -13,6 +13,7 @@ use crate::place::Place;
 
 /// The most constants that are mapped writable for a moment, in bytes.
 const MOST_CONSTANTS: u64 = 1 << 20;
+const MOST_APART: u64 = 64 << 10;
 
 /// A run of pages of one module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +30,9 @@ pub struct Piece {
     pub seal: bool,
 }
 
-/// Cuts the image's regions; `patched` are the pages that the starter writes to.
-pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
+/// Cuts the image's regions; `patched` are the pages that the starter writes to. With `apart`, what it does not write to stays
+/// apart from these.
+pub fn cut(image: &Image, patched: &BTreeSet<Place>, apart: bool) -> Vec<Piece> {
     let bound = bound_slots(image);
     let relro = program_relro(image);
     let mut pieces = Vec::new();
@@ -61,14 +63,14 @@ pub fn cut(image: &Image, patched: &BTreeSet<Place>) -> Vec<Piece> {
             pieces.push(Piece { range, load_prot, prot, module, seal });
         }
     }
-    join_constants(&mut pieces);
+    join_constants(&mut pieces, if apart { MOST_APART } else { MOST_CONSTANTS });
     pieces
 }
 
 /// Constants in front of patched ones (.rodata, then RELRO) are mapped with them, and made
 /// read-only with them: one mapping fewer for each module, about 2.5 us at each start. Only small
 /// ones: the pages count as private memory, and fork copies the page tables of such.
-fn join_constants(pieces: &mut [Piece]) {
+fn join_constants(pieces: &mut [Piece], most: u64) {
     for i in 1..pieces.len() {
         let (before, after) = pieces.split_at_mut(i);
         let (constants, patched) = (&mut before[i - 1], &after[0]);
@@ -77,7 +79,7 @@ fn join_constants(pieces: &mut [Piece]) {
             && (patched.prot, patched.load_prot) == (PROT_READ, PROT_READ | PROT_WRITE)
             && constants.module == patched.module
             && constants.range.end == patched.range.start
-            && constants.range.end - constants.range.start <= MOST_CONSTANTS;
+            && constants.range.end - constants.range.start <= most;
         if joins {
             constants.load_prot = PROT_READ | PROT_WRITE;
         }

@@ -12,6 +12,7 @@ use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, pa
 use statify_params::{Group, MOST_GROUPS};
 
 use super::MOST_HEADERS;
+use super::pooled::{self, InFile};
 use super::segments::{Segment, must_move};
 use crate::capture::{Object, PROGRAM};
 use crate::classify::{Image, Module};
@@ -23,7 +24,7 @@ const MOST_LOADS: usize =
     (MOST_HEADERS as usize - 64 - statify_format::build_id::NOTE) / 56 - OTHER_HEADERS;
 /// PT_GNU_STACK and the two PT_NOTEs.
 pub const OTHER_HEADERS: usize = 3;
-/// The front's two, and the pool.
+/// The front's two, and the spare page.
 const FRONT_LOADS: usize = 3;
 /// These, and room kept free.
 const OWN_LOADS: usize = FRONT_LOADS + 1;
@@ -62,7 +63,7 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Decides. The front takes `front_len` bytes, the pool among them.
+    /// Decides. The front takes `front_len` bytes, the spare page among them.
     pub fn choose(image: &Image, front_len: u64) -> Self {
         if image.fixed {
             let front = fixed_base(image, front_len);
@@ -148,21 +149,41 @@ impl Addresses {
     }
 }
 
+/// Pages of the file that the starter maps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// Where they go.
+    pub range: Range<OutPlace>,
+    /// PROT_* as they are mapped.
+    pub prot: u32,
+    /// Where they are in the output.
+    pub offset: u64,
+    /// Where they are in a library's own file, if they are as it has them.
+    pub in_file: Option<InFile>,
+}
+
 /// Program headers and what the starter does.
 #[derive(Debug, Default)]
 pub struct Placement {
     /// Ascending by address.
     pub loads: Vec<Load>,
-    /// Pages of the file for the starter to map: places of the output, PROT_* and file offsets.
-    pub maps: Vec<(Range<OutPlace>, u32, u64)>,
+    /// Pages of the file for the starter to map.
+    pub maps: Vec<Mapped>,
     /// Zero pages for the starter to map, with their PROT_*.
     pub zeros: Vec<(Range<OutPlace>, u32)>,
 }
 
 impl Placement {
+    /// What is mapped of libraries' own pages: where they are in their files, and how many bytes.
+    pub fn in_files(&self) -> impl Iterator<Item = (InFile, u64)> {
+        let len = |mapped: &Mapped| mapped.range.end - mapped.range.start;
+        self.maps.iter().filter_map(move |mapped| Some((mapped.in_file?, len(mapped))))
+    }
+
     /// The file offsets that hold what the starter maps.
-    pub fn pool(&self, start: u64) -> Range<u64> {
-        let ends = self.maps.iter().map(|(range, _, offset)| offset + (range.end - range.start));
+    pub fn spare(&self, start: u64) -> Range<u64> {
+        let end = |mapped: &Mapped| mapped.offset + (mapped.range.end - mapped.range.start);
+        let ends = self.maps.iter().map(end);
         start..ends.max().unwrap_or(start + PAGE)
     }
 }
@@ -195,7 +216,12 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
             kept = Some(kept.map_or(range.start, |kept| kept.start)..range.end);
         }
         if !in_file.is_empty() {
-            placement.maps.push((in_file.clone(), segment.prot, segment.offset));
+            placement.maps.push(Mapped {
+                range: in_file.clone(),
+                prot: segment.prot,
+                offset: segment.offset,
+                in_file: pooled::in_file(image, segment),
+            });
         }
         if in_file.end < range.end {
             placement.zeros.push((in_file.end..range.end, segment.prot));

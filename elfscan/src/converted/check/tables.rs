@@ -175,14 +175,14 @@ fn check_libraries(
         Part::Tables,
         "the libraries' addresses are not apart from the program's",
     );
-    let pool = params.pool_offset..params.pool_offset.saturating_add(params.pool_len);
-    let page = converted.elf.loads().find(|load| load.p_vaddr == params.pool);
+    let spare = params.spare_offset..params.spare_offset.saturating_add(params.spare_len);
+    let page = converted.elf.loads().find(|load| load.p_vaddr == params.spare);
     let is_code = page.is_some_and(|load| {
-        (load.p_offset, load.p_filesz) == (params.pool_offset, PAGE)
+        (load.p_offset, load.p_filesz) == (params.spare_offset, PAGE)
             && load.p_offset.checked_add(PAGE) == Some(parameters.code.end)
     });
     let holds = |map: statify_params::Map| {
-        pool.start <= map.offset && map.offset.saturating_add(map.len) <= pool.end
+        spare.start <= map.offset && map.offset.saturating_add(map.len) <= spare.end
     };
     problems.expect(
         is_code && parameters.maps().all(holds),

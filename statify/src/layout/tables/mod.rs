@@ -22,6 +22,7 @@ use statify_params::Params;
 
 use super::pieces::Piece;
 use super::placement::{Addresses, Placement};
+use super::pooled::{self, PoolRequest};
 use crate::classify::Image;
 use crate::classify::tunables::Variables;
 use crate::layout;
@@ -53,8 +54,12 @@ pub struct Input<'a> {
     pub slides: &'a SlideGroups,
     /// Where everything lies in the output.
     pub addresses: &'a Addresses,
+    /// The pool, if anything is mapped from it.
+    pub pool: Option<PoolRequest<'a>>,
+    /// The objects that are its files.
+    pub pooled: &'a [usize],
     /// The page that can grow, and what of the file it then holds.
-    pub pool: (OutPlace, Range<u64>),
+    pub spare: (OutPlace, Range<u64>),
 }
 
 /// Bytes of the tables and of `Params`.
@@ -98,6 +103,7 @@ struct OfVariant {
 struct Tables {
     stream: Placed,
     maps: Placed,
+    pool_files: Placed,
     zeros: Placed,
     groups: Placed,
     populates: Placed,
@@ -112,6 +118,7 @@ struct Tables {
     variants: Placed,
     of_variants: Vec<OfVariant>,
     texts: Placed,
+    pool: Placed,
 }
 
 impl Tables {
@@ -122,7 +129,8 @@ impl Tables {
         let stream = pile.bytes([&input.slides.stream[..]]);
         let mut tables = Self {
             stream,
-            maps: pile.table(placement.maps.iter().map(records::map)),
+            maps: pile.table(placement.maps.iter().map(|map| records::map(map, input.pooled))),
+            pool_files: pile.table(records::pool_files(input)),
             zeros: pile.table(placement.zeros.iter().map(records::zeros)),
             groups: pile.table(addresses.groups(image)),
             populates: {
@@ -155,6 +163,7 @@ impl Tables {
             ),
             of_variants: Vec::new(),
             texts: Placed::default(),
+            pool: Placed::default(),
         };
         for variant in &choices.variants {
             let pointers = variant.pointers.iter();
@@ -166,6 +175,8 @@ impl Tables {
         }
         let texts = names::texts(&image.fixups);
         tables.texts = pile.bytes(texts.iter().map(Vec::as_slice));
+        let directory = input.pool.map(|pool| pooled::names(pool.path));
+        tables.pool = pile.bytes(directory.as_deref());
         tables
     }
 
@@ -193,7 +204,7 @@ impl Tables {
         let Input { image, addresses, .. } = *input;
         let at = |place| addresses.at(place).value();
         let choices = &image.cpu;
-        let (pool, pool_file) = input.pool.clone();
+        let (spare, spare_file) = input.spare.clone();
         Params {
             magic: params::MAGIC,
             vaddr: code.value().wrapping_sub(size_of::<Params>() as u64),
@@ -210,12 +221,14 @@ impl Tables {
             secure: image.secure.code(),
             alignment: addresses.program_alignment,
             groups: self.groups.below(end),
-            pool: pool.value(),
-            pool_offset: pool_file.start,
-            pool_len: pool_file.end - pool_file.start,
+            spare: spare.value(),
+            spare_offset: spare_file.start,
+            spare_len: spare_file.end - spare_file.start,
             extents: facts::extents(image).map(at),
             choices: facts::chosen(image, input.shape),
             least_kernel: facts::least_kernel(image),
+            pool: self.pool.below(end),
+            pool_files: self.pool_files.below(end),
             maps: self.maps.below(end),
             zeros: self.zeros.below(end),
             populates: self.populates.below(end),

@@ -12,17 +12,32 @@ use super::slides::SlideGroup;
 use super::{Input, names};
 use crate::classify::cpu::Variant;
 use crate::classify::{Argument, Call, Fixup, Image, Value};
-use crate::layout::placement::Addresses;
+use crate::layout::placement::{Addresses, Mapped};
+use crate::layout::pooled::{self, InFile};
 use crate::place::{OutPlace, Place};
 
-/// Pages of the file for the starter to map.
-pub fn map((to, prot, offset): &(Range<OutPlace>, u32, u64)) -> params::Map {
+/// Pages of the file for the starter to map; `pooled` are the objects that are files of the pool.
+pub fn map(mapped: &Mapped, pooled: &[usize]) -> params::Map {
+    let number = |file: InFile| pooled.iter().position(|&object| object == file.object);
+    let in_pool = mapped.in_file.and_then(|file| Some((number(file)? as u16 + 1, file.offset)));
+    let (pool_file, offset) = in_pool.unwrap_or_default();
     params::Map {
-        to: to.start.value(),
-        len: to.end - to.start,
-        offset: *offset,
-        prot: (*prot).into(),
+        to: mapped.range.start.value(),
+        len: mapped.range.end - mapped.range.start,
+        offset: mapped.offset,
+        prot: mapped.prot as u16,
+        pool_file,
+        pool_page: (offset / PAGE) as u32,
     }
+}
+
+/// The files of the pool.
+pub fn pool_files(input: &Input<'_>) -> impl Iterator<Item = params::PoolFile> {
+    let Input { image, pool, pooled, .. } = *input;
+    let files = pool
+        .into_iter()
+        .flat_map(move |pool| pooled.iter().map(move |&object| (object, &pool.hashes[object])));
+    files.map(|(object, hashes)| pooled::record(&image.objects[object], hashes))
 }
 
 /// Zero pages for the starter to map.
