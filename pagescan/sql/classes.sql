@@ -18,7 +18,8 @@ FROM (
             ELSE 'internal'
         END AS side
     FROM used_frames f
-    LEFT JOIN contents c ON f.is_compared = 1 AND c.hash_high = f.hash_high AND c.hash_low = f.hash_low
+    -- Only of frames that are compared is it asked above. As a condition here DuckDB would hold each frame against each content.
+    LEFT JOIN contents c ON c.hash_high = f.hash_high AND c.hash_low = f.hash_low
     WHERE (f.flags & 16384) = 0
 ) classified
 GROUP BY class, side

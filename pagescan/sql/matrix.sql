@@ -1,9 +1,20 @@
 -- Who shares with whom: frames that both use, and contents that both have in no frame that both use, which is how many frames
 -- would be saved between the two. Of one domain, frames that it uses more than once, and those saved if all its own were merged.
+-- The 64 domains of most pages are held against one another: of many machines, pairs are more than anybody looks at.
 WITH
+largest AS (
+    SELECT u.domain
+    FROM uses u JOIN newest_frames f ON f.owner = u.owner AND f.number = u.number
+    WHERE (f.flags & 16384) = 0
+    GROUP BY u.domain
+    ORDER BY sum(u.times) DESC, u.domain
+    LIMIT 64
+),
 used AS (
     SELECT u.domain, u.times, f.owner, f.number, f.hash_high, f.hash_low, f.is_compared, f.flags
-    FROM uses u JOIN used_frames f ON f.owner = u.owner AND f.number = u.number
+    FROM uses u
+    JOIN largest l ON l.domain = u.domain
+    JOIN used_frames f ON f.owner = u.owner AND f.number = u.number
 ),
 shared AS (
     SELECT one.domain AS a, other.domain AS b, count(*) AS shared

@@ -3,7 +3,8 @@
 --   CREATE VIEW frames AS SELECT * FROM read_parquet('DIR/frames/*.parquet')
 -- and in Spark
 --   spark.read.parquet('DIR/frames').createOrReplaceTempView('frames')
--- for each of them. What `snapshots` shows is what is looked at: let it have a WHERE to look at a part.
+-- for each of them. What `snapshots` shows is what is looked at: let it have a WHERE to look at a part. Tables in folders by host and
+-- day (`pagescan export --hive`) have these two columns besides: a WHERE in each of them keeps the rest from being read.
 --
 -- Flags of frames (docs/src/reference/pagescan-tables.md): 1 anonymous, 2 named, 4 shmem, 8 KSM, 16 the page of zeros,
 -- 16384 free, 32768 zeros only, 65536 unread.

@@ -78,3 +78,16 @@ fn what_is_wrong_is_said_in_a_sentence() {
     failed(&["export", "snapshot"], 2, "--csv");
     failed(&["export", "snapshot", "--csv", "other"], 1, "other");
 }
+
+#[test]
+fn tables_lie_in_folders_by_host_and_day() {
+    let dir = directory();
+    stdout(dir.path(), &["export", "snapshot", "--parquet", "tables", "--hive"]);
+    for table in ["snapshots", "frames", "files", "processes", "mappings", "pages"] {
+        let folder = dir.path().join("tables").join(table).join("host=host/day=1970-01-01");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{}", folder.display());
+    }
+    let refused = pagescan(dir.path(), &["export", "snapshot", "--csv", "lines", "--hive"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!dir.path().join("lines").exists());
+}

@@ -6,6 +6,7 @@ Standard input says, line by line, what the server does from then on:
     deny M       requests of the method M are refused, as by a policy
     allow M      ... are answered again
     sent M       says how many requests of the method M it was sent
+    put DIR P    there are the files of a directory, and of all below it, with P before their paths in it
     fill P N     there are N more objects whose names begin with P
     flip P       every object whose name contains P has its middle byte changed
     cut P        ... its last byte taken away
@@ -22,6 +23,7 @@ import hashlib
 import hmac
 import io
 import os
+import pathlib
 import re
 import sys
 import threading
@@ -116,6 +118,11 @@ def do(word, value, count=0):
             state["deny"].discard(value)
         case "sent":
             return state["sent"][value]
+        case "put":
+            files = [file for file in pathlib.Path(value).rglob("*") if file.is_file()]
+            for file in files:
+                backend.put_object(BUCKET, f"{count}{file.relative_to(value)}", file.read_bytes())
+            return len(files)
         case "fill":
             for number in range(int(count)):
                 name = value + hashlib.sha256(str(number).encode()).hexdigest()

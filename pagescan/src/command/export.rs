@@ -15,6 +15,9 @@ pub struct Arguments {
     files: Vec<PathBuf>,
     #[command(flatten)]
     to: To,
+    /// The Parquet files in folders by host and day (TABLE/host=NAME/day=DATE): then engines read only what they are asked about
+    #[arg(long, requires = "parquet")]
+    hive: bool,
 }
 
 /// As what, and where to.
@@ -32,7 +35,8 @@ struct To {
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let mut count = 0;
     for file in &arguments.files {
-        let to = [(Kind::Csv, &arguments.to.csv), (Kind::Parquet, &arguments.to.parquet)];
+        let parquet = if arguments.hive { Kind::Hive } else { Kind::Parquet };
+        let to = [(Kind::Csv, &arguments.to.csv), (parquet, &arguments.to.parquet)];
         let mut of_file = 0;
         for (kind, dir) in to {
             if let Some(dir) = dir {

@@ -2,6 +2,7 @@
 //! docs/src/reference/pagescan-tables.md has the tables; sql/ has questions to them, in SQL that DuckDB and Spark both run.
 
 mod csv;
+mod hive;
 mod ids;
 mod output;
 mod parquet;
@@ -22,6 +23,8 @@ pub enum Kind {
     Csv,
     /// A directory for each table, in it a file for each snapshot.
     Parquet,
+    /// The same in folders by host and day, for many machines.
+    Hive,
 }
 
 /// Writes all snapshots of a file into a directory, which is made if there is none. Returns how many. One is at hand at a time.
@@ -34,7 +37,8 @@ pub fn export(file: &Path, kind: Kind, dir: &Path) -> Result<usize> {
         let Some(snapshot) = read else { continue };
         match kind {
             Kind::Csv => csv::write(&snapshot, dir)?,
-            Kind::Parquet => parquet::write(&snapshot, dir)?,
+            Kind::Parquet => parquet::write(&snapshot, dir, Path::new(""))?,
+            Kind::Hive => parquet::write(&snapshot, dir, &hive::folder(&snapshot.header))?,
         }
     }
     Ok(sources.len())

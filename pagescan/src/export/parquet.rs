@@ -120,25 +120,26 @@ const PAGES: Table = Table {
 type Rows<'a, 'b> = &'a mut TableWriter<Output<'b>>;
 type Written = std::result::Result<(), ParquetError>;
 
-/// Writes a snapshot's.
-pub fn write(snapshot: &Snapshot, dir: &Path) -> Result<()> {
-    table(dir, snapshot, &SNAPSHOTS, snapshots)?;
-    table(dir, snapshot, &FRAMES, frames)?;
-    table(dir, snapshot, &FILES, files)?;
-    table(dir, snapshot, &PROCESSES, processes)?;
-    table(dir, snapshot, &MAPPINGS, mappings)?;
-    table(dir, snapshot, &PAGES, page_rows)
+/// Writes a snapshot's, in this folder of each table's directory.
+pub fn write(snapshot: &Snapshot, dir: &Path, folder: &Path) -> Result<()> {
+    let to = (dir, folder);
+    table(to, snapshot, &SNAPSHOTS, snapshots)?;
+    table(to, snapshot, &FRAMES, frames)?;
+    table(to, snapshot, &FILES, files)?;
+    table(to, snapshot, &PROCESSES, processes)?;
+    table(to, snapshot, &MAPPINGS, mappings)?;
+    table(to, snapshot, &PAGES, page_rows)
 }
 
 fn table(
-    dir: &Path,
+    (dir, folder): (&Path, &Path),
     snapshot: &Snapshot,
     table: &Table,
     rows: impl FnOnce(&Snapshot, i64, Rows<'_, '_>) -> Written,
 ) -> Result<()> {
     let id = ids::snapshot(&snapshot.header);
     let name = format!("{id:016x}.parquet");
-    let (place, path) = directory(&dir.join(table.name), &name)?;
+    let (place, path) = directory(&dir.join(table.name).join(folder), &name)?;
     let name = OsString::from(name);
     let write = || -> io::Result<()> {
         let mut writer = TableWriter::new(Output::new(&place, &name)?, table).map_err(error)?;

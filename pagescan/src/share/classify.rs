@@ -5,6 +5,7 @@ use super::class::{Class, Count};
 use super::groups::{Groups, Held};
 use super::kind::Kind;
 use super::options::Options;
+use super::partition::Entry;
 use super::users::Sets;
 
 /// Classes, each internal and external.
@@ -38,7 +39,7 @@ pub fn count(census: &mut Census, options: &Options) -> Counted {
         free: 0,
         ksm: vec![0; sets.len()],
         zero: (0, 0),
-        groups: Groups::new(census.domains.len(), options),
+        groups: Groups::new(census.domains.len(), sets.len(), options),
     };
     // What a set says of frames that are alone.
     let alone: Vec<usize> = (0..sets.len() as u32).map(|set| alone(set, sets)).collect();
@@ -47,21 +48,19 @@ pub fn count(census: &mut Census, options: &Options) -> Counted {
     }
     // Most frames are alone, and are not looked at again: what is found to be like others is moved.
     let mut held = Vec::new();
-    let contents = contents.groups(|group| {
+    let contents = contents.repeated(|entries| {
         held.clear();
-        held.extend(group.iter().map(|entry| {
+        // Of all at once: they lie all over memory, and are fetched while others are waited for.
+        held.extend(entries.iter().map(|entry| {
             let frame = entry.frame as usize;
             Held { frame: entry.frame, kind: kinds[frame], set: users[frame] }
         }));
-        let (class, is_external) = counted.groups.add(group[0].hash(), &held, sets);
-        let private = slot(Class::Private, false);
-        let alike = slot(class, is_external);
-        for held in &held {
-            let frames = &mut counted.frames[held.set as usize];
-            if sets.uses(held.set) <= 1 {
-                frames[private] -= 1;
-                frames[alike] += 1;
-            }
+        let mut rest = &held[..];
+        for group in entries.chunk_by(Entry::is_like) {
+            let (held, behind) = rest.split_at(group.len());
+            rest = behind;
+            let (class, is_external) = counted.groups.add(group[0].hash(), held, sets);
+            counted.move_alike(held, slot(class, is_external), sets);
         }
     });
     counted.groups.contents = contents;
@@ -78,6 +77,15 @@ fn alone(set: u32, sets: &Sets) -> usize {
 }
 
 impl Counted {
+    /// Notes that frames that are used once hold the same as others.
+    fn move_alike(&mut self, held: &[Held], alike: usize, sets: &Sets) {
+        for held in held.iter().filter(|held| sets.uses(held.set) <= 1) {
+            let frames = &mut self.frames[held.set as usize];
+            frames[slot(Class::Private, false)] -= 1;
+            frames[alike] += 1;
+        }
+    }
+
     /// Notes what does not depend on other frames, as if no other held the same.
     fn note(&mut self, kind: Kind, set: u32, alone: &[usize], sets: &Sets) {
         let at = set as usize;

@@ -49,8 +49,8 @@ pub struct Groups {
     pub within: Vec<(u64, u64)>,
     /// How often contents are held by frames of just these sets, which are ascending.
     pub signatures: HashMap<Box<[u32]>, u64>,
-    /// Frames of each set that hold what others do.
-    pub frames: HashMap<u32, u64>,
+    /// Of each set, frames that hold what others do.
+    pub frames: Vec<u64>,
     largest: BinaryHeap<Reverse<Large>>,
     keep: usize,
     max_page_sharing: u64,
@@ -61,14 +61,14 @@ pub struct Groups {
 
 impl Groups {
     /// None yet.
-    pub fn new(domains: usize, options: &Options) -> Self {
+    pub fn new(domains: usize, sets: usize, options: &Options) -> Self {
         Self {
             contents: 0,
             at_most: 0,
             attainable: 0,
             within: vec![(0, 0); domains],
             signatures: HashMap::new(),
-            frames: HashMap::new(),
+            frames: vec![0; sets],
             largest: BinaryHeap::new(),
             keep: options.largest,
             max_page_sharing: options.max_page_sharing.max(1),
@@ -105,7 +105,7 @@ impl Groups {
         }
         self.sets.sort_unstable();
         for alike in self.sets.chunk_by(|a, b| a == b) {
-            *self.frames.entry(alike[0]).or_default() += alike.len() as u64;
+            self.frames[alike[0] as usize] += alike.len() as u64;
         }
         self.sets.dedup();
         match self.signatures.get_mut(&self.sets[..]) {

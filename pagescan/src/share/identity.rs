@@ -38,6 +38,7 @@ impl Identity {
     }
 
     /// Takes the snapshot's next frame, which would be the frame `next` of all. Whether it is one that was not known.
+    #[inline]
     pub fn place(&mut self, known: &mut Known, number: Option<u64>, next: u32) -> bool {
         let old = match (&self.table, number) {
             (Some(_), Some(number)) => known.find(number),

@@ -31,8 +31,10 @@ pub fn matrix(counted: &Counted, sets: &Sets, places: &[usize], most: usize) -> 
     }
     // Within a domain: its frames that hold what others do, less the contents that they hold.
     let mut within: BTreeMap<usize, i128> = BTreeMap::new();
-    for (&set, &frames) in &counted.groups.frames {
-        for place in sets.get(set).iter().filter_map(|(domain, _)| place(*domain)) {
+    for (set, &frames) in
+        counted.groups.frames.iter().enumerate().filter(|(_, frames)| **frames > 0)
+    {
+        for place in sets.get(set as u32).iter().filter_map(|(domain, _)| place(*domain)) {
             *within.entry(place).or_default() += i128::from(frames);
         }
     }

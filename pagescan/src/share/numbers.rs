@@ -11,6 +11,7 @@ pub struct Numbers {
 
 impl Numbers {
     /// Adds the next frame's.
+    #[inline]
     pub fn push(&mut self, number: u64) {
         if self.len == 0 || number != self.next {
             self.runs.push((self.len, number));

@@ -1,5 +1,6 @@
-//! Equal contents found among many: hashes are dealt out by their first bits into parts that fit a processor's cache, and each
-//! part is dealt out again before what little is left together is sorted. No table of hashes is built.
+//! Equal contents found among many: hashes are dealt out by their first bits into parts that fit a processor's cache. In each, those
+//! that are like no other are told apart by their next bits alone, and only the few that are left are sorted. No table of hashes is
+//! built.
 
 use crate::hash::PageHash;
 
@@ -7,6 +8,8 @@ use crate::hash::PageHash;
 const BITS: u32 = 8;
 /// Room is taken for so many at a time.
 const CHUNK: usize = 2048;
+/// Of each frame there are 2 to the power of this less 1 places, at the least.
+const PLACE_BITS: u32 = 3;
 
 /// What a frame holds, in 20 bytes.
 #[derive(Clone, Copy)]
@@ -30,7 +33,8 @@ impl Entry {
         u128::from(self.high) << 64 | u128::from(self.low)
     }
 
-    fn is_like(&self, other: &Self) -> bool {
+    /// Whether it is the same content.
+    pub fn is_like(&self, other: &Self) -> bool {
         (self.high, self.low) == (other.high, other.low)
     }
 }
@@ -48,8 +52,8 @@ struct Part {
 }
 
 impl Part {
-    fn stored(&self) -> impl Iterator<Item = &Stored> {
-        self.full.iter().flatten().chain(&self.open)
+    fn chunks(&self) -> impl Iterator<Item = &[Stored]> {
+        self.full.iter().chain([&self.open]).map(Vec::as_slice)
     }
 }
 
@@ -61,6 +65,7 @@ impl Default for Partition {
 
 impl Partition {
     /// Adds a frame.
+    #[inline]
     pub fn push(&mut self, hash: PageHash, frame: u32) {
         let part = &mut self.parts[usize::from(hash.0[0])];
         let hash = u128::from_be_bytes(hash.0);
@@ -73,66 +78,99 @@ impl Partition {
         part.open.push(Stored { hash, frame });
     }
 
-    /// Shows each content that several frames hold with all of them, both ascending. Returns how many contents there are.
-    pub fn groups(self, mut each: impl FnMut(&[Entry])) -> u64 {
+    /// Shows, part by part, the frames whose contents several frames hold, by content and then by frame, both ascending. Returns
+    /// how many contents there are.
+    pub fn repeated(self, mut each: impl FnMut(&[Entry])) -> u64 {
         let mut contents = 0;
-        let mut entries = Vec::new();
-        let mut starts = Vec::new();
+        let mut places = Vec::new();
+        let (mut left, mut entries, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for part in self.parts {
-            deal(&part, &mut entries, &mut starts);
+            contents += part.singles_apart(&mut places, &mut left);
             drop(part);
+            sort(&left, &mut entries, &mut ends);
+            // What is left and alone was in the place of another: it goes, and the rest closes up.
+            let mut kept = 0;
             let mut start = 0;
-            // What was dealt out to one place, of which there are few, is all that can be alike.
-            for &end in &starts {
-                let end = end as usize;
-                match &mut entries[start..end] {
-                    [] => {}
-                    [_] => contents += 1,
-                    bucket => {
-                        bucket.sort_unstable();
-                        for group in bucket.chunk_by(Entry::is_like) {
-                            contents += 1;
-                            if group.len() > 1 {
-                                each(group);
-                            }
-                        }
-                    }
+            while start < entries.len() {
+                let first = entries[start];
+                let len = entries[start..].iter().take_while(|entry| entry.is_like(&first)).count();
+                contents += 1;
+                if len > 1 {
+                    entries.copy_within(start..start + len, kept);
+                    kept += len;
                 }
-                start = end;
+                start += len;
             }
+            each(&entries[..kept]);
         }
         contents
     }
 }
 
-/// The entries of a part, dealt out by their next bits; `ends` says where each place of them ends.
-fn deal(part: &Part, entries: &mut Vec<Entry>, ends: &mut Vec<u32>) {
-    let len = part.full.len() * CHUNK + part.open.len();
-    let bits = (len.checked_ilog2().unwrap_or(0) + 1).clamp(1, 20);
-    // The bits of the first two words behind those that all entries of this part have alike.
-    let place = |stored: &Stored| {
-        let words = u64::from(stored.hash[0]) << 32 | u64::from(stored.hash[1]);
-        ((words << BITS) >> (64 - bits)) as usize
-    };
+impl Part {
+    /// Deals all out to places by their next bits, several places for each, and only counts how many come to a place, up to two. What
+    /// comes to a place alone is like no other: how many these are. The others become the entries.
+    fn singles_apart(&self, places: &mut Vec<u8>, entries: &mut Vec<Entry>) -> u64 {
+        let len = self.full.len() * CHUNK + self.open.len();
+        let bits = (len.checked_ilog2().unwrap_or(0) + PLACE_BITS).min(24);
+        // The bits of the first two words behind those that all of this part have alike.
+        let place = |stored: &Stored| {
+            let words = u64::from(stored.hash[0]) << 32 | u64::from(stored.hash[1]);
+            ((words << BITS) >> (64 - bits)) as usize
+        };
+        places.clear();
+        places.resize(1 << bits, 0);
+        for chunk in self.chunks() {
+            for stored in chunk {
+                let count = &mut places[place(stored)];
+                *count = (*count + 1).min(2);
+            }
+        }
+        entries.clear();
+        let mut singles = 0;
+        for chunk in self.chunks() {
+            // All are written, and those that are alone are written over: what comes next cannot be guessed.
+            let mut end = entries.len();
+            entries.resize(end + chunk.len(), Entry::default());
+            for stored in chunk {
+                let [a, b, c, d] = stored.hash;
+                let high = u64::from(a) << 32 | u64::from(b);
+                let low = u64::from(c) << 32 | u64::from(d);
+                entries[end] = Entry { high, low, frame: stored.frame };
+                end += usize::from(places[place(stored)] > 1);
+            }
+            singles += (entries.len() - end) as u64;
+            entries.truncate(end);
+        }
+        singles
+    }
+}
+
+/// Sorts entries of a part into others: dealt out by their next bits, few are in one place. `ends` has then where each place ends.
+fn sort(left: &[Entry], sorted: &mut Vec<Entry>, ends: &mut Vec<u32>) {
+    let bits = (left.len().checked_ilog2().unwrap_or(0) + 1).min(24);
+    let place = |entry: &Entry| ((entry.high << BITS) >> (64 - bits)) as usize;
     ends.clear();
     ends.resize((1 << bits) + 1, 0);
-    for stored in part.stored() {
-        ends[place(stored) + 1] += 1;
+    for entry in left {
+        ends[place(entry) + 1] += 1;
     }
     for index in 1..ends.len() {
         ends[index] += ends[index - 1];
     }
-    entries.clear();
-    entries.resize(len, Entry::default());
+    sorted.clear();
+    sorted.resize(left.len(), Entry::default());
     // Each start becomes the place's end.
-    for stored in part.stored() {
-        let at = &mut ends[place(stored)];
-        let [a, b, c, d] = stored.hash;
-        let (high, low) = (u64::from(a) << 32 | u64::from(b), u64::from(c) << 32 | u64::from(d));
-        entries[*at as usize] = Entry { high, low, frame: stored.frame };
+    for entry in left {
+        let at = &mut ends[place(entry)];
+        sorted[*at as usize] = *entry;
         *at += 1;
     }
-    ends.truncate(1 << bits);
+    let mut start = 0;
+    for &end in &ends[..1 << bits] {
+        sorted[start..end as usize].sort_unstable();
+        start = end as usize;
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +197,7 @@ mod tests {
                 expected.entry(hash).or_default().push(frame as u32);
             }
             let mut found = Vec::new();
-            let contents = partition.groups(|group| {
+            let contents = partition.repeated(|entries| for group in entries.chunk_by(Entry::is_like) {
                 found.push((group[0].hash().to_be_bytes(), group.iter().map(|entry| entry.frame).collect::<Vec<_>>()));
             });
             prop_assert_eq!(contents, expected.len() as u64);

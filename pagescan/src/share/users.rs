@@ -74,6 +74,7 @@ pub struct Users {
 
 impl Users {
     /// Adds a frame that this set uses.
+    #[inline]
     pub fn push(&mut self, set: u32) {
         self.of_frames.push(set);
     }
