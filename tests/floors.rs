@@ -18,7 +18,7 @@ use regex::Regex;
 /// Directories of crates, from the ground up.
 const FLOORS: &[&[&str]] = &[
     &["crates/params", "crates/printable", "crates/vm"],
-    &["crates/elf", "starter"],
+    &["crates/elf", "crates/web-page", "starter"],
     &["crates/format"],
     &["crates/files"],
     &["crates/process"],

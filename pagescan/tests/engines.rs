@@ -3,6 +3,8 @@
 
 mod asked;
 mod made;
+#[macro_use]
+mod trials;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,17 +16,17 @@ use pagescan::export::{Kind, export};
 use pagescan::share::{Options, Source, share};
 use pagescan::snapshot::Snapshot;
 
+trials! {
+    duckdb_says_the_same: [Python("duckdb")];
+    spark_says_the_same: [Python("pyspark")] asked for;
+}
+
 /// So few pages are in a frame at most that it counts in small snapshots.
 const MOST: u64 = 3;
 
 /// Holds an engine's answers about so many made up fleets against the classifier's.
 fn hold(engine: &str, fleets: RangeInclusive<u64>, least: usize) {
-    let Some(python) = std::env::var_os("TEST_PYTHON") else {
-        eprintln!(
-            "not run: TEST_PYTHON does not name a Python with {engine} (tests/requirements.txt)"
-        );
-        return;
-    };
+    let python = trials::python().expect("there is one, or it were not run");
     let dir = tempfile::tempdir().unwrap();
     let mut tables = Vec::new();
     let mut all = Vec::new();
@@ -72,14 +74,11 @@ fn hold(engine: &str, fleets: RangeInclusive<u64>, least: usize) {
     );
 }
 
-#[test]
 fn duckdb_says_the_same() {
     hold("duckdb", 1..=25, 100);
 }
 
-/// The same SQL, by executors that are processes of their own. Needs pyspark and a Java.
-#[test]
-#[ignore = "it needs a Spark, and minutes"]
+/// The same SQL, by executors that are processes of their own. It takes minutes, and a Java besides.
 fn spark_says_the_same() {
     hold("spark", 19..=20, 20);
 }

@@ -3,6 +3,8 @@
 
 mod asked;
 mod bucket;
+#[macro_use]
+mod trials;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,6 +19,13 @@ use pagescan::hash::PageHash;
 use pagescan::share::{Answer, Options, Source, share};
 use pagescan::snapshot::{FrameFlags, Header, Snapshot, Totals, Writer, read_all};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+trials! {
+    duckdb_says_the_same_of_a_bucket:
+        [Python("moto"), Python("duckdb"), Python("duckdb_extension_httpfs")];
+    duckdb_says_the_same_of_thousands_of_machines:
+        [Python("moto"), Python("duckdb"), Python("duckdb_extension_httpfs")] asked for;
+}
 
 /// Hosts whose processes have a page more than those of others: the largest domains of all.
 const LARGE: u64 = 12;
@@ -150,16 +159,16 @@ type Asked<'a> = (&'a [&'a str], &'a dyn Fn(u64) -> bool);
 
 /// Holds what DuckDB says of so many hosts in a bucket against the classifier's.
 fn hold(hosts: u64) {
-    let Some((python, mut bucket)) = Bucket::start() else { return };
+    let python = trials::python().expect("there is one, or it were not run");
+    let mut bucket = Bucket::start(&python);
     let dir = tempfile::tempdir().unwrap();
     let snapshot = taken(dir.path());
     if (0..snapshot.frames.len())
         .any(|at| snapshot.frames.attributes(at).flags.has(FrameFlags::UNREAD))
     {
-        eprintln!(
-            "not run: other processes of ours cannot be read here (/proc/sys/kernel/yama/ptrace_scope)"
+        trials::not_here(
+            "other processes of ours cannot be read here (/proc/sys/kernel/yama/ptrace_scope)",
         );
-        return;
     }
     let since = Instant::now();
     let fleet = Fleet::make(dir.path(), &snapshot, hosts);
@@ -197,13 +206,10 @@ fn hold(hosts: u64) {
     assert!(told[&2] * 3 < told[&0], "{told:?}");
 }
 
-#[test]
 fn duckdb_says_the_same_of_a_bucket() {
     hold(20);
 }
 
-#[test]
-#[ignore = "thousands of machines, minutes"]
 fn duckdb_says_the_same_of_thousands_of_machines() {
     hold(2000);
 }

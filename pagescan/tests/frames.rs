@@ -1,6 +1,8 @@
 //! Memory by frame: what is read is what is there, and nothing is left behind.
 
 mod planted;
+#[macro_use]
+mod trials;
 
 use std::fs::{self, File};
 use std::io::Seek;
@@ -14,7 +16,19 @@ use pagescan::scan::by_frame::ByFrame;
 use pagescan::scan::contents::{Content, Contents, Wanted};
 use pagescan::scan::ram;
 use pagescan::snapshot::{Attributes, FrameFlags, Header, Means, Scope, Totals, Writer, read_all};
-use planted::{Fork, PAGE, Region, alone, is_root, memfd, page};
+use planted::{Fork, PAGE, Region, alone, memfd, page};
+use trials::not_run_in_part;
+
+trials! {
+    each_kind_of_memory_is_read_and_told: [Root];
+    uses_of_frames_are_counted: [Root];
+    a_scan_by_frame_leaves_no_mark: [Root];
+    memory_is_written_frame_by_frame: [Root];
+    what_lacks_is_said: [Root];
+    who_has_no_rights_reads_one_sentence: [];
+    bytes_a_second: [Root] asked for;
+    all_of_memory: [Root] asked for;
+}
 
 const HASHER: Hasher = Hasher::Xxh3_128;
 
@@ -52,11 +66,7 @@ fn classes(pages: &KernelPages, frames: &[u64]) -> Vec<FrameFlags> {
     frames.iter().map(|frame| FrameFlags(of(frame))).collect()
 }
 
-#[test]
 fn each_kind_of_memory_is_read_and_told() {
-    if !is_root() {
-        return;
-    }
     let _alone = alone();
     let by = ByFrame::new().unwrap();
     let pages = KernelPages::open().unwrap();
@@ -132,7 +142,7 @@ fn each_kind_of_memory_is_read_and_told() {
     region.fill(0..(6 << 20) / PAGE as u64);
     let large = by_kernel_huge(&region);
     if !large.contains(&true) {
-        eprintln!("not run: the kernel gives no huge pages");
+        not_run_in_part("the kernel gives no huge pages");
     }
     let (by_frame, by_process) = both_ways(&by, &region);
     assert_eq!(by_frame, by_process, "huge");
@@ -164,7 +174,7 @@ fn hugetlb(hold: &dyn Fn(&str, &Region, FrameFlags)) {
         region.fill(0..512);
         hold("hugetlb", &region, FrameFlags::ANONYMOUS | FrameFlags::HUGETLB);
     } else {
-        eprintln!("not run: no page of hugetlbfs is free");
+        not_run_in_part("no page of hugetlbfs is free");
     }
 }
 
@@ -173,7 +183,7 @@ fn secret(by: &ByFrame) {
     // SAFETY: takes no pointers.
     let fd = unsafe { libc::syscall(libc::SYS_memfd_secret, 0) } as libc::c_int;
     if fd < 0 {
-        return eprintln!("not run: there is no secretmem");
+        return not_run_in_part("there is no secretmem");
     }
     // SAFETY: just made.
     let file = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -205,11 +215,7 @@ fn outside(by: &ByFrame, pages: &KernelPages) {
     assert_eq!(flags[1], Attributes { flags: FrameFlags::UNKNOWN, ..Attributes::default() });
 }
 
-#[test]
 fn uses_of_frames_are_counted() {
-    if !is_root() {
-        return;
-    }
     let _alone = alone();
     let structs = StructPages::find(&Types::of_kernel().unwrap()).unwrap();
     let region = Region::anonymous(100 * PAGE);
@@ -236,7 +242,7 @@ fn uses_of_frames_are_counted() {
         .zip(by_kernel_huge(&region))
         .find_map(|(frame, is_huge)| (is_huge && frame % 512 == 0).then_some(*frame))
     else {
-        return eprintln!("not run: the kernel gives no huge pages");
+        return not_run_in_part("the kernel gives no huge pages");
     };
     let counts = structs.ref_counts(&(head..head + 512).collect::<Vec<_>>());
     assert!(counts[0] > 0);
@@ -250,11 +256,7 @@ fn vmstat(name: &str) -> u64 {
     line.unwrap().parse().unwrap()
 }
 
-#[test]
 fn a_scan_by_frame_leaves_no_mark() {
-    if !is_root() {
-        return;
-    }
     let _alone = alone();
     let by = ByFrame::new().unwrap();
     let pages = KernelPages::open().unwrap();
@@ -304,11 +306,7 @@ fn header() -> Header {
     }
 }
 
-#[test]
 fn memory_is_written_frame_by_frame() {
-    if !is_root() {
-        return;
-    }
     let _alone = alone();
     let by = ByFrame::new().unwrap();
     let pages = KernelPages::open().unwrap();
@@ -354,11 +352,7 @@ fn lacking(give_up: impl FnOnce() + Send + 'static) -> Lack {
     thread.join().unwrap().expect("something lacks")
 }
 
-#[test]
 fn what_lacks_is_said() {
-    if !is_root() {
-        return;
-    }
     for errno in [libc::EPERM, libc::ENOSYS] {
         let lack = lacking(move || {
             use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -386,10 +380,42 @@ fn what_lacks_is_said() {
     assert!(lack.to_string().contains("CAP_SYS_ADMIN"), "{lack}");
 }
 
+/// As root, by somebody else, who is nobody.
+fn who_has_no_rights_reads_one_sentence() {
+    let _alone = alone();
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let program = dir.path().join("pagescan");
+    fs::copy(env!("CARGO_BIN_EXE_pagescan"), &program).unwrap();
+    let by_nobody = |mut command: std::process::Command| {
+        if trials::is_root() {
+            command.uid(65534).gid(65534);
+        }
+        command
+    };
+    let mut sleep = std::process::Command::new("sleep");
+    sleep.arg("1000");
+    let mut sleep = by_nobody(sleep).spawn().unwrap();
+    let mut pagescan = std::process::Command::new(&program);
+    pagescan.current_dir(dir.path());
+    pagescan.args(["snapshot", &sleep.id().to_string(), "-o", "pages"]);
+    let output = by_nobody(pagescan).output();
+    let _ = sleep.kill();
+    let _ = sleep.wait();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("without root's rights") && said.contains("which control groups pay"),
+        "{said}"
+    );
+}
+
 /// Prints how fast all memory in use is read and hashed, on one processor and on all. Run it where nothing else runs:
 /// `cargo test --release -p pagescan --test frames -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
 fn bytes_a_second() {
     let by = ByFrame::new().unwrap();
     let pages = KernelPages::open().unwrap();
@@ -424,8 +450,6 @@ fn bytes_a_second() {
 }
 
 /// Prints how long a snapshot of all memory takes. As above.
-#[test]
-#[ignore = "a measurement"]
 fn all_of_memory() {
     let by = ByFrame::new().unwrap();
     let pages = KernelPages::open().unwrap();

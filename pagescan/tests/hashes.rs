@@ -1,5 +1,8 @@
 //! `pagescan hashes` on processes of this kernel.
 
+#[macro_use]
+mod trials;
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command};
@@ -7,6 +10,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use pagescan::hashes::{Frozen, PAGE, Pages, Part, ProcessMemory};
+use trials::not_run_in_part;
+
+trials! {
+    pages_that_are_there_are_read_and_no_others_are_made: [];
+    a_process_stands_and_goes_on: [];
+    who_cannot_be_read_or_stopped_gets_a_sentence: [];
+    one_that_ends_meanwhile_is_told: [];
+}
 
 /// Ends it, whatever becomes of the test.
 struct Process(Child);
@@ -37,7 +48,6 @@ fn present(address: usize, pages: usize) -> Vec<bool> {
     entries.as_chunks::<8>().0.iter().map(|entry| u64::from_ne_bytes(*entry) >> 63 == 1).collect()
 }
 
-#[test]
 fn pages_that_are_there_are_read_and_no_others_are_made() {
     const COUNT: usize = 1024;
     // Nothing of it is there before it is written to, and no huge pages as far as it is not aligned to them.
@@ -72,11 +82,10 @@ fn pages_that_are_there_are_read_and_no_others_are_made() {
     assert!(seen == (0..COUNT).step_by(8).collect::<Vec<_>>(), "{seen:?}");
     assert_eq!(present(address, COUNT), before);
     if absent == 0 {
-        println!("not run: huge pages had all of it brought in before");
+        not_run_in_part("huge pages had all of it brought in before");
     }
 }
 
-#[test]
 fn a_process_stands_and_goes_on() {
     let process = Process::start(Command::new("sh").args(["-c", "while :; do :; done"]));
     let pid = process.0.id();
@@ -93,7 +102,6 @@ fn a_process_stands_and_goes_on() {
     assert_ne!(process.state(), 'T');
 }
 
-#[test]
 fn who_cannot_be_read_or_stopped_gets_a_sentence() {
     let own = Frozen::new(std::process::id(), &AtomicBool::new(false)).map(drop).unwrap_err();
     assert!(own.to_string().contains("pagescan itself"), "{own}");
@@ -107,11 +115,10 @@ fn who_cannot_be_read_or_stopped_gets_a_sentence() {
         let error = ProcessMemory::open(2, Part::All).map(drop).unwrap_err();
         assert!(error.to_string().contains("process 2: "), "{error}");
     } else {
-        println!("not run: no process of the kernel is seen from here");
+        not_run_in_part("no process of the kernel is seen from here");
     }
 }
 
-#[test]
 fn one_that_ends_meanwhile_is_told() {
     let mut process = Process::start(Command::new("sleep").arg("1000"));
     let mut source = ProcessMemory::open(process.0.id(), Part::All).expect("it is ours");

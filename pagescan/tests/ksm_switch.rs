@@ -1,5 +1,8 @@
 //! `pagescan ksm` on programs that look at themselves all the time: nothing of them changes but the switch.
 
+#[macro_use]
+mod trials;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -9,6 +12,26 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pagescan::ksm::{State, Switched, switch};
+use trials::not_here;
+
+trials! {
+    leaf_functions_keep_their_red_zones: [KsmOfProcess];
+    threads_run_on: [KsmOfProcess];
+    registers_and_vectors_stay: [KsmOfProcess];
+    a_program_that_statify_converted: [KsmOfProcess];
+    system_calls_go_on: [KsmOfProcess];
+    every_signal_arrives_once_and_in_order: [KsmOfProcess];
+    restartable_sequences_begin_anew: [KsmOfProcess];
+    a_stopped_process_stays_stopped: [KsmOfProcess];
+    nothing_else_of_a_process_is_another: [KsmOfProcess];
+    what_cannot_be_visited_is_left_alone: [KsmOfProcess];
+    what_is_traced_is_left_to_its_tracer: [KsmOfProcess];
+    code_of_32_bits_is_left_alone: [KsmOfProcess];
+    others_may_not: [KsmOfProcess, Root];
+    a_program_is_run_with_it_and_so_are_its_children: [KsmOfProcess];
+    how_a_program_ends_is_passed_on: [];
+    the_verb_says_what_is: [KsmOfProcess];
+}
 
 /// So often each program's switch is turned on and off.
 const TURNS: u32 = 100;
@@ -25,15 +48,6 @@ fn watchful() -> &'static Path {
         assert!(compiler.status().expect("a C compiler").success());
         program
     })
-}
-
-/// Whether this kernel can do it at all; says so if not.
-fn can() -> bool {
-    let can = State::of(std::process::id()).is_ok_and(|state| state.merge_any.is_some());
-    if !can {
-        eprintln!("not run: this kernel does not switch KSM for a process, or does not tell");
-    }
-    can
 }
 
 struct Target {
@@ -94,9 +108,6 @@ fn turn(pid: u32, turns: u32) -> Result<(), pagescan::Error> {
 }
 
 fn unharmed(arguments: &[&str]) {
-    if !can() {
-        return;
-    }
     let target = Target::new(watchful(), arguments);
     let mut least = Duration::MAX;
     let mut turned = Ok(());
@@ -111,22 +122,18 @@ fn unharmed(arguments: &[&str]) {
     ended.unwrap_or_else(|what| panic!("{arguments:?}: {what}"));
 }
 
-#[test]
 fn leaf_functions_keep_their_red_zones() {
     unharmed(&["leaf"]);
 }
 
-#[test]
 fn threads_run_on() {
     unharmed(&["threads"]);
 }
 
-#[test]
 fn registers_and_vectors_stay() {
     unharmed(&["registers"]);
 }
 
-#[test]
 fn a_program_that_statify_converted() {
     let statify = std::env::var_os("STATIFY").map(PathBuf::from);
     let statify = statify.or_else(|| {
@@ -134,14 +141,8 @@ fn a_program_that_statify_converted() {
         beside.exists().then_some(beside)
     });
     let Some(statify) = statify else {
-        eprintln!(
-            "not run: there is no statify, neither beside pagescan nor by the variable STATIFY"
-        );
-        return;
+        not_here("there is no statify, neither beside pagescan nor by the variable STATIFY");
     };
-    if !can() {
-        return;
-    }
     let directory = tempfile::tempdir().unwrap();
     let converted = directory.path().join("converted");
     let done = Command::new(statify).arg(watchful()).arg("-o").arg(&converted).status().unwrap();
@@ -153,11 +154,7 @@ fn a_program_that_statify_converted() {
     }
 }
 
-#[test]
 fn system_calls_go_on() {
-    if !can() {
-        return;
-    }
     let kinds = [
         "epoll_wait",
         "epoll_pwait",
@@ -190,12 +187,8 @@ fn system_calls_go_on() {
     }
 }
 
-#[test]
 fn every_signal_arrives_once_and_in_order() {
     const SIGNALS: i32 = 10_000;
-    if !can() {
-        return;
-    }
     for how in ["run", "call"] {
         let target = Target::new(watchful(), &["signals", how]);
         let pid = target.pid();
@@ -225,11 +218,7 @@ fn every_signal_arrives_once_and_in_order() {
     }
 }
 
-#[test]
 fn restartable_sequences_begin_anew() {
-    if !can() {
-        return;
-    }
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(4096).unwrap();
     let target = Target::new(watchful(), &["sequences", file.path().to_str().unwrap()]);
@@ -266,11 +255,7 @@ fn until_it_is(pid: u32, wanted: char) {
     }
 }
 
-#[test]
 fn a_stopped_process_stays_stopped() {
-    if !can() {
-        return;
-    }
     let target = Target::new(watchful(), &["threads"]);
     let stops = || {
         let flags = libc::WUNTRACED | libc::WNOHANG;
@@ -291,11 +276,7 @@ fn a_stopped_process_stays_stopped() {
     assert!(target.end().unwrap() > 0);
 }
 
-#[test]
 fn nothing_else_of_a_process_is_another() {
-    if !can() {
-        return;
-    }
     let target = Target::new(watchful(), &["sleep"]);
     let pid = target.pid();
     let look = || {
@@ -335,11 +316,7 @@ fn refusal(pid: u32) -> String {
     switch(pid, true).unwrap_err().to_string()
 }
 
-#[test]
 fn what_cannot_be_visited_is_left_alone() {
-    if !can() {
-        return;
-    }
     let target = Target::new(watchful(), &["filtered"]);
     assert!(refusal(target.pid()).contains("seccomp filter"), "{}", refusal(target.pid()));
     target.end().unwrap();
@@ -359,11 +336,7 @@ fn what_cannot_be_visited_is_left_alone() {
     child.wait().unwrap();
 }
 
-#[test]
 fn what_is_traced_is_left_to_its_tracer() {
-    if !can() {
-        return;
-    }
     let mut command = Command::new("sleep");
     // SAFETY: a system call; it stops when it executes its program.
     unsafe {
@@ -382,19 +355,14 @@ fn what_is_traced_is_left_to_its_tracer() {
     child.wait().unwrap();
 }
 
-#[test]
 fn code_of_32_bits_is_left_alone() {
-    if !can() {
-        return;
-    }
     let directory = tempfile::tempdir().unwrap();
     let (source, program) = (directory.path().join("p.s"), directory.path().join("p"));
     fs::write(&source, ".globl _start\n_start: mov $29, %eax\n int $0x80\n jmp _start\n").unwrap();
     let mut compiler = Command::new("cc");
     compiler.args(["-m32", "-nostdlib", "-static", "-o"]).arg(&program).arg(&source);
     if !compiler.status().unwrap().success() {
-        eprintln!("not run: the C compiler makes no programs of 32 bits");
-        return;
+        not_here("the C compiler makes no programs of 32 bits");
     }
     let mut child = Command::new(&program).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(50));
@@ -409,13 +377,7 @@ fn pagescan() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pagescan"))
 }
 
-#[test]
 fn others_may_not() {
-    // SAFETY: a number.
-    if !can() || unsafe { libc::geteuid() } != 0 {
-        eprintln!("not run: only root has processes that others may not touch");
-        return;
-    }
     let target = Target::new(watchful(), &["sleep"]);
     let program = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -433,11 +395,7 @@ fn others_may_not() {
     target.end().unwrap();
 }
 
-#[test]
 fn a_program_is_run_with_it_and_so_are_its_children() {
-    if !can() {
-        return;
-    }
     let script =
         "grep merge_any /proc/$$/ksm_stat; sh -c 'grep merge_any /proc/$$/ksm_stat; true'; exit 42";
     for (option, word) in [(&["--ksm"][..], "yes"), (&[], "no")] {
@@ -449,7 +407,6 @@ fn a_program_is_run_with_it_and_so_are_its_children() {
     }
 }
 
-#[test]
 fn how_a_program_ends_is_passed_on() {
     let status = |arguments: &[&str]| {
         pagescan().arg("run").args(arguments).stderr(Stdio::null()).status().unwrap()
@@ -461,11 +418,7 @@ fn how_a_program_ends_is_passed_on() {
     assert_eq!(status(&[]).code(), Some(2));
 }
 
-#[test]
 fn the_verb_says_what_is() {
-    if !can() {
-        return;
-    }
     let target = Target::new(watchful(), &["sleep"]);
     let pid = target.pid().to_string();
     let said = |what: &str| {

@@ -1,14 +1,20 @@
 //! What is looked at stays as it is: merged pages stay merged, shared ones shared. What process_vm_readv(2) does to the same
 //! memory shows that it would be noticed.
-#![cfg(feature = "command-line")]
 
+mod merging;
 mod strange;
+#[macro_use]
+mod trials;
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use statify_process::ksm::{Ksm, Places};
+use merging::{Merging, number as ksm_number};
 use strange::{Strange, pagescan, said};
+
+trials! {
+    merged_and_shared_pages_stay_so: [Ksm];
+}
 
 /// Equal pages that are planted.
 const PAGES: u64 = 1024;
@@ -26,8 +32,8 @@ fn mark(pid: &str) -> Vec<(&'static str, u64)> {
     let of_process = ["Rss:", "Pss_Anon:", "Anonymous:", "KSM:", "Swap:"];
     let mut mark: Vec<_> = of_process.map(|name| (name, number(&rollup, name))).into();
     mark.push(("cow_ksm", number("/proc/vmstat", "cow_ksm ")));
-    mark.push(("pages_sharing", number("/sys/kernel/mm/ksm/pages_sharing", "")));
-    mark.push(("pages_shared", number("/sys/kernel/mm/ksm/pages_shared", "")));
+    mark.push(("pages_sharing", ksm_number("pages_sharing")));
+    mark.push(("pages_shared", ksm_number("pages_shared")));
     mark
 }
 
@@ -66,34 +72,19 @@ fn read_by_pinning(pid: u32) {
     }
 }
 
-#[test]
 fn merged_and_shared_pages_stay_so() {
-    // SAFETY: a number.
-    if unsafe { libc::geteuid() } != 0 {
-        eprintln!("not run: only root can switch KSM and read by frame");
-        return;
-    }
-    let ksm = match Ksm::take(&Places::default()) {
-        Ok(ksm) => ksm,
-        Err(fault) => {
-            eprintln!("not run: {fault}");
-            return;
-        }
-    };
+    let merging = Merging::take();
     let process = Strange::new(&["merged", "forked"]);
     let pid = process.pid();
-    ksm.switch(true).unwrap();
+    merging.switch(true);
     let begun = Instant::now();
-    let sharing = || number("/sys/kernel/mm/ksm/pages_sharing", "");
+    let sharing = || ksm_number("pages_sharing");
     let most = PAGES - PAGES.div_ceil(256);
     while sharing() < most && begun.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(20));
     }
     // Until it has nothing more to do.
-    let scans = ksm.full_scans();
-    while ksm.full_scans() < scans + 2 && begun.elapsed() < Duration::from_secs(90) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    merging.passes(2);
     assert!(sharing() >= most, "{} pages are merged", sharing());
 
     let dir = tempfile::tempdir().unwrap();
@@ -122,5 +113,5 @@ fn merged_and_shared_pages_stay_so() {
     let after = mark(&pid);
     let unmerged = after[5].1 - before[5].1;
     assert!(unmerged >= most && after[1].1 > before[1].1, "{before:?}\n{after:?}");
-    ksm.switch(false).unwrap();
+    merging.switch(false);
 }

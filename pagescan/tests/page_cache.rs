@@ -1,6 +1,8 @@
 //! The page cache by file: against what cachestat(2) and mincore(2) say of files that are known.
 
 mod planted;
+#[macro_use]
+mod trials;
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -16,7 +18,12 @@ use pagescan::scan::ram;
 use pagescan::snapshot::{
     FrameFlags, Header, MappedFile, Means, Scope, Snapshot, Totals, Writer, read_all,
 };
-use planted::{PAGE, Region, alone, is_root, memfd, page};
+use planted::{PAGE, Region, alone, memfd, page};
+
+trials! {
+    files_are_found_with_the_pages_they_have_in_memory: [Root];
+    the_whole_page_cache: [Root] asked for;
+}
 
 const HASHER: Hasher = Hasher::Xxh3_128;
 
@@ -108,11 +115,7 @@ fn find<'a>(snapshot: &'a Snapshot, file: &OwnedFd) -> &'a MappedFile {
     file
 }
 
-#[test]
 fn files_are_found_with_the_pages_they_have_in_memory() {
-    if !is_root() {
-        return;
-    }
     let _alone = alone();
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let open = |path: &std::path::Path| {
@@ -176,8 +179,6 @@ fn files_are_found_with_the_pages_they_have_in_memory() {
 
 /// Prints how long all of the page cache takes, and how much of what the kernel says that it has was found.
 /// `cargo test --release -p pagescan --test page_cache -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
 fn the_whole_page_cache() {
     let ranges = ByFrame::new().unwrap().ranges().to_vec();
     let cpu = || {

@@ -1,5 +1,7 @@
 //! `pagescan watch` on processes of this kernel.
-#![cfg(feature = "command-line")]
+
+#[macro_use]
+mod trials;
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,6 +9,15 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+trials! {
+    as_the_papers_savedmemory: [];
+    the_figures_are_those_of_share: [];
+    planted_sharings_live_as_long_as_they_do: [];
+    an_end_by_a_signal_leaves_whole_files: [];
+    one_that_ends_is_told_and_files_are_whole: [];
+    the_terminal_is_put_back: [Program("script")];
+}
 
 const PAGESCAN: &str = env!("CARGO_BIN_EXE_pagescan");
 const PAGE: usize = 4096;
@@ -42,7 +53,6 @@ fn rows(csv: &[u8]) -> Vec<HashMap<String, f64>> {
     lines.map(row).collect()
 }
 
-#[test]
 fn as_the_papers_savedmemory() {
     let (one, other) = (sleeper(), sleeper());
     let pids = [one.0.id().to_string(), other.0.id().to_string()];
@@ -65,7 +75,51 @@ fn as_the_papers_savedmemory() {
     }
 }
 
-#[test]
+/// Of processes that stand still, both verbs say the same.
+fn the_figures_are_those_of_share() {
+    let targets = [sleeper(), sleeper()];
+    let pids = targets.each_ref().map(|target| target.0.id().to_string());
+    // They are in sleep's own code by then.
+    std::thread::sleep(Duration::from_millis(300));
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("two.pages").display().to_string();
+    let run = |arguments: &[&str]| {
+        let ran = Command::new(PAGESCAN).args(arguments).output().expect("it starts");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        ran.stdout
+    };
+    run(&["snapshot", &pids[0], &pids[1], "-o", &file]);
+    let watched = run(&["watch", "--count", "1", "--json", &pids[0], &pids[1]]);
+    let watched: serde_json::Value = serde_json::from_slice(&watched).expect("JSON");
+    let most = watched["ksm"]["max_page_sharing"].as_u64().unwrap_or(256).to_string();
+    let shared = run(&["share", &file, "--json", "--by", "library", "--max-page-sharing", &most]);
+    let shared: serde_json::Value = serde_json::from_slice(&shared).expect("JSON");
+    let number = |value: &serde_json::Value, path: &str| {
+        value.pointer(path).and_then(serde_json::Value::as_u64).expect(path)
+    };
+    for class in ["shared", "anonymous", "named", "mixed", "private", "zero", "unread"] {
+        let pages = match class {
+            "private" | "zero" | "unread" => number(&shared, &format!("/classes/{class}/pages")),
+            _ => ["internal", "external"]
+                .iter()
+                .map(|side| number(&shared, &format!("/classes/{class}/{side}/pages")))
+                .sum(),
+        };
+        assert_eq!(number(&watched, &format!("/classes/{class}")), pages, "{class}");
+    }
+    let names = [
+        ("savable", "at_most"),
+        ("attainable", "attainable"),
+        ("zero_savable", "zero"),
+        ("zero_attainable", "zero_attainable"),
+    ];
+    for (watch, share) in names {
+        let told = number(&watched, &format!("/classes/{watch}"));
+        assert_eq!(told, number(&shared, &format!("/savable/{share}")), "{watch}");
+    }
+    assert!(number(&watched, "/classes/savable") > 0, "{watched}");
+}
+
 fn planted_sharings_live_as_long_as_they_do() {
     const PAIRS: usize = 300;
     let mut memory = vec![0u8; (2 * PAIRS + 1) * PAGE];
@@ -96,7 +150,6 @@ fn planted_sharings_live_as_long_as_they_do() {
     assert!(memory[offset + 100] == 1);
 }
 
-#[test]
 fn an_end_by_a_signal_leaves_whole_files() {
     let target = sleeper();
     let dir = tempfile::tempdir().expect("a directory");
@@ -132,7 +185,6 @@ fn an_end_by_a_signal_leaves_whole_files() {
     assert!(read("a.html").ends_with("</html>") && read("a.html").matches("<svg").count() >= 4);
 }
 
-#[test]
 fn one_that_ends_is_told_and_files_are_whole() {
     let mut target = sleeper();
     let dir = tempfile::tempdir().expect("a directory");
@@ -179,12 +231,7 @@ fn on_a_terminal(dir: &Path, end: &str, keys: &[u8]) -> String {
     String::from_utf8_lossy(&ran.stdout).into_owned()
 }
 
-#[test]
 fn the_terminal_is_put_back() {
-    if Command::new("script").arg("--version").output().is_err() {
-        println!("not run: script(1) is missing");
-        return;
-    }
     let dir = tempfile::tempdir().expect("a directory");
     // Only its own: the process whose parent is the shell that this runs in.
     let by_signal =

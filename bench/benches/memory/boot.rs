@@ -137,7 +137,7 @@ fn boot(
         // Before it has memory there is nothing to see.
         let Ok(snapshot) = eye.guests(&[pid], MEMORY) else { return Ok(()) };
         trace.push((begun.elapsed().as_secs_f64(), Frames::of(&snapshot)));
-        samples.push(observer.see(snapshot));
+        samples.push(observer.see(snapshot)?);
         Ok(())
     };
     while !guest.says("the guest is at rest", PERIOD)? {

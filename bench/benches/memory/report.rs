@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use statify_bench::style::Style;
+use statify_printable::amount::thousands;
 
 /// What a number is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -88,7 +89,7 @@ impl Outcome {
 impl Line {
     fn shown(&self) -> String {
         match self.unit {
-            Unit::Pages => thousands(self.value),
+            Unit::Pages => whole(self.value),
             Unit::Ratio => format!("{:.3}", self.value),
             Unit::Percent => format!("{:.1}%", self.value),
             Unit::Seconds => format!("{:.1} s", self.value),
@@ -97,16 +98,9 @@ impl Line {
 }
 
 /// A whole number with its thousands apart.
-fn thousands(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::from(if value < 0.0 { "-" } else { "" });
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+fn whole(value: f64) -> String {
+    let sign = if value <= -0.5 { "-" } else { "" };
+    format!("{sign}{}", thousands(value.abs().round() as u64))
 }
 
 /// A quotient; no number if there is nothing to divide by.

@@ -109,7 +109,7 @@ pub fn watch(
             internal: answer.savable.internal,
             merged,
         });
-        lifetimes = observer.see(snapshot).lifetimes;
+        lifetimes = observer.see(snapshot)?.lifetimes;
         thread::sleep(PERIOD);
     }
     drop(guests);

@@ -2,6 +2,8 @@
 //! so that no name gives orders to a terminal, changes the order of letters, hides some, ends a line
 //! or is a formula of a spreadsheet.
 
+pub mod amount;
+
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;

@@ -8,15 +8,14 @@ use super::candidates::{Candidates, Reach, Region};
 use super::changed::Changed;
 use super::cost::Cost;
 use super::duration::{Settling, Work, settling};
-use super::forecast::{Forecast, Merging};
+use super::forecast::{Forecast, Merging, PASSES};
 use super::obstacle::{Obstacle, is_on};
 use super::settings::Settings;
-use crate::snapshot::{Snapshot, Vma};
+use super::smart_scan::{self, Ages};
+use crate::snapshot::{FrameFlags, Snapshot, Vma};
 
 /// Bytes of KSM's account of a page that it looks at (struct ksm_rmap_item).
 const ACCOUNT: u64 = 64;
-/// Looked at twice, a page is merged.
-const PASSES: u32 = 2;
 /// What is tried for the best.
 const CHOICES: [u64; 9] = [100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000];
 /// Twice as many pages pay if they save at least this part of the time.
@@ -42,10 +41,15 @@ pub struct Question {
 pub struct Advice {
     /// Bytes of a page.
     pub page_size: u32,
-    /// What is left of the memory.
+    /// What is left of the memory if all merges that is equal.
     pub forecast: Forecast,
-    /// Frames that are saved in the end.
+    /// Frames that are saved then.
     pub saved_frames: i64,
+    /// What merges for certain, where KSM leaves out pages that it knows already ([`smart_scan`]). Whether the rest will ever merge
+    /// cannot be foretold then.
+    pub certain: Option<Forecast>,
+    /// Frames that are saved by that.
+    pub certain_frames: Option<i64>,
     /// Bytes that the kernel needs to keep account of the pages that it looks at.
     pub account_bytes: u64,
     /// Pages that it looks at in a pass.
@@ -54,7 +58,7 @@ pub struct Advice {
     pub settings: Settings,
     /// What it costs to look at a page.
     pub cost: Cost,
-    /// When it has settled.
+    /// When it has settled: when all of that has merged which is certain to.
     pub settled: Settled,
     /// The same with other numbers of pages to scan, without an advisor.
     pub choices: Vec<Choice>,
@@ -75,8 +79,8 @@ pub struct Advice {
 /// When it has settled.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Settled {
-    /// How often all pages are looked at until then.
-    pub passes: u32,
+    /// How many passes over all pages that takes. In some of them KSM may leave most out.
+    pub passes: u64,
     /// How long that takes.
     #[serde(flatten)]
     pub settling: Settling,
@@ -118,10 +122,21 @@ pub fn advice(snapshot: &Snapshot, earlier: Option<&Snapshot>, question: &Questi
     let merging = Merging {
         max_page_sharing: settings.max_page_sharing,
         use_zero_pages: settings.use_zero_pages,
+        leaves_out: false,
     };
     let forecast = Forecast::of(snapshot, &candidates, merging);
-    let (passes, cost, tick) = (PASSES, question.cost, question.tick);
-    let work = Work { pages: candidates.scanned, passes, cost, tick };
+    let ages = ages(snapshot, &candidates);
+    // Not where it knows nothing yet: what is new all has the same age.
+    let leaves_out =
+        settings.smart_scan && smart_scan::leaves_out(settings.full_scans) && ages.old > 0;
+    let certain =
+        leaves_out.then(|| Forecast::of(snapshot, &candidates, Merging { leaves_out, ..merging }));
+    let passes = certain.map_or(0, |certain| certain.passes).max(PASSES);
+    let looked_at = match leaves_out {
+        true => ages.passes(passes),
+        false => vec![candidates.scanned; PASSES as usize],
+    };
+    let work = Work { passes: looked_at, cost: question.cost, tick: question.tick };
     let choices = choices(&work, settings);
     let mut obstacles = BTreeMap::new();
     for (obstacle, pages) in candidates.shares.iter().flat_map(|share| &share.obstacles) {
@@ -141,13 +156,15 @@ pub fn advice(snapshot: &Snapshot, earlier: Option<&Snapshot>, question: &Questi
     Advice {
         page_size: snapshot.header.page_size,
         saved_frames: forecast.saved(),
+        certain_frames: certain.map(|certain| certain.saved()),
+        certain,
         account_bytes: candidates.scanned * ACCOUNT,
         scanned_pages: candidates.scanned,
         settled: Settled { passes, settling: settling(&work, settings) },
         pays: pays(&choices, question.max_cpu),
         forecast,
         settings: settings.clone(),
-        cost,
+        cost: question.cost,
         choices,
         looked_seconds: changed.seconds,
         processes,
@@ -155,6 +172,22 @@ pub fn advice(snapshot: &Snapshot, earlier: Option<&Snapshot>, question: &Questi
         regions,
         lacks: [&snapshot.header.lacks[..], &snapshot.totals.lacks[..]].concat(),
     }
+}
+
+/// What KSM knows of the pages that it looks at.
+fn ages(snapshot: &Snapshot, candidates: &Candidates) -> Ages {
+    let mut ages = Ages::default();
+    for page in &candidates.pages {
+        let flags = snapshot.frames.attributes(page.frame as usize).flags;
+        *match page.is_known {
+            _ if flags.has(FrameFlags::KSM) => &mut ages.merged,
+            true => &mut ages.old,
+            false => &mut ages.new,
+        } += 1;
+    }
+    // Those that change are looked at, too, and nobody knows by whom.
+    ages.new += candidates.scanned.saturating_sub(candidates.pages.len() as u64);
+    ages
 }
 
 fn pages(vma: &Vma) -> u64 {
@@ -188,7 +221,7 @@ mod tests {
     #[test]
     fn the_number_that_pays() {
         let cost = Cost { seconds_per_page: 5e-6, is_own: false, ran_seconds: 0.0 };
-        let work = Work { pages: 1 << 20, passes: 2, cost, tick: 0.004 };
+        let work = Work { passes: vec![1 << 20; 2], cost, tick: 0.004 };
         let choices = choices(&work, &Settings::default());
         assert_eq!(pays(&choices, 10.0), 500);
         assert_eq!(pays(&choices, 20.0), 1000);

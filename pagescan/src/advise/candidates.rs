@@ -31,6 +31,8 @@ pub struct Candidate {
     pub huge: Option<u32>,
     /// Its mapping is kept in memory: a huge page's zeros stay pages when it is split.
     pub is_locked: bool,
+    /// KSM is on for its mapping already, so that it may have looked at it before.
+    pub is_known: bool,
 }
 
 /// Pages of a region that do not merge for one reason.
@@ -89,7 +91,7 @@ impl Candidates {
                 let mapping = &vma.mapping;
                 let of_mapping = Obstacle::of_mapping(mapping);
                 let is_off = reach == Reach::AsItIs && !is_on(mapping);
-                let is_locked = is_locked(mapping);
+                let (is_locked, is_known) = (is_locked(mapping), is_on(mapping));
                 let mut obstacles = BTreeMap::new();
                 for page in pages::of_vma(vma, snapshot.header.page_size.into()) {
                     let flags = frames.attributes(page.frame).flags;
@@ -120,7 +122,12 @@ impl Candidates {
                         *huge.entry(block).or_insert(next)
                     });
                     share.candidates += 1;
-                    all.pages.push(Candidate { frame: page.frame as u32, huge: block, is_locked });
+                    all.pages.push(Candidate {
+                        frame: page.frame as u32,
+                        huge: block,
+                        is_locked,
+                        is_known,
+                    });
                 }
                 for (obstacle, pages) in obstacles {
                     *share.obstacles.entry(obstacle).or_insert(0) += pages;

@@ -16,12 +16,10 @@ const NEWEST: u64 = 30;
 const MIN_CPU: u64 = 10;
 
 /// What is to be looked at.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Work {
-    /// Pages.
-    pub pages: u64,
-    /// How often all of them.
-    pub passes: u32,
+    /// Pages that are looked at, in each pass.
+    pub passes: Vec<u64>,
     /// What each costs.
     pub cost: Cost,
     /// The kernel's tick in seconds: it sleeps until the one behind the end of its sleep.
@@ -54,7 +52,6 @@ pub fn settling(work: &Work, settings: &Settings) -> Settling {
     // machine where KSM was used before, it goes down to ten pages a round for the second pass.
     let before = if settings.is_running { 0.0 } else { work.cost.ran_seconds };
     let mut advised = Advised { cpu_before: before, ..Advised::default() };
-    let cpu_of_pass = work.pages as f64 * work.cost.seconds_per_page;
     let sleep = match settings.sleep_millisecs {
         0 => 0.0,
         millisecs => {
@@ -63,8 +60,9 @@ pub fn settling(work: &Work, settings: &Settings) -> Settling {
         }
     };
     let mut settling = Settling { pages_to_scan, ..Settling::default() };
-    for _ in 0..work.passes {
-        let rounds = work.pages / pages_to_scan.max(1) + 1;
+    for &pages in &work.passes {
+        let cpu_of_pass = pages as f64 * work.cost.seconds_per_page;
+        let rounds = pages / pages_to_scan.max(1) + 1;
         settling.pages_to_scan = pages_to_scan;
         settling.pass_seconds = cpu_of_pass + rounds as f64 * sleep;
         settling.seconds += settling.pass_seconds;
@@ -114,7 +112,7 @@ mod tests {
 
     fn work(pages: u64) -> Work {
         let cost = Cost { seconds_per_page: 5e-6, is_own: true, ran_seconds: 25.0 };
-        Work { pages, passes: 2, cost, tick: 0.004 }
+        Work { passes: vec![pages; 2], cost, tick: 0.004 }
     }
 
     #[test]
@@ -134,7 +132,7 @@ mod tests {
     fn nothing_to_do_takes_no_time_to_speak_of() {
         let none = settling(&work(0), &Settings::default());
         assert!(none.seconds < 0.1 && none.cpu_seconds == 0.0);
-        let none = settling(&Work { passes: 0, ..work(7) }, &Settings::default());
+        let none = settling(&Work { passes: Vec::new(), ..work(7) }, &Settings::default());
         assert_eq!(none.seconds, 0.0);
         let awake = Settings { sleep_millisecs: 0, pages_to_scan: 0, ..Settings::default() };
         assert!((settling(&work(1000), &awake).cpu_percent - 100.0).abs() < 1e-6);
@@ -148,7 +146,7 @@ mod tests {
         let balloons = settling(&work(65536), &settings);
         assert_eq!(balloons.pages_to_scan, 10);
         assert!((balloons.seconds - 162.0).abs() < 8.0, "{balloons:?}");
-        let much = settling(&Work { passes: 30, ..work(1 << 30) }, &settings);
+        let much = settling(&Work { passes: vec![1 << 30; 30], ..work(0) }, &settings);
         assert!(much.pages_to_scan > advisor.min_pages, "{much:?}");
         assert!(much.pages_to_scan <= advisor.max_pages, "{much:?}");
     }

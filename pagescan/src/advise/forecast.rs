@@ -9,8 +9,12 @@ use serde::Serialize;
 
 use super::candidates::{Candidate, Candidates};
 use super::changed::content;
+use super::smart_scan::TWO_TURNS;
 use crate::hash::PageHash;
 use crate::snapshot::{FrameFlags, Snapshot};
+
+/// Looked at twice, a page is merged.
+pub const PASSES: u64 = 2;
 
 /// How KSM merges (/sys/kernel/mm/ksm).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Merging {
     pub max_page_sharing: u64,
     /// Pages of zeros go to the kernel's.
     pub use_zero_pages: bool,
+    /// Only what merges for certain counts, though smart_scan leaves out pages that KSM knows (see [`super::smart_scan`]).
+    pub leaves_out: bool,
 }
 
 /// What is left. Numbers of frames, of 4 KiB each.
@@ -40,6 +46,8 @@ pub struct Forecast {
     pub merging_pages: u64,
     /// Frames that are needed in addition to those in the end, if every page that is merged is written to.
     pub frames_if_written: u64,
+    /// Passes after which all of that is so.
+    pub passes: u64,
 }
 
 impl Forecast {
@@ -71,20 +79,33 @@ impl Forecast {
             .collect();
         keyed.sort_unstable_by_key(|(content, page)| (*content, page.frame));
         let classes = || keyed.chunk_by(|a, b| a.0 == b.0);
+        let is_merged =
+            |page: &Candidate| frames.attributes(page.frame as usize).flags.has(FrameFlags::KSM);
+        // After how many passes equal pages have merged, if they do.
         let merges = |class: &[(PageHash, Candidate)]| {
-            let [(content, first), .., (_, last)] = class else {
-                return merging.use_zero_pages && class.iter().any(|page| is_zero(&page.0));
-            };
-            let is_merged = |page: &Candidate| {
-                frames.attributes(page.frame as usize).flags.has(FrameFlags::KSM)
-            };
-            first.frame != last.frame
-                || is_merged(first)
-                || is_zero(content) && merging.use_zero_pages
+            let (content, first) = class.first()?;
+            let (_, last) = class.last()?;
+            let known = class.iter().any(|(_, page)| page.is_known && !is_merged(page));
+            let is_slow = merging.leaves_out && known;
+            let passes = if is_slow { TWO_TURNS } else { PASSES };
+            let by_itself = is_zero(content) && merging.use_zero_pages;
+            let is_joined = class.len() > 1 && class.iter().any(|(_, page)| is_merged(page));
+            if by_itself || is_joined {
+                return Some(passes);
+            }
+            if first.frame == last.frame {
+                return None;
+            }
+            // Old ones join what new ones have become, and need not meet one another otherwise.
+            let new =
+                || class.iter().filter(|(_, page)| !page.is_known).map(|(_, page)| page.frame);
+            (!is_slow || new().min() != new().max()).then_some(passes)
         };
         let mut is_split = vec![false; candidates.huge as usize];
-        for (_, page) in classes().filter(|class| merges(class)).flatten() {
-            if let Some(huge) = page.huge {
+        for class in classes() {
+            let Some(passes) = merges(class) else { continue };
+            forecast.passes = forecast.passes.max(passes);
+            for huge in class.iter().filter_map(|(_, page)| page.huge) {
                 is_split[huge as usize] = true;
             }
         }
@@ -99,7 +120,7 @@ impl Forecast {
                 let split = page.huge.is_some_and(|huge| is_split[huge as usize]);
                 zero && (merging.use_zero_pages || split && !page.is_locked)
             };
-            let merges = merges(class);
+            let merges = merges(class).is_some();
             let freed = class.iter().filter(|(_, page)| is_freed(page)).count() as u64;
             if !merges && freed == 0 {
                 continue;

@@ -13,6 +13,7 @@ pub mod forecast;
 pub mod obstacle;
 mod pages;
 pub mod settings;
+pub mod smart_scan;
 #[cfg(test)]
 mod tests;
 pub mod text;

@@ -18,8 +18,10 @@ pub struct Settings {
     pub max_page_sharing: u64,
     /// Pages of zeros go to the kernel's.
     pub use_zero_pages: bool,
-    /// Pages that were looked at in vain several times are left out for up to eight passes (since Linux 6.7).
+    /// Pages that were looked at several times are left out of most passes (since Linux 6.7).
     pub smart_scan: bool,
+    /// How often it has looked at all pages since it was switched on, or since all that it had merged was separated.
+    pub full_scans: u64,
     /// By what `pages_to_scan` is changed after each pass.
     pub advisor: Option<ScanTime>,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             max_page_sharing: 256,
             use_zero_pages: false,
             smart_scan: false,
+            full_scans: 0,
             advisor: None,
         }
     }
@@ -71,6 +74,7 @@ impl Settings {
             max_page_sharing: number("max_page_sharing", usual.max_page_sharing),
             use_zero_pages: number("use_zero_pages", 0) == 1,
             smart_scan: number("smart_scan", 0) == 1,
+            full_scans: number("full_scans", 0),
             advisor: is_advised.then(|| ScanTime {
                 target_seconds: number("advisor_target_scan_time", advice.target_seconds),
                 max_cpu: number("advisor_max_cpu", advice.max_cpu),
@@ -94,6 +98,7 @@ mod tests {
             ("pages_to_scan", "1000\n"),
             ("use_zero_pages", "1\n"),
             ("smart_scan", "1\n"),
+            ("full_scans", "12\n"),
             ("advisor_mode", "none [scan-time]\n"),
             ("advisor_max_cpu", "30\n"),
         ];
@@ -103,6 +108,7 @@ mod tests {
         let settings = Settings::read(directory.path());
         assert!(settings.is_running && settings.use_zero_pages && settings.smart_scan);
         assert_eq!((settings.pages_to_scan, settings.sleep_millisecs), (1000, 20));
+        assert_eq!(settings.full_scans, 12);
         assert_eq!(settings.advisor, Some(ScanTime { max_cpu: 30, ..ScanTime::default() }));
     }
 }

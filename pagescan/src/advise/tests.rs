@@ -2,8 +2,11 @@
 
 use super::candidates::{Candidates, Reach};
 use super::changed::Changed;
+use super::cost::Cost;
 use super::forecast::{Forecast, Merging};
 use super::obstacle::Obstacle;
+use super::settings::Settings;
+use super::{Question, advice};
 use crate::hash::{Algorithm, Hasher, PageHash};
 use crate::snapshot::{
     Attributes, FrameFlags, Frames, Header, Mapping, Means, PageFlags, Placed, Process, Scope,
@@ -75,7 +78,11 @@ impl Made {
 
     fn forecast(&self, max_page_sharing: u64, use_zero_pages: bool) -> Forecast {
         let candidates = Candidates::of(&self.0, &Changed::default(), Reach::Everything);
-        Forecast::of(&self.0, &candidates, Merging { max_page_sharing, use_zero_pages })
+        Forecast::of(
+            &self.0,
+            &candidates,
+            Merging { max_page_sharing, use_zero_pages, leaves_out: false },
+        )
     }
 }
 
@@ -222,7 +229,56 @@ fn what_changes_does_not_merge() {
     assert!(changed.has(0, 0x10000) && !changed.has(0, 0x11000));
     let candidates = Candidates::of(&now.0, &changed, Reach::Everything);
     assert_eq!((candidates.pages.len(), candidates.scanned), (2, 3));
-    let merging = Merging { max_page_sharing: 256, use_zero_pages: false };
+    let merging = Merging { max_page_sharing: 256, use_zero_pages: false, leaves_out: false };
     assert_eq!(Forecast::of(&now.0, &candidates, merging).frames_after, 2);
     assert_eq!(now.forecast(256, false).frames_after, 1);
+}
+
+#[test]
+fn what_ksm_knows_may_never_merge() {
+    const ON: &str = "rd wr mr mw me ac mg";
+    let mut made = Made::new();
+    let ksm = made.frame(3, FrameFlags::ANONYMOUS | FrameFlags::KSM, 0);
+    // Known to KSM: a pair of its own, one like a new one, one like two new ones, one like those that are merged.
+    let known: Vec<u64> = [1, 1, 2, 4, 3].map(|content| made.anonymous(content)).to_vec();
+    made.process(1, ON, &known);
+    made.process(2, ON, &[ksm, ksm]);
+    // Not yet: two like one another, and one each.
+    let new: Vec<u64> = [2, 4, 4, 5, 5].map(|content| made.anonymous(content)).to_vec();
+    made.process(3, PRIVATE, &new);
+    let candidates = Candidates::of(&made.0, &Changed::default(), Reach::Everything);
+    let of = |use_zero_pages, leaves_out| {
+        Forecast::of(
+            &made.0,
+            &candidates,
+            Merging { max_page_sharing: 256, use_zero_pages, leaves_out },
+        )
+    };
+    let (all, certain) = (of(false, false), of(false, true));
+    // Of 1 and 2 one frame each, of 4 two, of 5 and 3 one.
+    assert_eq!((all.saved(), all.passes), (1 + 1 + 2 + 1 + 1, 2));
+    assert_eq!((certain.saved(), certain.passes), (2 + 1 + 1, 18));
+
+    let question = |settings| Question {
+        reach: Reach::Everything,
+        settings,
+        cost: Cost { seconds_per_page: 1e-6, is_own: true, ran_seconds: 0.0 },
+        tick: 0.004,
+        max_cpu: 10.0,
+    };
+    let asked = |smart_scan, full_scans| {
+        let settings = Settings { is_running: true, smart_scan, full_scans, ..Settings::default() };
+        advice(&made.0, None, &question(settings))
+    };
+    let told = asked(true, 50);
+    assert_eq!((told.saved_frames, told.certain_frames, told.settled.passes), (6, Some(4), 18));
+    let text = super::text::text(&told);
+    assert!(
+        text.contains("Only 16.0 KiB of that is certain. Whether the other 8.0 KiB "),
+        "{text}"
+    );
+    for told in [asked(false, 50), asked(true, 0)] {
+        assert_eq!((told.saved_frames, told.certain_frames, told.settled.passes), (6, None, 2));
+        assert!(!super::text::text(&told).contains("certain"));
+    }
 }

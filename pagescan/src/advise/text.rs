@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use statify_printable::amount::bytes;
 use statify_printable::printable;
 
 use super::advice::Advice;
@@ -13,7 +14,7 @@ const NAMED: usize = 12;
 /// In lines.
 pub fn text(advice: &Advice) -> String {
     let mut text = String::new();
-    let size = |pages: u64| size(pages * u64::from(advice.page_size));
+    let size = |pages: u64| bytes(pages * u64::from(advice.page_size));
     let forecast = &advice.forecast;
     let mut line = |words: String| {
         // A String takes what is written to it.
@@ -36,6 +37,16 @@ pub fn text(advice: &Advice) -> String {
             advice.settings.max_page_sharing
         )),
     }
+    if let Some(certain) = advice.certain_frames.filter(|certain| *certain < advice.saved_frames) {
+        let rest = advice.saved_frames.saturating_sub(certain).unsigned_abs();
+        line(format!(
+            "Only {} of that is certain. Whether the other {} will ever merge cannot be foretold: smart_scan is on, so KSM looks at pages that it \
+             has looked at before in one pass of nine only, and equal ones whose turns are in different passes never merge. The kernel does not tell whose \
+             turn is when. With smart_scan off (echo 0 > /sys/kernel/mm/ksm/smart_scan) all of it merges, in two passes.",
+            size(u64::try_from(certain).unwrap_or(0)),
+            size(rest),
+        ));
+    }
     if forecast.frames_least < forecast.frames_after {
         let more = forecast.frames_after - forecast.frames_least;
         line(format!("Without the limit max_page_sharing it would be {} more.", size(more)));
@@ -51,7 +62,7 @@ pub fn text(advice: &Advice) -> String {
     }
     line(format!(
         "It needs {} to keep account of {} pages. If all that it merges is written to, {} are needed again.",
-        self::size(advice.account_bytes),
+        bytes(advice.account_bytes),
         advice.scanned_pages,
         size(forecast.frames_if_written)
     ));
@@ -61,7 +72,8 @@ pub fn text(advice: &Advice) -> String {
         None => "",
     };
     line(format!(
-        "It settles in {} ({} passes at {} pages each {} ms{advisor}) and takes {:.1}% of a CPU, {:.1} CPU-s in all.",
+        "{} in {} ({} passes at {} pages each {} ms{advisor}) and takes {:.1}% of a CPU, {:.1} CPU-s in all.",
+        if advice.certain.is_some() { "What is certain has merged" } else { "It settles" },
         time(settling.seconds),
         advice.settled.passes,
         settling.pages_to_scan,
@@ -69,13 +81,6 @@ pub fn text(advice: &Advice) -> String {
         settling.cpu_percent,
         settling.cpu_seconds
     ));
-    if advice.settings.smart_scan && advice.settings.is_running {
-        line(
-            "It may take longer: smart_scan is on, so that pages which KSM has looked at in vain several times are left out \
-             for up to eight passes."
-                .into(),
-        );
-    }
     let choice = advice.choices.iter().find(|choice| choice.pages_to_scan == advice.pays);
     if let Some(choice) = choice {
         line(format!(
@@ -143,20 +148,6 @@ pub fn text(advice: &Advice) -> String {
     text
 }
 
-/// A number of bytes: `12.3 MiB`.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = UNITS[0];
-    for next in &UNITS[1..] {
-        if value < 1024.0 {
-            break;
-        }
-        (value, unit) = (value / 1024.0, next);
-    }
-    format!("{value:.1} {unit}")
-}
-
 /// A time: `3.6 s`, `2 min 40 s`, `3 h 5 min`.
 fn time(seconds: f64) -> String {
     match seconds {
@@ -171,8 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_times() {
-        assert_eq!((size(4096).as_str(), size(3 << 29).as_str()), ("4.0 KiB", "1.5 GiB"));
+    fn times() {
         assert_eq!(time(3.61), "3.6 s");
         assert_eq!(time(161.0), "2 min 41 s");
         assert_eq!(time(7322.0), "2 h 2 min");

@@ -52,6 +52,10 @@ pub struct Arguments {
     #[arg(long, value_name = "BOOL")]
     use_zero_pages: Option<bool>,
 
+    /// Whether pages that KSM knows are left out of most passes
+    #[arg(long, value_name = "BOOL")]
+    smart_scan: Option<bool>,
+
     /// By what pages_to_scan is changed
     #[arg(long, value_enum)]
     advisor: Option<Advisor>,
@@ -82,6 +86,7 @@ impl Arguments {
         settings.sleep_millisecs = self.sleep_millisecs.unwrap_or(settings.sleep_millisecs);
         settings.max_page_sharing = self.max_page_sharing.unwrap_or(settings.max_page_sharing);
         settings.use_zero_pages = self.use_zero_pages.unwrap_or(settings.use_zero_pages);
+        settings.smart_scan = self.smart_scan.unwrap_or(settings.smart_scan);
         match self.advisor {
             Some(Advisor::None) => settings.advisor = None,
             Some(Advisor::ScanTime) => {

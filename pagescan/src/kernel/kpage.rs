@@ -30,6 +30,15 @@ pub struct KernelPages {
     ranges: Option<Vec<Range<u64>>>,
 }
 
+/// Something that is not known of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// What, in words that stand behind "it is not known".
+    pub what: &'static str,
+    /// The file that would tell it.
+    pub file: &'static str,
+}
+
 impl KernelPages {
     /// Opens them. It is no error if they are not there (CONFIG_PROC_PAGE_MONITOR, CONFIG_MEMCG) or not for this process
     /// (CAP_SYS_ADMIN): what is known without them is said of frames then.
@@ -42,20 +51,15 @@ impl KernelPages {
         })
     }
 
-    /// What is not there.
-    pub fn lacks(&self) -> Vec<String> {
+    /// What is not known, as some of the files are not there or not for this process.
+    pub fn unknown(&self) -> Vec<Unknown> {
         let files = [
-            (&self.flags, "/proc/kpageflags", "what kinds of memory frames are"),
-            (&self.counts, "/proc/kpagecount", "how often frames are mapped"),
-            (&self.cgroups, "/proc/kpagecgroup", "which control groups pay for frames"),
+            (&self.flags, "what kinds of memory frames are", "/proc/kpageflags"),
+            (&self.counts, "how often they are mapped", "/proc/kpagecount"),
+            (&self.cgroups, "which control groups pay for them", "/proc/kpagecgroup"),
         ];
-        let lacking = files.iter().filter(|(file, ..)| file.is_none());
-        let sentence = |(_, name, what): &(_, &str, &str)| {
-            format!(
-                "{what} is not known, since {name} is not there or not readable; run pagescan as root"
-            )
-        };
-        lacking.map(sentence).collect()
+        let lacking = files.into_iter().filter(|(file, ..)| file.is_none());
+        lacking.map(|(_, what, file)| Unknown { what, file }).collect()
     }
 
     /// What is known of frames, given their numbers in ascending order. The flag UNKNOWN is set where flags are not.
@@ -228,7 +232,7 @@ mod tests {
         let pages = KernelPages { flags: None, counts: None, cgroups: None, ranges: None };
         let unknown = Attributes { flags: FrameFlags::UNKNOWN, ..Attributes::default() };
         assert_eq!(pages.attributes(&[1, 2, 300]), [unknown; 3]);
-        assert_eq!(pages.lacks().len(), 3);
+        assert_eq!(pages.unknown().len(), 3);
         assert!(pages.words(0, 10).is_empty());
     }
 

@@ -63,3 +63,14 @@ pub enum Lack {
     #[error("memory cannot be read by frame: {path}: {1}", path = statify_printable::path(.0))]
     File(PathBuf, #[source] io::Error),
 }
+
+impl Lack {
+    /// Whether it is only rights that this process has not.
+    pub fn is_of_rights(&self) -> bool {
+        match self {
+            Self::Rights(_) | Self::FrameNumbers | Self::Ranges => true,
+            Self::File(_, error) => error.kind() == io::ErrorKind::PermissionDenied,
+            _ => false,
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod cached_runs;
 pub mod contents;
 pub(crate) mod guest;
 mod known;
+mod lacks;
 mod machine;
 pub mod page_cache;
 mod process;

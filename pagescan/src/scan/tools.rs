@@ -1,6 +1,7 @@
 //! What this machine and this user have to take snapshots with. It is found out once.
 
 use super::by_frame::ByFrame;
+use super::lacks::sentences;
 use crate::kernel::kpage::KernelPages;
 use crate::kernel::{Lack, StructPages, Types};
 
@@ -34,17 +35,12 @@ impl Tools {
             By::Best => ByFrame::new(),
             By::Process => Err(Lack::NotWanted),
         };
-        lacks.extend(frames.as_ref().err().filter(|_| by == By::Best).map(Lack::to_string));
-        let pages = match KernelPages::open() {
-            Ok(pages) => {
-                lacks.extend(pages.lacks());
-                Some(pages)
-            }
-            Err(error) => {
-                lacks.push(format!("what frames are is not known: {error}"));
-                None
-            }
-        };
+        let pages = KernelPages::open();
+        let unknown = pages.as_ref().map(KernelPages::unknown).unwrap_or_default();
+        let why = frames.as_ref().err().filter(|_| by == By::Best);
+        lacks.extend(sentences(why, &unknown));
+        let cannot = |error: &_| lacks.push(format!("what frames are is not known: {error}"));
+        let pages = pages.inspect_err(cannot).ok();
         // It is read the same way.
         let uses = frames.as_ref().ok().and_then(|_| {
             let found = Types::of_kernel().and_then(|types| StructPages::find(&types));

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::answer::{Answer, Domain, Duplicate, Effect, MappedFile, Merged, Savable, Taken};
+use super::answer::{Answer, Domain, Duplicate, Effect, MappedFile, Merged, Taken};
 use super::census::{Census, census};
 use super::class::{Class, Classes};
 use super::classify::{Counted, count};
@@ -19,18 +19,10 @@ use crate::error::Result;
 /// has it.
 pub fn share(sources: &[Source<'_>], options: &Options) -> Result<Answer> {
     let mut census = census(sources, options)?;
-    let mut counted = count(&mut census, options);
+    let mut counted = count(&mut census, options, |_| {});
     let large = counted.groups.largest();
     let largest = duplicates(sources, &census, large)?;
-    let mut classes = Classes::default();
-    for set in 0..census.sets.len() as u32 {
-        for class in Class::ALL {
-            for is_external in [false, true] {
-                let count = counted.count(set, class, is_external, &census.sets);
-                classes.add(class, is_external, count);
-            }
-        }
-    }
+    let classes = counted.classes(&census.sets);
     let all = domains(&census, &counted);
     let mut order: Vec<usize> =
         (0..all.len()).filter(|&domain| all[domain].count.pages > 0).collect();
@@ -41,9 +33,6 @@ pub fn share(sources: &[Source<'_>], options: &Options) -> Result<Answer> {
     }
     let most = order.len().min(options.matrix);
     let matrix = matrix(&counted, &census.sets, &ranks, most);
-    let groups = &counted.groups;
-    let within =
-        groups.within.iter().fold((0, 0), |sum, domain| (sum.0 + domain.0, sum.1 + domain.1));
     let effect = effect(&census, &counted, &classes);
     Ok(Answer {
         snapshots: sources.iter().map(taken).collect(),
@@ -51,17 +40,8 @@ pub fn share(sources: &[Source<'_>], options: &Options) -> Result<Answer> {
         by: options.by,
         classes,
         free_frames: counted.free,
-        contents: groups.contents,
-        savable: Savable {
-            at_most: groups.at_most,
-            internal: within.0,
-            external: groups.at_most - within.0,
-            attainable: groups.attainable,
-            attainable_internal: within.1,
-            max_page_sharing: options.max_page_sharing.max(1),
-            zero: counted.zero.0,
-            zero_attainable: counted.zero.1,
-        },
+        contents: counted.groups.contents,
+        savable: counted.savable(options),
         ksm: ksm(&census, &counted),
         domains: order.into_iter().map(|domain| all[domain].clone()).collect(),
         matrix,

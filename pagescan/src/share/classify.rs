@@ -1,7 +1,8 @@
 //! From all frames to the answer: contents are gone through once, each with all frames that hold it.
 
+use super::answer::Savable;
 use super::census::Census;
-use super::class::{Class, Count};
+use super::class::{Class, Classes, Count};
 use super::groups::{Groups, Held};
 use super::kind::Kind;
 use super::options::Options;
@@ -30,8 +31,8 @@ pub fn slot(class: Class, is_external: bool) -> usize {
     class as usize + if is_external { Class::ALL.len() } else { 0 }
 }
 
-/// Counts. `census` has no contents behind it.
-pub fn count(census: &mut Census, options: &Options) -> Counted {
+/// Counts, and shows each content that several frames hold, ascending. `census` has no contents behind it.
+pub fn count(census: &mut Census, options: &Options, mut several: impl FnMut(u128)) -> Counted {
     let contents = std::mem::take(&mut census.contents);
     let Census { kinds, users, sets, .. } = &*census;
     let mut counted = Counted {
@@ -59,6 +60,7 @@ pub fn count(census: &mut Census, options: &Options) -> Counted {
         for group in entries.chunk_by(Entry::is_like) {
             let (held, behind) = rest.split_at(group.len());
             rest = behind;
+            several(group[0].hash());
             let (class, is_external) = counted.groups.add(group[0].hash(), held, sets);
             counted.move_alike(held, slot(class, is_external), sets);
         }
@@ -110,6 +112,36 @@ impl Counted {
                 _ => slot(Class::Shared, sets.get(set).len() > 1),
             };
             self.frames[at][slot] += 1;
+        }
+    }
+
+    /// How much there is of each class.
+    pub fn classes(&self, sets: &Sets) -> Classes {
+        let mut classes = Classes::default();
+        for set in 0..sets.len() as u32 {
+            for class in Class::ALL {
+                for is_external in [false, true] {
+                    classes.add(class, is_external, self.count(set, class, is_external, sets));
+                }
+            }
+        }
+        classes
+    }
+
+    /// What could be saved.
+    pub fn savable(&self, options: &Options) -> Savable {
+        let groups = &self.groups;
+        let within =
+            groups.within.iter().fold((0, 0), |sum, domain| (sum.0 + domain.0, sum.1 + domain.1));
+        Savable {
+            at_most: groups.at_most,
+            internal: within.0,
+            external: groups.at_most - within.0,
+            attainable: groups.attainable,
+            attainable_internal: within.1,
+            max_page_sharing: options.max_page_sharing.max(1),
+            zero: self.zero.0,
+            zero_attainable: self.zero.1,
         }
     }
 

@@ -1,13 +1,12 @@
-//! The answer as one web page: no script, nothing from elsewhere, light or dark as the reader has it. All of it is in the page as
-//! JSON, too.
+//! The answer as one web page.
 
 mod charts;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use statify_printable::{printable_json, printable_lines};
+use maud::{Markup, PreEscaped, html};
+use statify_printable::amount::{bytes, thousands};
+use statify_web_page::WebPage;
 
 use self::charts::{Bar, CLASSES, LEGEND, bars, heat};
-use super::amount::{bytes, thousands};
 use super::answer::Answer;
 use super::class::{Class, Count};
 
@@ -18,55 +17,28 @@ const MOST: usize = 24;
 /// The page.
 pub fn page(answer: &Answer) -> String {
     let by = answer.by.name();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                // Were anything to slip through, it could neither run nor load anything.
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-                title { "pagescan share" }
-                style { (PreEscaped(STYLE)) }
+    let page = WebPage {
+        title: "pagescan share".into(),
+        heading: "Which memory is shared, and which could be",
+        style: STYLE,
+        of: html! {
+            @for snapshot in &answer.snapshots {
+                bdi { (snapshot.file) } " of " bdi { (snapshot.host) } " "
             }
-            body {
-                header {
-                    h1 { "Which memory is shared, and which could be" }
-                    p.root {
-                        @for snapshot in &answer.snapshots {
-                            bdi { (snapshot.file) } " of " bdi { (snapshot.host) } " "
-                        }
-                    }
-                    (facts(answer))
-                }
-                main {
-                    (classes(answer))
-                    (domains(answer, by))
-                    (matrix(answer, by))
-                    (largest(answer))
-                    (files(answer))
-                }
-                footer {
-                    p {
-                        "Written by pagescan " (env!("CARGO_PKG_VERSION"))
-                        ". A page is of " (answer.page_size) " bytes. All of it is in this page as JSON, too: the element "
-                        code { "share" } "."
-                    }
-                }
-                script type="application/json" id="share" { (PreEscaped(json(answer))) }
-            }
-        }
+        },
+        facts: facts(answer),
+        main: html! {
+            (classes(answer))
+            (domains(answer, by))
+            (matrix(answer, by))
+            (largest(answer))
+            (files(answer))
+        },
+        foot: html! { "A page is of " (answer.page_size) " bytes. " },
+        written_by: concat!("pagescan ", env!("CARGO_PKG_VERSION")),
+        id: "share",
     };
-    // Texts in it are printable already; what is forgotten is made so here.
-    printable_lines(&page.into_string()).into_owned()
-}
-
-/// JSON in which nothing ends an element or begins one, and every letter is seen.
-fn json(answer: &Answer) -> String {
-    // An answer is strings and numbers only, of which JSON can be made.
-    let json = serde_json::to_string(answer).unwrap_or_default();
-    printable_json(&json).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+    page.with(answer)
 }
 
 fn frames(answer: &Answer, frames: u64) -> String {
@@ -279,7 +251,7 @@ fn figure(svg: &str, words: &str, caption: &str, legend: &[(&str, &str)]) -> Mar
 
 fn table(caption: &str, head: &[&str], rows: Markup) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
+        div.scroll.long tabindex="0" role="region" aria-label=(caption) {
             table {
                 caption { (caption) }
                 thead { tr { @for name in head { th scope="col" { (name) } } } }

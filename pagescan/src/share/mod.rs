@@ -3,7 +3,6 @@
 //! [`share`] reads all frames into columns, each once, and finds equal contents by dealing their hashes out and
 //! sorting what is left together. [`Answer`] is what comes of it; [`text`], [`csv`] and [`page`] show it.
 
-mod amount;
 mod answer;
 mod assemble;
 mod census;
@@ -11,6 +10,7 @@ mod class;
 mod classify;
 mod csv;
 mod domain;
+mod figures;
 mod files;
 mod groups;
 mod html;
@@ -33,6 +33,7 @@ pub use answer::{
 pub use assemble::share;
 pub use class::{Class, Classes, Count, Sides};
 pub use csv::{Table, csv};
+pub use figures::{Figures, figures};
 pub use html::page;
 pub use options::{By, Options};
 pub use source::{Source, Stamp, open};

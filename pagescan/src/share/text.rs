@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use statify_printable::amount::{bytes, thousands};
 
-use super::amount::{bytes, thousands};
 use super::answer::Answer;
 use super::class::{Class, Count, Sides};
 

@@ -47,6 +47,8 @@ pub struct Ksm {
     pub full_scans: Option<u64>,
     /// Bytes that are saved, less those that this takes.
     pub general_profit: Option<i64>,
+    /// So many pages at most are in one frame.
+    pub max_page_sharing: Option<u64>,
 }
 
 /// KSM in a process (/proc/PID/ksm_stat).
@@ -81,6 +83,7 @@ impl Kernel {
             ksm_zero_pages: number("ksm_zero_pages"),
             full_scans: number("full_scans"),
             general_profit: self.number("general_profit"),
+            max_page_sharing: number("max_page_sharing"),
         }
     }
 

@@ -67,6 +67,9 @@ fn columns(sample: &Sample) -> Vec<(String, String)> {
             sample.lasting(seconds).map_or(String::new(), |share| format!("{share:.4}")),
         );
     }
+    add("zero_savable", classes.zero_savable.to_string());
+    add("zero_attainable", classes.zero_attainable.to_string());
+    add("ksm_max_page_sharing", cell(ksm.max_page_sharing));
     columns
 }
 
@@ -85,7 +88,7 @@ mod tests {
         sharings_ended,swapped_bytes,page_cache_bytes,ksm_run,ksm_pages_shared,ksm_pages_sharing,ksm_pages_unshared,\
         ksm_pages_volatile,ksm_pages_skipped,ksm_pages_scanned,ksm_zero_pages,ksm_full_scans,ksm_general_profit,\
         process_merging_pages,process_zero_pages,lasting_2s,lasting_4s,lasting_8s,lasting_16s,lasting_32s,lasting_64s,\
-        lasting_128s,lasting_256s,lasting_512s,lasting_1024s\r\n";
+        lasting_128s,lasting_256s,lasting_512s,lasting_1024s,zero_savable,zero_attainable,ksm_max_page_sharing\r\n";
 
     #[test]
     fn columns_stay() {

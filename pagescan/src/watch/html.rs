@@ -1,46 +1,35 @@
-//! The course of a watch as one web page: no script, nothing from elsewhere. What it shows is in it as JSON, too.
+//! The course of a watch as one web page.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use statify_printable::{printable, printable_json, printable_lines};
+use maud::{Markup, PreEscaped, html};
+use statify_printable::printable;
+use statify_web_page::WebPage;
 
 use super::charts::Chart;
 use super::course::Course;
 use super::plot::PAPER_16_SECONDS;
 use super::sample::Sample;
 
-const STYLE: &str = include_str!("style.css");
+/// White is the color of what lies below.
+const STYLE: &str = r##"svg [fill="#FFFFFF"] { fill: var(--box); }"##;
 
 /// The page.
 pub fn html(course: &Course) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-                title { "pagescan watch: " (printable(&course.of)) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { "Memory over time" }
-                    p.of { bdi { (printable(&course.of)) } ", " (course.taken) " samples" }
-                }
-                main {
-                    @for lack in &course.lacks { p.note { bdi { (printable(lack)) } } }
-                    @for chart in Chart::ALL { (section(chart, course)) }
-                    @if let Some(last) = &course.last { (lifetimes(last)) (processes(last)) }
-                }
-                footer {
-                    p { "Written by pagescan " (env!("CARGO_PKG_VERSION")) ". All of it is in this page as JSON, too: the element " code { "watch" } "." }
-                }
-                script type="application/json" id="watch" { (PreEscaped(json(course))) }
-            }
-        }
+    let page = WebPage {
+        title: format!("pagescan watch: {}", printable(&course.of)),
+        heading: "Memory over time",
+        style: STYLE,
+        of: html! { bdi { (printable(&course.of)) } ", " (course.taken) " samples" },
+        facts: html! {},
+        main: html! {
+            @for lack in &course.lacks { p.note { bdi { (printable(lack)) } } }
+            @for chart in Chart::ALL { (section(chart, course)) }
+            @if let Some(last) = &course.last { (lifetimes(last)) (processes(last)) }
+        },
+        foot: html! {},
+        written_by: concat!("pagescan ", env!("CARGO_PKG_VERSION")),
+        id: "watch",
     };
-    printable_lines(&page.into_string()).into_owned()
+    page.with(course)
 }
 
 fn section(chart: Chart, course: &Course) -> Markup {
@@ -105,13 +94,6 @@ fn processes(last: &Sample) -> Markup {
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
-}
-
-/// As it may stand in a page: nothing in it ends the element.
-fn json(course: &Course) -> String {
-    // Strings and finite numbers only.
-    let json = serde_json::to_string(course).unwrap_or_else(|_| "null".into());
-    printable_json(&json).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }
 
 #[cfg(test)]

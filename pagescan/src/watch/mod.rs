@@ -6,7 +6,6 @@ mod changes;
 #[cfg(feature = "command-line")]
 mod charts;
 mod classes;
-mod contents;
 mod counters;
 mod course;
 mod csv;
@@ -31,7 +30,6 @@ pub use changes::Changes;
 #[cfg(feature = "command-line")]
 pub use charts::{Chart, svg};
 pub use classes::Classes;
-pub use contents::Contents;
 pub use counters::{Kernel, Ksm, ProcessKsm};
 pub use course::Course;
 pub use csv::{csv_head, csv_line};

@@ -61,7 +61,7 @@ fn samples(
         let snapshot = take()?;
         course.page_size = snapshot.header.page_size;
         course.lacks.clone_from(&snapshot.header.lacks);
-        let sample = observer.see(snapshot);
+        let sample = observer.see(snapshot)?;
         course.add(sample.clone());
         for output in outputs.iter_mut() {
             output.sample(&sample, course)?;

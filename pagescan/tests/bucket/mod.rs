@@ -2,7 +2,7 @@
 //! that are not signed.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 const KEY: &str = "AKIDTEST";
@@ -18,24 +18,10 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Starts one, if there is a Python for it and for those who ask it. That Python, and the bucket.
-    pub fn start() -> Option<(PathBuf, Self)> {
-        let lacks = |what: &str| eprintln!("not run: {what} (tests/requirements.txt)");
-        let Some(python) = std::env::var_os("TEST_PYTHON").map(PathBuf::from) else {
-            lacks(
-                "TEST_PYTHON does not name a Python with moto, duckdb and duckdb-extension-httpfs",
-            );
-            return None;
-        };
-        for module in ["moto", "duckdb", "duckdb_extension_httpfs"] {
-            let output = Command::new(&python).args(["-c", &format!("import {module}")]).output();
-            if !output.is_ok_and(|output| output.status.success()) {
-                lacks(&format!("the Python that TEST_PYTHON names has no {module}"));
-                return None;
-            }
-        }
+    /// Starts one, by a Python with moto.
+    pub fn start(python: &Path) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/src/s3_server.py");
-        let mut command = Command::new(&python);
+        let mut command = Command::new(python);
         command.arg(script).args([KEY, SECRET, BUCKET]).env_clear();
         // Of its own accounts, not of this machine's.
         command.env("AWS_ACCESS_KEY_ID", "x").env("AWS_SECRET_ACCESS_KEY", "x");
@@ -44,7 +30,7 @@ impl Bucket {
         let answers = BufReader::new(server.stdout.take().unwrap());
         let mut bucket = Self { server, orders, answers, port: 0 };
         bucket.port = bucket.answer();
-        Some((python, bucket))
+        bucket
     }
 
     fn answer(&mut self) -> usize {

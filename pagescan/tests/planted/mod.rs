@@ -146,13 +146,3 @@ impl Drop for Fork {
         }
     }
 }
-
-/// Whether tests of what only root may can run, which is said if not.
-pub fn is_root() -> bool {
-    // SAFETY: always succeeds.
-    let root = unsafe { libc::geteuid() } == 0;
-    if !root {
-        eprintln!("not run: only root reads memory by frame");
-    }
-    root
-}

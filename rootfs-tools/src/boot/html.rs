@@ -1,9 +1,10 @@
-//! What came of a run as one web page: no script, nothing from elsewhere. What it shows is what the JSON in it says; each number
-//! names its place there (a JSON pointer, RFC 6901).
+//! What came of a run as one web page. What it shows is what the JSON in it says; each number names its place there (a JSON
+//! pointer, RFC 6901).
 
 use chunkstore::serve::trace::statistics::{Moment, SIZES};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use statify_printable::printable_lines;
+use maud::{Markup, html};
+use statify_printable::amount::thousands;
+use statify_web_page::WebPage;
 
 use super::charts::{Line, course};
 use super::options::{System, Variant};
@@ -11,52 +12,33 @@ use super::outcome::Outcome;
 use super::rows::{ChunkRow, Pair, Side, TimeRow};
 use super::table::{paper_chunks, paper_times};
 use super::text::{chunk_number, chunk_row, time_row};
-use crate::report::figures::thousands;
 use crate::report::html::cells::brief_bytes;
 use crate::report::html::charts::{self, CONVERTED, ORIGINAL, Scale, Series};
 use crate::report::html::sections::{figure, section, table};
-use crate::report::html::{STYLE, json};
+use crate::report::html::{STYLE, WRITTEN_BY};
 
 /// Of the lines and bars.
 const LEGEND: [(&str, &str); 2] = [("original", "normal"), ("converted", "converted")];
 
 /// The page.
 pub fn html(outcome: &Outcome) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-                title { "rootfs-tools boot: " (outcome.converted) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { "How guests of self-contained programs boot" }
-                    p.root { bdi { (outcome.normal) } " and " bdi { (outcome.converted) } }
-                    (facts(outcome))
-                }
-                main {
-                    (times_section(&outcome.times))
-                    (chunks_section(&outcome.chunks))
-                    (timeline_section(outcome))
-                    (memory_section(&outcome.times))
-                }
-                footer {
-                    p {
-                        "Written by rootfs-tools " (env!("CARGO_PKG_VERSION")) ". Seconds are medians of "
-                        (outcome.runs) " boots each. All of it is in this page as JSON, too: the element "
-                        code { "boot" } "."
-                    }
-                }
-                script type="application/json" id="boot" { (PreEscaped(json(outcome))) }
-            }
-        }
+    let page = WebPage {
+        title: format!("rootfs-tools boot: {}", outcome.converted),
+        heading: "How guests of self-contained programs boot",
+        style: STYLE,
+        of: html! { bdi { (outcome.normal) } " and " bdi { (outcome.converted) } },
+        facts: facts(outcome),
+        main: html! {
+            (times_section(&outcome.times))
+            (chunks_section(&outcome.chunks))
+            (timeline_section(outcome))
+            (memory_section(&outcome.times))
+        },
+        foot: html! { "Seconds are medians of " (outcome.runs) " boots each. " },
+        written_by: WRITTEN_BY,
+        id: "boot",
     };
-    printable_lines(&page.into_string()).into_owned()
+    page.with(outcome)
 }
 
 /// The numbers that one looks for first.

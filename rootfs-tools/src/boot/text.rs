@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use comfy_table::Table as Grid;
+use statify_printable::amount::thousands;
 use statify_printable::printable;
 
 use super::outcome::Outcome;
 use super::rows::{ChunkRow, Side, TimeRow};
 use super::table::{paper_chunks, paper_times};
-use crate::report::figures::thousands;
 use crate::report::text::grid;
 
 /// The tables, in lines.

@@ -11,7 +11,6 @@ use rootfs_tools::cache;
 use rootfs_tools::packed::oci::platform::Platform;
 use rootfs_tools::packed::{self, kind, room};
 use rootfs_tools::programs::find;
-use rootfs_tools::report::figures::thousands;
 use rootfs_tools::run::options::{Options, Target};
 use rootfs_tools::run::outcome::{Event, Outcome};
 use rootfs_tools::run::reflink::Reflink;
@@ -19,6 +18,7 @@ use rootfs_tools::run::{convert, estimate};
 use rootfs_tools::tree::patterns;
 use statify_command_line::ShapeArguments;
 use statify_files::{new_file, path_text};
+use statify_printable::amount::thousands;
 use statify_store::Place;
 
 use crate::progress::Progress;

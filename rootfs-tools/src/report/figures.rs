@@ -73,27 +73,3 @@ impl Table {
 pub fn times(after: u64, before: u64) -> f64 {
     if before == 0 { 0.0 } else { after as f64 / before as f64 }
 }
-
-/// A number with its thousands apart.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn thousands() {
-        assert_eq!(
-            [0, 999, 1000, 87_865_480].map(super::thousands),
-            ["0", "999", "1,000", "87,865,480"]
-        );
-    }
-}

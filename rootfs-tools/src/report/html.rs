@@ -1,71 +1,46 @@
-//! The report as one web page: no script, nothing from elsewhere, light or dark as the reader has it. What
-//! it shows is what the JSON in it says; each number names its place there (a JSON pointer, RFC 6901).
-//! maud escapes every text, plotters those in the charts.
+//! The report as one web page. What it shows is what the JSON in it says; each number names its place there (a JSON pointer,
+//! RFC 6901). maud escapes every text, plotters those in the charts.
 
 pub(crate) mod cells;
 pub(crate) mod charts;
 pub(crate) mod sections;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use statify_files::path_text;
-use statify_printable::{printable_json, printable_lines};
+use statify_web_page::WebPage;
 
 use super::contents::Report;
 use cells::{dd, factor_text};
 
-/// How pages of this tool look.
+/// Who writes pages.
+pub(crate) const WRITTEN_BY: &str = concat!("rootfs-tools ", env!("CARGO_PKG_VERSION"));
+/// The colors of this tool's pages.
 pub(crate) const STYLE: &str = include_str!("html/style.css");
 
 /// The page.
 pub fn html(report: &Report) -> String {
     let root = path_text::to_text(&report.root);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                // Were anything to slip through, it could neither run nor load anything.
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-                title { "rootfs-tools report: " (root) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { "What self-contained programs cost" }
-                    p.root { bdi { (root) } }
-                    (facts(report))
-                }
-                main {
-                    (sections::programs(report))
-                    (sections::growth(report))
-                    (sections::image(report))
-                    (sections::directories(report))
-                    (sections::libraries(report))
-                    (sections::chunks(report))
-                    (sections::statics(report))
-                    (sections::failures(report))
-                }
-                footer {
-                    p {
-                        "Written by rootfs-tools " (env!("CARGO_PKG_VERSION"))
-                        ". Sizes are in bytes. All of it is in this page as JSON, too: the element "
-                        code { "report" } "."
-                    }
-                }
-                script type="application/json" id="report" { (PreEscaped(json(report))) }
-            }
-        }
+    let page = WebPage {
+        title: format!("rootfs-tools report: {root}"),
+        heading: "What self-contained programs cost",
+        style: STYLE,
+        of: html! { bdi { (root) } },
+        facts: facts(report),
+        main: html! {
+            (sections::programs(report))
+            (sections::growth(report))
+            (sections::image(report))
+            (sections::directories(report))
+            (sections::libraries(report))
+            (sections::chunks(report))
+            (sections::statics(report))
+            (sections::failures(report))
+        },
+        foot: html! { "Sizes are in bytes. " },
+        written_by: WRITTEN_BY,
+        id: "report",
     };
-    // Texts in it are printable already; what is forgotten is made so here.
-    printable_lines(&page.into_string()).into_owned()
-}
-
-/// JSON in which nothing ends an element or begins one, and every letter is seen.
-pub(crate) fn json(answer: &impl serde::Serialize) -> String {
-    let json = serde_json::to_string(answer).expect("strings and numbers only");
-    printable_json(&json).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+    page.with(report)
 }
 
 /// The numbers that one looks for first.

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table as Grid, presets};
+use statify_printable::amount::thousands;
 use statify_printable::printable;
 
 use super::contents::Report;
-use super::figures::{Growth, Named, Table, thousands};
+use super::figures::{Growth, Named, Table};
 use super::measured::ChunkTable;
 use super::statics::{self, Pair, Sizes};
 

@@ -1,8 +1,9 @@
 //! Cells of tables, each with where its number is in the JSON.
 
 use maud::{Markup, html};
+use statify_printable::amount::thousands;
 
-use crate::report::figures::{Growth, thousands};
+use crate::report::figures::Growth;
 
 /// A number.
 pub fn number(pointer: &str, value: u64) -> Markup {

@@ -1,6 +1,7 @@
 //! The page's sections, each a chart and the table with its numbers.
 
 use maud::{Markup, PreEscaped, html};
+use statify_printable::amount::thousands;
 
 use super::cells::{
     brief_bytes, factor, factor_text, growth as growth_cells, key, maybe_factor, maybe_number,
@@ -9,7 +10,7 @@ use super::cells::{
 use super::charts::{self, CONVERTED, ORIGINAL, STATIC, Scale, Series};
 
 use crate::report::contents::{Class, Report};
-use crate::report::figures::{Growth, thousands};
+use crate::report::figures::Growth;
 use crate::report::measured::ChunkTable;
 use crate::report::statics::{self, Sizes};
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::Value;
+use statify_printable::amount::thousands;
 
 use crate::boot::{Boots, Guest};
 use crate::check::Checked;
@@ -13,7 +14,6 @@ use crate::machine::Machine;
 use crate::root::Root;
 use crate::stores::{Stored, Stores};
 use crate::times;
-use rootfs_tools::report::figures::thousands;
 
 /// All that was found out.
 pub struct Facts<'a> {

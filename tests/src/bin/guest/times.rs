@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use rootfs_tools::boot::initramfs;
 use serde_json::Value;
+use statify_printable::amount::thousands;
 use statify_room::Root;
 
 use crate::Cli;
 use crate::images;
 use crate::room::Room;
 use crate::root;
-use rootfs_tools::report::figures::thousands;
 
 const MEMORY: &str = "2048";
 

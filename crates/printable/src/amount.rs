@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Amounts for people.
 
 /// A number of bytes: `12.3 MiB`.
 pub fn bytes(bytes: u64) -> String {
