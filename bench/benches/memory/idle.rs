@@ -146,6 +146,14 @@ fn lines(outcome: &mut Outcome, kinds: &[Kind], found: &[Found]) {
             let what = format!("{}: {text}", kind.name);
             outcome.line(what, found.frames.all as f64, Unit::Pages, paper);
         }
+        let Frames { anonymous, named, named_contents, .. } = without[index].frames;
+        for (pages, text) in [
+            (anonymous, "frames of no file"),
+            (named, "frames of files"),
+            (named_contents, "frames of files, equal ones once"),
+        ] {
+            outcome.line(format!("{}: {text}", kind.name), pages as f64, Unit::Pages, None);
+        }
     }
     for (index, kind) in kinds.iter().enumerate().skip(1) {
         for (found, text, paper) in [
