@@ -48,7 +48,9 @@ pub fn describe(
             cpu: describe_cpu(&image.cpu),
             host_libs,
             strip: shape.strip,
-            pool: pool.filter(|_| !plan.pooled.is_empty()).map(Path::to_owned),
+            pool: pool
+                .filter(|_| !plan.pooled.is_empty())
+                .map(|path| path.to_string_lossy().into_owned().into()),
         },
         files: in_parallel(image.objects.len(), describe),
         memory: contents::memory(image, plan, None),

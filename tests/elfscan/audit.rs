@@ -4,7 +4,7 @@ mod dynamic;
 mod machine;
 mod stalling;
 mod tampering;
-mod waiting;
+pub mod waiting;
 
 use std::fs;
 use std::path::Path;

@@ -16,6 +16,7 @@ use statify_tests::process::End;
 use statify_tests::report::Done;
 use statify_tests::toolchain::Toolchain;
 
+use crate::elfscan::reseal::reseal;
 use crate::elfscan::tool::{elfscan, json};
 
 const PAGE: usize = 4096;
@@ -392,23 +393,9 @@ fn forged_table(case: &Case) -> Result<()> {
         (block - table.offset as usize + 16, converted.elf.build_id())
     };
     bytes[at] = all_prot();
-    let (sums, sums_at, new, new_at) = {
-        let converted = Converted::read(&bytes)?;
-        let (elf, manifest) = (&converted.elf, &converted.manifest);
-        let pages = statify_format::build_id::pages(&bytes, elf, manifest).context("no pages")?;
-        let checksums = statify_format::build_id::checksums(&bytes, elf, &pages);
-        let sums = statify_format::build_id::sums(&checksums);
-        let sums_at = statify_format::build_id::sums_position(&bytes, elf).context("no sums")?;
-        let mut again = bytes.clone();
-        again[sums_at..sums_at + sums.len()].copy_from_slice(&sums);
-        let again = Converted::read(&again)?;
-        let new = statify_format::build_id::build_id(again.bytes(), &again.elf, &again.manifest);
-        let new_at = statify_format::build_id::position(again.bytes(), &again.elf);
-        (sums, sums_at, new.context("no build-id")?, new_at.context("no build-id")?)
-    };
-    ensure!(id.as_deref() != Some(&new[..]), "the build-id does not depend on the tables");
-    bytes[sums_at..sums_at + sums.len()].copy_from_slice(&sums);
-    bytes[new_at..new_at + new.len()].copy_from_slice(&new);
+    reseal(&mut bytes)?;
+    let new = Converted::read(&bytes)?.elf.build_id();
+    ensure!(id != new, "the build-id does not depend on the tables");
     fs::write(&out, &bytes)?;
     expect_problem(&out, "permissions for pages that are not mapped, or not for code")
 }

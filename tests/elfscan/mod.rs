@@ -5,6 +5,8 @@ mod check;
 mod deps;
 mod extract;
 mod host;
+mod pool;
+mod reseal;
 mod sbom;
 mod scan;
 mod show;
@@ -19,6 +21,7 @@ pub fn add(cases: &mut Cases) {
     deps::add(cases);
     extract::add(cases);
     host::add(cases);
+    pool::add(cases);
     sbom::add(cases);
     scan::add(cases);
     show::add(cases);

@@ -3,7 +3,7 @@
 
 mod contents;
 mod every_fixture;
-mod place;
+pub mod place;
 mod trust;
 mod verity;
 

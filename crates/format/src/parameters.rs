@@ -6,8 +6,8 @@ use std::ops::Range;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use statify_elf::ElfFile;
 use statify_params::{
-    CALL_RSEQ, Call, Constant, ConstantRun, Fixup, Group, MAGIC, Map, Params, Resolver, Slide,
-    Table, Variant, leb128,
+    CALL_RSEQ, Call, Constant, ConstantRun, Fixup, Group, MAGIC, Map, Params, PoolFile, Resolver,
+    Slide, Table, Variant, leb128,
 };
 use zerocopy::FromBytes;
 
@@ -26,10 +26,18 @@ pub enum ParametersError {
     /// A list of words.
     #[error("the starter's list of words for {0} does not end")]
     Stream(&'static str),
+    /// The names of the directories that lead to the pool.
+    #[error("the starter's names of the pool's directories do not end with a NUL")]
+    PoolNames,
+    /// More than a mapping can tell apart.
+    #[error("the starter's table of the pool's files has more than {MOST_POOL_FILES}")]
+    PoolFiles,
 }
 
 /// No output has more words that are written at start: 128 MiB of pointers.
 const MOST_WORDS: u64 = 16 << 20;
+/// What [`Map::pool_file`] can number.
+const MOST_POOL_FILES: u32 = u16::MAX as u32;
 
 /// The parameter block of an output. Every table lies where it should; what the records say may be
 /// anything.
@@ -83,11 +91,13 @@ impl<'a> Parameters<'a> {
     }
 
     /// The block's tables with their names and the sizes of their records.
-    pub fn tables(&self) -> [(&'static str, Table, usize); 14] {
+    pub fn tables(&self) -> [(&'static str, Table, usize); 16] {
         let p = &self.params;
         let range = size_of::<statify_params::Range>();
         let constants = size_of::<ConstantRun>();
         [
+            ("names of the pool's directories", p.pool, 1),
+            ("files of the pool", p.pool_files, size_of::<PoolFile>()),
             ("mappings", p.maps, size_of::<Map>()),
             ("zero pages", p.zeros, range),
             ("groups of libraries", p.groups, size_of::<Group>()),
@@ -109,6 +119,13 @@ impl<'a> Parameters<'a> {
         let p = &self.params;
         for (name, table, size) in self.tables() {
             self.bytes(table, size).ok_or(ParametersError::Table(name))?;
+        }
+        let names = self.bytes(p.pool, 1).unwrap_or_default();
+        if names.last().is_some_and(|&last| last != 0) {
+            return Err(ParametersError::PoolNames);
+        }
+        if p.pool_files.count > MOST_POOL_FILES {
+            return Err(ParametersError::PoolFiles);
         }
         // Lists that overlap, or repeat a distance, could make a small file a long task.
         let mut room = self.most_words;
@@ -159,6 +176,18 @@ impl<'a> Parameters<'a> {
     /// What the starter maps from the output.
     pub fn maps(&self) -> impl Iterator<Item = Map> + use<'a> {
         self.records(self.params.maps)
+    }
+
+    /// The names of the directories that lead from the root to the pool, and its own, as the starter opens them one in the
+    /// other; none if the output has no pool.
+    pub fn pool(&self) -> impl Iterator<Item = &'a [u8]> {
+        let names = self.bytes(self.params.pool, 1).unwrap_or_default();
+        names.split_inclusive(|&byte| byte == 0).map(|name| &name[..name.len() - 1])
+    }
+
+    /// Files of the pool; [`Map::pool_file`] counts them from 1 on.
+    pub fn pool_files(&self) -> impl Iterator<Item = PoolFile> + use<'a> {
+        self.records(self.params.pool_files)
     }
 
     /// A table of ranges: [`Params::zeros`], `populates`, `protects` or `seals`.

@@ -6,9 +6,11 @@ use statify_elf::ElfFile;
 use statify_format::manifest::Manifest;
 use statify_params::ABSOLUTE;
 
+use super::bases::Bases;
 use super::image::{Backing, Bytes, Image};
 use super::links::Links;
 use super::module::Module;
+use super::pool::Pool;
 use super::process::FileId;
 use super::scope::Scopes;
 use super::{converted, names, sections};
@@ -22,8 +24,8 @@ pub fn read_file(bytes: &[u8]) {
     if let Some(manifest) = ElfFile::parse_any(bytes).ok().and_then(|elf| Manifest::read(&elf)) {
         let _ = converted::plugin_at(&manifest, 4096);
         for base in [0, 0x7fff_0000_0000, ABSOLUTE] {
-            let bases = converted::Bases(vec![base; manifest.files.len()]);
-            let _ = converted::modules(bytes, &manifest, file, &bases);
+            let bases = Bases(vec![base; manifest.files.len()]);
+            let _ = converted::modules(bytes, &manifest, file, &bases, &Pool::default());
         }
     }
     let image = Image {

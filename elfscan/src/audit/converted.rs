@@ -4,7 +4,6 @@
 //! that they point into (at fixed addresses in `--fixed` outputs), so that the loader's changes to the
 //! module's dynamic section, a few pointers, can be taken back.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,9 +12,10 @@ use goblin::elf::program_header::PT_DYNAMIC;
 use statify_elf::{ElfFile, page_down};
 use statify_format::manifest::{EmbeddedFile, FileKind, Manifest, Memory};
 use statify_format::parameters::Parameters;
-use statify_process::procfs::Mapping;
 
-use super::image::{Backing, Bytes, Image};
+use super::bases::Bases;
+use super::image::{Backing, Bytes, Embedded, Image};
+use super::pool::Pool;
 use super::process::FileId;
 use crate::converted::memory;
 use crate::converted::open::Converted;
@@ -45,47 +45,6 @@ pub const POINTERS: [u64; 12] = [
     DT_RELR,
 ];
 
-/// Where a converted file's address 0 lies in a process, for each file of its manifest: what slides
-/// alike has the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bases(pub Vec<u64>);
-
-impl Bases {
-    /// For each file, the base that most bytes of its mappings agree on.
-    pub fn find(manifest: &Manifest, mappings: &[&Mapping]) -> Self {
-        let mut parts: Vec<(Range<u64>, u64, usize)> = Vec::new();
-        for (index, file) in manifest.files.iter().enumerate() {
-            if file.kind == FileKind::Plugin || file.fixed {
-                continue;
-            }
-            parts.extend(file.memory.iter().filter_map(|part| {
-                let start = part.stored_at?;
-                Some((start..start.checked_add(part.size)?, part.address, index))
-            }));
-        }
-        parts.sort_unstable_by_key(|(stored, ..)| stored.start);
-        let mut votes = vec![BTreeMap::<u64, u64>::new(); manifest.files.len()];
-        for mapping in mappings {
-            let end = mapping.offset.saturating_add(mapping.range.end - mapping.range.start);
-            let next = parts.partition_point(|(stored, ..)| stored.end <= mapping.offset);
-            let inside = parts[next..].iter().take_while(|(stored, ..)| stored.start < end);
-            for (stored, address, index) in inside {
-                let from = stored.start.max(mapping.offset);
-                let len = stored.end.min(end) - from;
-                let at = mapping.range.start.wrapping_add(from - mapping.offset);
-                let virtual_address = address.wrapping_add(from - stored.start);
-                *votes[*index].entry(at.wrapping_sub(virtual_address)).or_default() += len;
-            }
-        }
-        let most = |votes: BTreeMap<u64, u64>| votes.into_iter().max_by_key(|vote| vote.1);
-        Self(votes.into_iter().map(|votes| most(votes).map_or(0, |vote| vote.0)).collect())
-    }
-
-    fn of(&self, index: usize) -> u64 {
-        self.0.get(index).copied().unwrap_or(0)
-    }
-}
-
 /// The modules of the converted file `output`, which lies at `bases`: program, loader, libraries.
 /// `None` if the manifest is damaged: what it says is not in the file.
 pub fn modules(
@@ -93,15 +52,18 @@ pub fn modules(
     manifest: &Manifest,
     file: FileId,
     bases: &Bases,
+    pool: &Pool<'_>,
 ) -> Option<Vec<Image>> {
     let mut left = MOST;
     let all = manifest.files.iter().enumerate();
     let embedded = all.filter(|(_, file)| file.kind != FileKind::Plugin);
     let written = Written::read(output, manifest);
     let assemble = |(index, part): (usize, &EmbeddedFile)| {
-        let base = bases.of(index);
+        let base = if part.fixed { 0 } else { bases.of(index) };
         let parts = Parts { output, written: written.as_ref() };
-        let (mut image, first) = parts.assemble(manifest, part, file, base, &mut left)?;
+        let memory = part.memory.clone();
+        let backing = Embedded { output: file, base, memory, pool: pool.of(index) };
+        let (mut image, first) = parts.assemble(manifest, part, backing, &mut left)?;
         image.written = written.as_ref().and_then(|written| written.of(part, first));
         Some(image)
     };
@@ -130,18 +92,15 @@ impl Parts<'_> {
         &self,
         manifest: &Manifest,
         part: &EmbeddedFile,
-        file: FileId,
-        base: u64,
+        backing: Embedded,
         left: &mut u64,
     ) -> Option<(Image, u64)> {
-        let memory = part.memory.clone();
         let (mut bytes, stored_ranges) = self.bytes(part, left)?;
         // The module's own file, as far as it is in memory: what the program headers say of the file
         // becomes what they say of addresses.
         let elf = ElfFile::parse_any(&bytes).ok()?;
         let first = page_down(elf.loads().map(|load| load.p_vaddr).min()?);
-        let base = if part.fixed { 0 } else { base };
-        let elf_bias = base.wrapping_add(part.address).wrapping_sub(first);
+        let elf_bias = backing.base.wrapping_add(part.address).wrapping_sub(first);
         let stored_bias = match (part.fixed, manifest.options.fixed) {
             (true, _) => elf_bias,
             (false, true) => part.address.wrapping_sub(first),
@@ -157,7 +116,7 @@ impl Parts<'_> {
             bytes: Bytes::Assembled(Arc::new(bytes)),
             window,
             bias: elf_bias,
-            backing: Backing::Converted(file, base, memory),
+            backing: Backing::Converted(backing),
             headers,
             written: None,
             stored_bias: Some(stored_bias),

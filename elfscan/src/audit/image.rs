@@ -34,8 +34,32 @@ impl Bytes {
 pub enum Backing {
     /// From this file, as the program headers say; the file begins so many bytes from its start.
     Segments(FileId, u64),
-    /// From this converted file, whose own addresses have this bias.
-    Converted(FileId, u64, Vec<Memory>),
+    /// From a converted file.
+    Converted(Embedded),
+}
+
+/// From where the pages of an embedded file come.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    /// The converted file.
+    pub output: FileId,
+    /// Where its address 0 lies.
+    pub base: u64,
+    /// What it has of the embedded file.
+    pub memory: Vec<Memory>,
+    /// The embedded file itself, where the process has it mapped from the pool.
+    pub pool: Vec<FileId>,
+}
+
+/// What a page is mapped from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Where the module's pages belong, or no file at all.
+    Own,
+    /// The module's file in the pool.
+    Pool,
+    /// A file in which a module of a converted file has no pages.
+    Other,
 }
 
 /// A module in the memory of a process, and what it should be.
@@ -72,6 +96,16 @@ impl Image {
         matches!(self.backing, Backing::Converted(..))
     }
 
+    /// What a page of the module's is mapped from, if this is the file. (A loader that loads files may take them from anywhere.)
+    pub fn source(&self, file: Option<FileId>) -> Source {
+        match (&self.backing, file) {
+            (Backing::Converted(embedded), Some(file)) if file != embedded.output => {
+                if embedded.pool.contains(&file) { Source::Pool } else { Source::Other }
+            }
+            _ => Source::Own,
+        }
+    }
+
     /// Whether the byte at this address (before the bias) is known.
     pub fn knows(&self, address: u64) -> bool {
         self.known.as_ref().is_none_or(|known| known.iter().any(|range| range.contains(&address)))
@@ -93,12 +127,12 @@ impl Image {
                 let offset = page_down(load.p_offset) + (address - page_down(load.p_vaddr));
                 Some((*file, start.checked_add(offset)?))
             }
-            Backing::Converted(file, base, memory) => {
+            Backing::Converted(Embedded { output, base, memory, .. }) => {
                 let at = address.wrapping_add(self.bias).wrapping_sub(*base);
                 let part = memory.iter().find(|part| {
                     part.address <= at && at - part.address < part.size && part.stored_at.is_some()
                 })?;
-                Some((*file, part.stored_at?.checked_add(at - part.address)?))
+                Some((*output, part.stored_at?.checked_add(at - part.address)?))
             }
         }
     }

@@ -7,6 +7,7 @@
 #[cfg(any(test, fuzzing))]
 mod any_bytes;
 mod apart;
+mod bases;
 mod bindings;
 mod converted;
 mod dynamic;
@@ -17,6 +18,7 @@ mod lookup;
 mod module;
 mod modules;
 mod names;
+mod pool;
 mod process;
 mod report;
 mod scope;
@@ -215,6 +217,7 @@ fn check_modules(
         report.counts.unknown_bytes += text.unknown_bytes;
         report.counts.pages += text.pages;
         report.counts.private_pages += text.private_pages;
+        report.counts.pool_pages += text.pool_pages;
         report.alarms.extend(text.alarms);
         if outcome.is_loading {
             let kind = InformationKind::Loading;

@@ -12,10 +12,12 @@ use statify_format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use statify_process::procfs::Mapping;
 
 use super::MOST_TOLD;
+use super::bases::Bases;
 use super::converted;
 use super::image::{Backing, Bytes, Image};
 use super::links::{self, Links};
 use super::names::mapping_at;
+use super::pool::Pool;
 use super::process::{FileId, Identity, Process, Refusal};
 use super::report::{Information, InformationKind};
 
@@ -58,7 +60,10 @@ pub fn find(process: &Process, maps: &[Mapping]) -> Result<Found, Refusal> {
         }
     }
     let (files, found) = (BTreeMap::new(), Found::default());
-    let mut search = Search { process, maps, by_file, files, found };
+    let (program, pool) = (None, Pool::default());
+    let mut search = Search { process, maps, by_file, files, program, pool, found };
+    search.find_program();
+    search.find_pool();
     search.open_files();
     search.add_program()?;
     search.add_complete();
@@ -79,16 +84,63 @@ struct Search<'a> {
     /// The mappings of each file; ascending.
     by_file: HashMap<FileId, Vec<&'a Mapping>>,
     files: BTreeMap<FileId, Opened<'a>>,
+    /// The program's file, and its manifest if it is a converted one.
+    program: Option<(FileId, Option<Manifest>)>,
+    /// The files of its pool.
+    pool: Pool<'a>,
     found: Found,
 }
 
 impl<'a> Search<'a> {
-    /// Opens those that have executable mappings.
-    fn open_files(&mut self) {
+    /// Those that have executable mappings.
+    fn executable(&self) -> BTreeSet<FileId> {
         let executable = self.maps.iter().filter(|mapping| mapping.prot & PROT_EXEC != 0);
-        let files: BTreeSet<FileId> = executable.filter_map(FileId::of).collect();
-        for file in files {
+        executable.filter_map(FileId::of).collect()
+    }
+
+    /// Opens them.
+    fn open_files(&mut self) {
+        for file in self.executable() {
             self.open(file);
+        }
+    }
+
+    /// Finds and opens the program's file.
+    fn find_program(&mut self) {
+        let Some(path) = self.process.program() else { return };
+        let path = path.as_os_str().as_encoded_bytes();
+        let id = self.process.open_program().and_then(|file| file.metadata()).ok();
+        let Some(id) = id.map(|file| {
+            use std::os::unix::fs::MetadataExt;
+            let device = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+            FileId { device, inode: file.ino() }
+        }) else {
+            return;
+        };
+        let is_program = |file: &FileId| {
+            let mut names =
+                self.by_file.get(file).into_iter().flatten().map(|mapping| &mapping.name);
+            *file == id || id.inode == file.inode && names.next().is_some_and(|name| name == path)
+        };
+        let Some(file) = self.executable().into_iter().find(is_program) else { return };
+        let bytes = self.open(file).and_then(|opened| opened.bytes.clone());
+        let elf = bytes.as_deref().and_then(|bytes| ElfFile::parse_any(bytes).ok());
+        self.program = Some((file, elf.and_then(|elf| Manifest::read(&elf))));
+    }
+
+    /// Finds what it has mapped from its pool, which is no module of its own where it belongs.
+    fn find_pool(&mut self) {
+        let Some((file, Some(manifest))) = &self.program else { return };
+        self.pool = Pool::find(self.process, manifest, &self.by_file);
+        let own = self.by_file.get(file).map_or(&[][..], Vec::as_slice);
+        let bases = Bases::find(manifest, own, self.pool.by_index());
+        for file in self.pool.files() {
+            if let Some(mappings) = self.by_file.get_mut(&file) {
+                mappings.retain(|mapping| !self.pool.belongs(manifest, &bases, mapping));
+                if mappings.is_empty() {
+                    self.by_file.remove(&file);
+                }
+            }
         }
     }
 
@@ -141,24 +193,9 @@ impl<'a> Search<'a> {
 
     fn add_program(&mut self) -> Result<(), Refusal> {
         let (pid, name) = (self.process.pid, self.process.name.clone());
-        let path = self.process.program().ok_or_else(|| self.process.vanished())?;
-        let path = path.as_os_str().as_encoded_bytes();
-        let id = self.process.open_program().and_then(|file| file.metadata()).ok();
-        let id = id.map(|file| {
-            use std::os::unix::fs::MetadataExt;
-            let device = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
-            FileId { device, inode: file.ino() }
-        });
-        let is_program = |file: &FileId, opened: &Opened<'_>| {
-            Some(*file) == id
-                || id.is_some_and(|id| id.inode == file.inode) && opened.name.as_bytes() == path
-        };
-        let Some(file) =
-            self.files.iter().find(|(file, opened)| is_program(file, opened)).map(|(id, _)| *id)
-        else {
-            return Ok(());
-        };
-        let opened = &self.files[&file];
+        self.process.program().ok_or_else(|| self.process.vanished())?;
+        let Some((file, manifest)) = self.program.take() else { return Ok(()) };
+        let Some(opened) = self.files.get(&file) else { return Ok(()) };
         let Some(bytes) = &opened.bytes else { return Ok(()) };
         let elf = match ElfFile::parse_any(bytes) {
             Ok(elf) => elf,
@@ -171,10 +208,11 @@ impl<'a> Search<'a> {
             let machine = elf.header().e_machine;
             return Err(Refusal::Unsupported(pid, name, ElfError::Machine(machine)));
         }
-        if let Some(manifest) = Manifest::read(&elf) {
+        if let Some(manifest) = manifest {
             let damaged = || Refusal::Manifest(pid, name.clone());
-            let bases = converted::Bases::find(&manifest, &opened.mappings);
-            let images = converted::modules(bytes, &manifest, file, &bases).ok_or_else(damaged)?;
+            let bases = Bases::find(&manifest, &opened.mappings, self.pool.by_index());
+            let images = converted::modules(bytes, &manifest, file, &bases, &self.pool);
+            let images = images.ok_or_else(damaged)?;
             let plugins = plugins(&manifest, opened, file);
             self.found.of_program = images.len();
             self.found.images = images;

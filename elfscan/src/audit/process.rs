@@ -246,6 +246,17 @@ impl Process {
         text
     }
 
+    /// The user that is root in its user namespace, as this process knows users; user 0 if that is not told.
+    pub fn root_user(&self) -> u32 {
+        let maps = std::fs::read_to_string(self.dir.join("uid_map")).unwrap_or_default();
+        let of_root = |line: &str| {
+            let mut words = line.split_ascii_whitespace();
+            let (inside, outside) = (words.next()?, words.next()?);
+            (inside == "0").then(|| outside.parse().ok())?
+        };
+        maps.lines().find_map(of_root).unwrap_or(0)
+    }
+
     /// What the kernel says of these pages; `None` if it does not.
     pub fn pages(&self, range: &Range<u64>) -> Option<Vec<PageState>> {
         let len = (range.end - range.start) / PAGE * 8;

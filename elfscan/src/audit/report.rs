@@ -46,6 +46,9 @@ pub enum AlarmKind {
     WritableRelro,
     /// A part of the module is not in memory.
     Missing,
+    /// A part of a converted program's module is mapped from a file that is neither the converted one nor, in the pool, the
+    /// module's.
+    OtherFile,
     /// Executable memory of no file (`--strict`).
     AnonymousCode,
     /// Memory that is writable and executable (`--strict`).
@@ -80,7 +83,7 @@ pub struct Alarm {
     /// Any function of the expected target's module would do (an IFUNC).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_function: bool,
-    /// Where it points.
+    /// Where it points; of what is mapped from another file, that file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<Target>,
     /// The bytes that should be there, in hexadecimal; the first of them.
@@ -149,6 +152,9 @@ pub struct Counts {
     /// Of these, pages that the process has copies of its own of (the kernel says of all others that
     /// they are the file's), compared byte by byte.
     pub private_pages: u64,
+    /// Of these, pages that are mapped from the pool: compared byte by byte with what the converted file stores.
+    #[serde(default)]
+    pub pool_pages: u64,
     /// Relocated words that were checked, and entries of dynamic sections.
     pub entries: u64,
     /// Of the loader's own variables so many bytes cannot be checked: numbers that it computes.
@@ -301,6 +307,12 @@ impl fmt::Display for Alarm {
                 write!(out, "RELRO is writable, {} bytes", self.size)
             }
             AlarmKind::Missing => write!(out, "{} bytes of it are not in memory", self.size),
+            AlarmKind::OtherFile => {
+                write!(out, "{} bytes of it are mapped from ", self.size)?;
+                let file = self.found.as_ref().and_then(|found| found.module.as_deref());
+                write!(out, "{}, ", printable(file.unwrap_or("another file")))?;
+                out.write_str("which is neither the converted file nor the module in a pool that only root can write to")
+            }
             AlarmKind::AnonymousCode => {
                 write!(out, "executable memory of no file, {} bytes", self.size)
             }

@@ -1,5 +1,6 @@
 //! Code and constants, page by page: what the kernel says is still the file's page is the file's page
-//! (Documentation/admin-guide/mm/pagemap.rst); what the process has a copy of is compared.
+//! (Documentation/admin-guide/mm/pagemap.rst); what the process has a copy of is compared, and what comes from a pool, since
+//! that file is not the one that says what should be there.
 
 use std::ops::Range;
 
@@ -8,11 +9,12 @@ use goblin::elf::program_header::{PF_W, PF_X};
 use statify_elf::{PAGE, PROT_WRITE, page_down, page_up};
 use statify_process::procfs::Mapping;
 
+use super::image::Source;
 use super::loader::{Variables, Verdict};
 use super::module::Module;
 use super::names::{Names, mapped, symbol_at};
 use super::process::{FileId, Process, is_untouched};
-use super::report::{Alarm, AlarmKind};
+use super::report::{Alarm, AlarmKind, Target};
 
 /// How many pages are looked at in one go.
 const MOST_PAGES: u64 = 256;
@@ -30,6 +32,8 @@ pub struct Outcome {
     pub pages: u64,
     /// Those that the process has copies of its own of.
     pub private_pages: u64,
+    /// Those that are the pool's.
+    pub pool_pages: u64,
     /// Bytes of the loader's own variables of which nothing says what they should be.
     pub unknown_bytes: u64,
     /// What differs.
@@ -81,6 +85,17 @@ struct Check<'c, 'a> {
     outcome: Outcome,
 }
 
+/// Whose a page is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Page {
+    /// Of the file that the module is compared with: nothing is to be compared.
+    Files,
+    /// Of the pool's file, which is not what the module is compared with.
+    Pools,
+    /// The process's own.
+    Private,
+}
+
 /// What the loader writes of a module's code and constants.
 fn written(module: &Module<'_>) -> Vec<Range<u64>> {
     let Some(symbols) = &module.definitions else { return Vec::new() };
@@ -118,6 +133,9 @@ impl Check<'_, '_> {
                 self.missing(covered..part.start);
             }
             covered = part.end;
+            if self.module.image.source(FileId::of(mapping)) == Source::Other {
+                self.other_file(mapping, &part);
+            }
             let mut at = part.start;
             while at < part.end {
                 let end = part.end.min(at + MOST_PAGES * PAGE);
@@ -135,29 +153,53 @@ impl Check<'_, '_> {
         self.alarm(AlarmKind::Missing, offset, loaded.end - loaded.start, None);
     }
 
+    /// The program's own file would not have come there by any start.
+    fn other_file(&mut self, mapping: &Mapping, part: &Range<u64>) {
+        if self.outcome.alarms.len() >= MOST_ALARMS {
+            return;
+        }
+        let image = self.module.image;
+        let offset = part.start.wrapping_sub(image.bias);
+        let size = part.end - part.start;
+        let alarm = Alarm::new(AlarmKind::OtherFile, image.name.clone(), part.start, offset, size);
+        let module = Some(String::from_utf8_lossy(&mapping.name).into_owned());
+        let found = Some(Target { module, ..Target::number(part.start) });
+        self.outcome.alarms.push(Alarm { found, ..alarm });
+    }
+
     fn pages(&mut self, mapping: &Mapping, loaded: Range<u64>, kind: AlarmKind) {
         let states = self.process.pages(&loaded);
         let bias = self.module.image.bias;
         let pages = loaded.clone().step_by(PAGE as usize);
-        let is_private: Vec<bool> = pages
+        let image = self.module.image;
+        let file = FileId::of(mapping);
+        let is_pools = image.source(file) == Source::Pool;
+        let kinds: Vec<Page> = pages
             .enumerate()
             .map(|(index, at)| {
                 let state = states.as_ref().and_then(|states| states.get(index));
-                let is_files = state.is_some_and(is_untouched) && {
-                    let page = self.module.image.page_of(&self.module.elf, at.wrapping_sub(bias));
-                    let offset = mapping.offset + (at - mapping.range.start);
-                    page.is_some() && page == FileId::of(mapping).map(|file| (file, offset))
-                };
-                !is_files
+                if !state.is_some_and(is_untouched) {
+                    return Page::Private;
+                }
+                if is_pools {
+                    return Page::Pools;
+                }
+                let page = image.page_of(&self.module.elf, at.wrapping_sub(bias));
+                let offset = mapping.offset + (at - mapping.range.start);
+                let is_files = page.is_some() && page == file.map(|file| (file, offset));
+                if is_files { Page::Files } else { Page::Private }
             })
             .collect();
-        self.outcome.pages += is_private.len() as u64;
+        self.outcome.pages += kinds.len() as u64;
         let mut from = 0;
-        while from < is_private.len() {
-            let len =
-                is_private[from..].iter().take_while(|page| **page == is_private[from]).count();
-            if is_private[from] {
-                self.outcome.private_pages += len as u64;
+        while from < kinds.len() {
+            let len = kinds[from..].iter().take_while(|page| **page == kinds[from]).count();
+            match kinds[from] {
+                Page::Files => {}
+                Page::Pools => self.outcome.pool_pages += len as u64,
+                Page::Private => self.outcome.private_pages += len as u64,
+            }
+            if kinds[from] != Page::Files {
                 let start = loaded.start + from as u64 * PAGE;
                 self.bytes(start..start + len as u64 * PAGE, kind);
             }

@@ -128,7 +128,7 @@ fn text(answer: &Answer, all: bool) -> String {
 fn summary(report: &ProcessReport) -> String {
     let counts = &report.counts;
     format!(
-        "{} ({}){}: {}; {} modules, {} pages compared ({} private), {} entries checked, {:.3} s",
+        "{} ({}){}: {}; {} modules, {} pages compared ({} private{}), {} entries checked, {:.3} s",
         report.pid,
         printable(&report.name),
         if report.converted { ", converted" } else { "" },
@@ -136,6 +136,10 @@ fn summary(report: &ProcessReport) -> String {
         counts.modules,
         counts.pages,
         counts.private_pages,
+        match counts.pool_pages {
+            0 => String::new(),
+            pages => format!(", {pages} from a pool"),
+        },
         counts.entries,
         report.seconds,
     )

@@ -13,7 +13,7 @@ use crate::{Failure, Verdict};
 ///
 /// Headers, tables, the manifest, every embedded file's hash and the build-id over everything else. A
 /// file whose hashes were all made anew by whoever changed it is not told from another conversion: there
-/// is no signature.
+/// is no signature. If it maps pages from a pool (statify --pool), what is there on this machine is looked at, too.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The converted files
@@ -46,7 +46,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 fn look(path: &Path) -> elfscan::Result<Findings> {
     let file = MappedFile::open(path)?;
     let converted = open::read(&file)?;
-    Ok(check::check(&converted, &file.extents))
+    let mut found = check::check(&converted, &file.extents);
+    check::check_pool_on_this_machine(&converted, &mut found);
+    Ok(found)
 }
 
 fn as_json(path: &Path, found: elfscan::Result<Findings>) -> serde_json::Value {

@@ -122,7 +122,7 @@ fn head(path: &Path, shown: &Shown) -> String {
     };
     let symbols = if options.bound { "all bound" } else { "bound when first used" };
     let host = serde_json::to_value(options.host_libs).unwrap_or_default();
-    pairs(vec![
+    let mut facts = vec![
         ("file", text(path)),
         ("build-id", shown.build_id.clone().unwrap_or_default()),
         ("made by", format!("statify {}", printable(&shown.manifest.version))),
@@ -132,7 +132,12 @@ fn head(path: &Path, shown: &Shown) -> String {
         ("symbols", symbols.into()),
         ("CPUs", cpus),
         ("host libraries", host.as_str().unwrap_or_default().to_owned()),
-    ])
+    ];
+    if let Some(pool) = &options.pool {
+        let (libraries, pages) = (shown.starter.pool_files, shown.pages.from_pool);
+        facts.push(("pool", format!("{}: {libraries} libraries, {pages} pages", text(pool))));
+    }
+    pairs(facts)
 }
 
 fn modules(shown: &Shown) -> String {
@@ -225,6 +230,7 @@ fn pages(shown: &Shown) -> String {
             pages.zero.to_string(),
             pages.written_at_start.to_string(),
             pages.shared.to_string(),
+            pages.from_pool.to_string(),
             pages.as_in_original.map_or("-".into(), |pages| pages.to_string()),
             original.to_owned(),
         ]
@@ -238,9 +244,17 @@ fn pages(shown: &Shown) -> String {
         })
         .collect();
     rows.push(row("all".into(), "", &shown.pages));
-    let headers =
-        ["PAGES OF", "STORED", "ZERO", "WRITTEN AT START", "SHARED", "AS IN ORIGINAL", "ORIGINAL"];
-    table(&headers, &[1, 2, 3, 4, 5], rows)
+    let headers = [
+        "PAGES OF",
+        "STORED",
+        "ZERO",
+        "WRITTEN AT START",
+        "SHARED",
+        "FROM POOL",
+        "AS IN ORIGINAL",
+        "ORIGINAL",
+    ];
+    table(&headers, &[1, 2, 3, 4, 5, 6], rows)
 }
 
 fn sizes(shown: &Shown) -> String {

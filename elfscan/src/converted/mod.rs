@@ -7,4 +7,5 @@ pub mod open;
 pub mod originals;
 pub mod pages;
 pub mod places;
+pub mod pool;
 pub mod show;

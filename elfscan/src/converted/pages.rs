@@ -7,7 +7,7 @@ use statify_elf::{PAGE, page_down};
 use statify_format::manifest::{EmbeddedFile, Memory};
 use statify_format::parameters::{Parameters, ParametersError};
 
-use super::memory;
+use super::memory::{self, Mapped, Space};
 use super::places::Places;
 
 /// Numbers of pages, 4096 bytes each.
@@ -23,6 +23,8 @@ pub struct Pages {
     pub written_at_start: u64,
     /// Stored, and not written to at start: shared by all processes, unless the program writes there.
     pub shared: u64,
+    /// Stored, and mapped from the pool instead where that has the library: shared with other outputs, too.
+    pub from_pool: u64,
     /// Stored pages whose bytes are those of the original file. Not known without that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_in_original: Option<u64>,
@@ -35,6 +37,7 @@ impl std::ops::AddAssign for Pages {
         self.inaccessible += other.inaccessible;
         self.written_at_start += other.written_at_start;
         self.shared += other.shared;
+        self.from_pool += other.from_pool;
         let both = self.as_in_original.into_iter().chain(other.as_in_original);
         self.as_in_original = both.reduce(|a, b| a + b);
     }
@@ -53,17 +56,31 @@ pub fn written(
     Ok(pages.collect())
 }
 
+/// The pages that the starter maps from the pool where that has them; places.
+pub fn from_pool(parameters: &Parameters<'_>, places: &Places) -> Space {
+    let mut space = Space::default();
+    for map in parameters.maps().filter(|map| map.pool_file != 0) {
+        let start = places.normal(map.to);
+        let mapped = Mapped { prot: map.prot.into(), offset: None };
+        space.map(start..start.saturating_add(map.len), mapped);
+    }
+    space
+}
+
 /// The pages of a memory of `file`, or of none.
 pub fn of(
     places: &Places,
     file: Option<&EmbeddedFile>,
     memory: &Memory,
     written: &BTreeSet<u64>,
+    pooled: &Space,
 ) -> Pages {
     let range = places.of_memory(file, memory);
     let pages = (range.end - range.start) / PAGE;
+    let from_pool = pooled.within(range.clone()).map(|(run, _)| (run.end - run.start) / PAGE);
+    let from_pool = from_pool.sum();
     let written = written.range(range).count() as u64;
-    let mut counts = Pages { written_at_start: written, ..Pages::default() };
+    let mut counts = Pages { written_at_start: written, from_pool, ..Pages::default() };
     match memory.stored_at {
         Some(_) => {
             counts.stored = pages;

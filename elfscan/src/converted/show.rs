@@ -95,6 +95,8 @@ pub struct Starter {
     pub maps: u64,
     /// Runs of zero pages mapped.
     pub zeros: u64,
+    /// Libraries that are looked for in the pool, the directory of which is among the manifest's options.
+    pub pool_files: u64,
     /// Changes of permissions after it writes.
     pub protects: u64,
     /// Runs of pages sealed (mseal(2)).
@@ -165,13 +167,14 @@ pub fn describe(
     let parameters = Parameters::read(&converted.elf)?;
     let places = Places::of(converted);
     let written = pages::written(&parameters, &places)?;
+    let pooled = pages::from_pool(&parameters, &places);
     let manifest = &converted.manifest;
     let mut pages_by_file: Vec<FilePages> = Vec::new();
     for file in &manifest.files {
         let original = root.map(|root| Original::find(root, file));
         let mut sum = Pages::default();
         for memory in &file.memory {
-            let mut own = pages::of(&places, Some(file), memory, &written);
+            let mut own = pages::of(&places, Some(file), memory, &written, &pooled);
             own.as_in_original = compare(converted, original.as_ref(), memory);
             sum += own;
         }
@@ -184,7 +187,7 @@ pub fn describe(
     }
     let mut of_none = Pages::default();
     for memory in &manifest.memory {
-        of_none += pages::of(&places, None, memory, &written);
+        of_none += pages::of(&places, None, memory, &written, &pooled);
     }
     pages_by_file.push(FilePages { path: None, original: None, pages: of_none });
     let mut all = Pages::default();
@@ -265,6 +268,7 @@ fn starter(
         groups: params.groups.count.into(),
         maps: params.maps.count.into(),
         zeros: params.zeros.count.into(),
+        pool_files: params.pool_files.count.into(),
         protects: params.protects.count.into(),
         seals: params.seals.count.into(),
         populates: params.populates.count.into(),

@@ -2,11 +2,16 @@
 //! makes of it. Every bit of the file counts: what is loaded is under the build-id or a module's
 //! hash in the manifest, which is under the build-id; the rest is zero. There is no signature: who
 //! changes a file and makes its hashes anew is not found out.
+//!
+//! What a start would map from a pool belongs to the machine, not to the file: [`check_pool_on_this_machine`]
+//! looks at it.
 
 mod agent;
 mod contents;
 mod headers;
 mod manifest;
+mod on_this_machine;
+mod pool;
 mod problem;
 mod tables;
 
@@ -14,6 +19,7 @@ use std::ops::Range;
 
 use statify_format::parameters::Parameters;
 
+pub use on_this_machine::check as check_pool_on_this_machine;
 pub use problem::{Part, Problem};
 
 use super::memory::Memory;
@@ -41,6 +47,7 @@ pub fn check(converted: &Converted<'_>, extents: &[Range<u64>]) -> Findings {
         Ok(parameters) => {
             let memory = Memory::of(converted, parameters, &places);
             tables::check(converted, parameters, &places, &memory, &mut problems);
+            pool::check(converted, parameters, &places, &memory, &mut problems);
             tables::check_code(converted, parameters, &mut problems, &mut notices);
             Some(memory)
         }

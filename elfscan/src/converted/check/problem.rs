@@ -27,6 +27,8 @@ pub enum Part {
     Agent,
     /// What the file has of the program that is not loaded: sections, a payload.
     Unloaded,
+    /// The pool's directory, or a file in it, as this machine has them.
+    Pool,
     /// Bytes that belong to nothing.
     Padding,
 }
@@ -42,6 +44,7 @@ impl Part {
             Self::Memory => "memory of no module",
             Self::Agent => "agent",
             Self::Unloaded => "not loaded",
+            Self::Pool => "pool",
             Self::Padding => "padding",
         }
     }
