@@ -4,16 +4,24 @@
 //! |---|---|
 //! | a crate uses crates of lower floors only | `FLOORS`, held against the manifests |
 //! | elfscan links no tracer, and libraries no command line | `NEVER`, and what is optional in the commands' manifests |
-//! | files import one another in no circle | read from `use` lines and paths in the sources |
+//! | what manifests say has no tests has none | `doctest = false`, and `test = false` of a command: cargo builds less for it |
+//! | files import one another in no circle | `tests/floors/imports.rs`, from `use` lines and paths in the sources |
 //!
-//! In a folder the file `mod.rs` is its face: it hands on what the other files define, and may define what all of them
-//! use. So an import of a folder's face from inside that folder counts for nothing; all others do.
+//! In a folder the file `mod.rs` is its face: it hands on what the other files define. Handing on (`pub use`) is no import, and
+//! who imports by a face what another file defines imports that file. What a face defines itself is as in any other file: if a
+//! file of the folder uses it, and the face that file, they are a circle; what both need goes into a file of its own. `FACES`
+//! are those that are not mended yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
+
+use imports::{Imports, by_folder, imports, imports_of, paths_of, read_all};
+
+#[path = "floors/imports.rs"]
+mod imports;
 
 /// Directories of crates, from the ground up.
 const FLOORS: &[&[&str]] = &[
@@ -29,6 +37,9 @@ const FLOORS: &[&[&str]] = &[
     &["tests", "bench"],
 ];
 
+/// What stands in examples that are none of Rust.
+const PROSE: [&str; 5] = ["text", "console", "json", "c", "sql"];
+
 /// What a crate may never depend on, and why.
 const NEVER: &[(&str, &str, &str)] = &[
     ("elfscan", "statify-convert", "it executes nothing, so it links no tracer"),
@@ -38,6 +49,13 @@ const NEVER: &[(&str, &str, &str)] = &[
     ("crates/room", "clap", "libraries do not know the command line"),
     ("crates/program", "clap", "libraries do not know the command line"),
     ("crates/files", "clap", "libraries do not know the command line"),
+];
+
+/// Faces whose folder has files that import them and are imported by them, as yet: the test fails as well if one is no longer.
+const FACES: &[(&str, &str, &str)] = &[
+    ("statify", "capture", "`Capture` and what belongs to it, and the order of a capture"),
+    ("statify", "layout", "`Plan` and what belongs to it, and the order in which one is made"),
+    ("statify", "layout/tables", "tables, and the records in them"),
 ];
 
 #[test]
@@ -98,10 +116,51 @@ fn libraries_of_commands_do_without_the_command_line() {
 }
 
 #[test]
-fn no_file_imports_one_that_imports_it() {
-    let mut circles = Vec::new();
+fn what_cargo_is_told_to_leave_out_has_no_tests() {
+    let fence = Regex::new(r"(?m)^\s*//[/!] ```(\w*)").expect("a pattern");
+    let mut wrong = Vec::new();
     for krate in all_crates() {
-        let imports = imports(&top().join(krate).join("src"));
+        let dir = top().join(krate).join("src");
+        let manifest = manifest(krate);
+        if manifest.contains("doctest = false") {
+            let root = fs::read_to_string(dir.join("lib.rs")).expect("a library has a root");
+            let root = [("lib".to_owned(), root)];
+            for (path, text) in read_all(&dir, "").into_iter().chain(root) {
+                let marks: Vec<String> =
+                    fence.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+                // Every other one is an end.
+                if marks.iter().step_by(2).any(|mark| !PROSE.contains(&mark.as_str())) {
+                    wrong.push(format!("{krate}: an example in {path} is not tried"));
+                }
+            }
+        }
+        if manifest.lines().any(|line| line == "test = false") {
+            let mains = [dir.join("main.rs"), dir.join("bin/fleet/main.rs")];
+            for main in mains.iter().filter_map(|path| fs::read_to_string(path).ok()) {
+                if main.contains("#[test]") {
+                    wrong.push(format!("{krate}: a test in its command does not run"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_imports_one_that_imports_it() {
+    let (mut circles, mut faces) = (Vec::new(), BTreeSet::new());
+    for krate in all_crates() {
+        let mut imports = imports(&top().join(krate).join("src"));
+        for &(_, face, _) in FACES.iter().filter(|(of, ..)| *of == krate) {
+            if imports.circles().iter().any(|circle| circle.iter().any(|file| file == face)) {
+                faces.insert((krate, face));
+            }
+            for (file, others) in &mut imports.0 {
+                if file.starts_with(&format!("{face}/")) {
+                    others.remove(face);
+                }
+            }
+        }
         let folders = by_folder(&imports);
         for graph in [&imports, &folders] {
             for circle in graph.circles() {
@@ -110,6 +169,23 @@ fn no_file_imports_one_that_imports_it() {
         }
     }
     assert!(circles.is_empty(), "these import one another:\n{}", circles.join("\n"));
+    let listed: BTreeSet<_> = FACES.iter().map(|&(krate, face, _)| (krate, face)).collect();
+    assert_eq!(faces, listed, "FACES are those that are in a circle with files of their folders");
+}
+
+#[test]
+fn faces_count_by_what_they_define() {
+    let sources = [
+        ("a", "mod b; mod c; mod d; pub use b::B; pub struct A; fn f() { c::g() }"),
+        ("a/b", "use super::c::C; pub struct B;"),
+        ("a/c", "use super::B; pub struct C;"),
+        ("a/d", "use super::A;"),
+    ];
+    let sources = sources.map(|(path, text)| (path.to_owned(), text.to_owned()));
+    let mut imports = imports_of(&BTreeMap::from(sources.clone()));
+    assert_eq!(imports.circles(), [["a/b", "a/c"]]);
+    imports.0.insert("a/c".into(), BTreeSet::from(["a".into()]));
+    assert_eq!(imports.circles(), [["a", "a/c"]]);
 }
 
 #[test]
@@ -154,158 +230,4 @@ fn dependencies(krate: &str) -> BTreeSet<String> {
         }
     }
     names
-}
-
-/// Which file of a crate imports which, by their paths in it without the ending.
-#[derive(Debug, Default)]
-struct Imports(BTreeMap<String, BTreeSet<String>>);
-
-impl Imports {
-    /// Files that reach one another, each circle once; sorted.
-    fn circles(&self) -> Vec<Vec<String>> {
-        let reached: BTreeMap<&String, BTreeSet<&String>> =
-            self.0.keys().map(|from| (from, self.reached_from(from))).collect();
-        let mut circles = BTreeSet::new();
-        for (from, reaches) in &reached {
-            let back = |to: &&&String| reached.get(**to).is_some_and(|them| them.contains(from));
-            let circle: Vec<String> = reaches.iter().filter(back).map(|to| (*to).clone()).collect();
-            if circle.len() > 1 {
-                circles.insert(circle);
-            }
-        }
-        circles.into_iter().collect()
-    }
-
-    fn reached_from(&self, from: &String) -> BTreeSet<&String> {
-        let mut reached = BTreeSet::new();
-        let mut left: Vec<&String> = self.0.get(from).into_iter().flatten().collect();
-        while let Some(next) = left.pop() {
-            if reached.insert(next) {
-                left.extend(self.0.get(next).into_iter().flatten());
-            }
-        }
-        reached
-    }
-}
-
-/// The same of folders and files at the top of a crate.
-fn by_folder(imports: &Imports) -> Imports {
-    let top = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
-    let mut folders = Imports::default();
-    for (from, to) in &imports.0 {
-        let from = top(from);
-        let others = to.iter().map(|to| top(to)).filter(|to| *to != from);
-        folders.0.entry(from.clone()).or_default().extend(others);
-    }
-    folders
-}
-
-fn imports(src: &Path) -> Imports {
-    let sources = sources(src, "");
-    let mut imports = Imports::default();
-    let word = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").expect("a pattern");
-    let uses = Regex::new(r"\buse\s+([^;]+);").expect("a pattern");
-    for (path, text) in &sources {
-        let text = without_comments_and_tests(text);
-        let mut paths: Vec<String> =
-            uses.captures_iter(&text).flat_map(|found| paths_of(&found[1])).collect();
-        let rest = uses.replace_all(&text, "");
-        paths.extend(word.find_iter(&rest).map(|found| found.as_str().to_owned()));
-        let to = paths.iter().filter_map(|named| resolve(named, path, &sources));
-        let is_face = |to: &String| path.starts_with(&format!("{to}/"));
-        let others = to.filter(|to| to != path && !is_face(to)).collect();
-        imports.0.insert(path.clone(), others);
-    }
-    imports
-}
-
-/// The sources below a directory, by their paths in it.
-fn sources(dir: &Path, prefix: &str) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let Ok(entries) = fs::read_dir(dir) else { return found };
-    for entry in entries.map(|entry| entry.expect("a directory can be read")) {
-        let name = entry.file_name().into_string().expect("our names are text");
-        if entry.path().is_dir() {
-            // Programs of their own.
-            if !(prefix.is_empty() && name == "bin") {
-                found.extend(sources(&entry.path(), &format!("{prefix}{name}/")));
-            }
-        } else if let Some(stem) = name.strip_suffix(".rs") {
-            let path = match stem {
-                "mod" => prefix.trim_end_matches('/').to_owned(),
-                // Roots import everything, and nothing them.
-                "lib" | "main" if prefix.is_empty() => continue,
-                stem => format!("{prefix}{stem}"),
-            };
-            found.insert(path, fs::read_to_string(entry.path()).expect("a source can be read"));
-        }
-    }
-    found
-}
-
-fn without_comments_and_tests(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-    let text = lines.collect::<Vec<_>>().join("\n");
-    match text.find("#[cfg(test)]\nmod ") {
-        Some(at) if text[at..].lines().nth(1).is_some_and(|line| line.ends_with('{')) => {
-            text[..at].to_owned()
-        }
-        _ => text,
-    }
-}
-
-/// The paths that a `use` names.
-fn paths_of(text: &str) -> Vec<String> {
-    let text = text.trim();
-    let Some((prefix, rest)) = text.split_once('{') else {
-        return vec![text.split_whitespace().next().unwrap_or_default().to_owned()];
-    };
-    let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
-    let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
-    for (at, letter) in inner.char_indices() {
-        match letter {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&inner[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&inner[start..]);
-    let parts = parts.into_iter().filter(|part| !part.trim().is_empty());
-    parts.flat_map(paths_of).map(|path| format!("{}{path}", prefix.trim())).collect()
-}
-
-/// The file that a path leads to which stands in the file `from`.
-fn resolve(named: &str, from: &str, sources: &BTreeMap<String, String>) -> Option<String> {
-    let mut here: Vec<&str> = from.split('/').collect();
-    let mut names = named.split("::").peekable();
-    match *names.peek()? {
-        "crate" => {
-            here.clear();
-            names.next();
-        }
-        "self" | "super" => {
-            while let Some(step) = names.next_if(|name| matches!(*name, "self" | "super")) {
-                if step == "super" {
-                    here.pop();
-                }
-            }
-        }
-        // A file below, named without more; or a crate.
-        child if sources.contains_key(&format!("{from}/{child}")) => {}
-        _ => return None,
-    }
-    for name in names {
-        let mut further = here.clone();
-        further.push(name);
-        if !sources.contains_key(&further.join("/")) {
-            break;
-        }
-        here = further;
-    }
-    let path = here.join("/");
-    sources.contains_key(&path).then_some(path)
 }

@@ -5,5 +5,6 @@ pub mod binary;
 pub mod convert;
 pub mod loadable;
 pub mod machine;
+pub mod measure;
 pub mod spawn;
 pub mod style;

@@ -387,7 +387,7 @@ mod tests {
     }
 
     /// With the hash that its contents have.
-    fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    fn with_hash(mut bytes: Vec<u8>) -> Vec<u8> {
         let end = bytes.len() - 32;
         let hash = Sha256::digest(&bytes[..end]);
         bytes[end..].copy_from_slice(&hash);
@@ -448,7 +448,7 @@ mod tests {
             let mut bytes = index(chunking).to_bytes();
             // 2^40 positions.
             bytes[24..32].copy_from_slice(&(1u64 << 40).to_le_bytes());
-            assert_eq!(Index::parse(&sealed(bytes)), Err("it is cut off"));
+            assert_eq!(Index::parse(&with_hash(bytes)), Err("it is cut off"));
             for (version, words) in [(1, "older"), (3, "newer")] {
                 let mut bytes = index(chunking).to_bytes();
                 bytes[8] = version;
@@ -461,7 +461,7 @@ mod tests {
             let mut bytes = index.to_bytes();
             let end = bytes.len() - 32;
             bytes[end - 16..end].copy_from_slice(lens.as_bytes());
-            assert!(Index::parse(&sealed(bytes)).unwrap_err().contains("size"));
+            assert!(Index::parse(&with_hash(bytes)).unwrap_err().contains("size"));
         }
     }
 
@@ -491,7 +491,7 @@ mod tests {
                 *byte = value;
             }
             bytes.resize(len, 0);
-            if let Ok(index) = Index::parse(&sealed(bytes)) {
+            if let Ok(index) = Index::parse(&with_hash(bytes)) {
                 let again = Index::parse(&index.to_bytes());
                 prop_assert_eq!(again, Ok(index));
             }

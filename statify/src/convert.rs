@@ -23,7 +23,7 @@ use crate::pending::PendingFile;
 use crate::pool::Pool;
 use crate::report::{Phase, Report};
 use crate::sharing::Sharing;
-use crate::{check, cpus, describe, hashes, plugins, provenance, unloaded, verify, write};
+use crate::{captured_cpus, check, describe, hashes, plugins, provenance, unloaded, verify, write};
 
 /// The CPUs that an output is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ fn in_phases(
     let written = write::write(file, &image, &plan, &unloaded, &manifest, sharing);
     let written = written.map_err(cannot_write)?;
     report.notice_written(&written);
-    write::seal(file, &manifest).map_err(cannot_write)?;
+    write::write_build_id(file, &manifest).map_err(cannot_write)?;
     enter(&mut report, Phase::Check);
     check::check(file, &image, &plan, &unloaded, &manifest, &written.shared)
         .map_err(|what| Error::Check(output.to_owned(), what))?;
@@ -329,7 +329,7 @@ fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Cap
             let lazy = lazy.then(|| run(variation::lazy(mode))).transpose()?;
             Ok::<_, Failure>((second, secure, vdso, lazy))
         });
-        let one = scope.spawn(|| cpus::capture(subject, mode, numbers[0]));
+        let one = scope.spawn(|| captured_cpus::capture(subject, mode, numbers[0]));
         (joined(one.join()), joined(other.join()))
     });
     let ((first, cpu), (second, secure, (vdso, tunables), lazy)) = (one?, other?);

@@ -4,12 +4,12 @@
 //! it. The rest that is public is for who converts many.
 
 mod capture;
+mod captured_cpus;
 mod check;
 pub mod chunks;
 mod classify;
 mod contents;
 mod convert;
-mod cpus;
 mod describe;
 pub mod diagnosis;
 mod error;

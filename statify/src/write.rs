@@ -177,7 +177,7 @@ fn program_headers(plan: &Plan) -> usize {
 }
 
 /// Writes the build-id that the file's contents have.
-pub fn seal(file: &File, manifest: &Manifest) -> io::Result<()> {
+pub fn write_build_id(file: &File, manifest: &Manifest) -> io::Result<()> {
     let damaged = || io::Error::other("what was written cannot be read back");
     // SAFETY: the file has no name yet that anybody else would write to; its bytes are only read.
     let bytes = unsafe { Mmap::map(file) }?;

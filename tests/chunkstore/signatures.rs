@@ -206,8 +206,8 @@ fn bad_keys(case: &Case) -> Result<()> {
         sign(&damaged, words)?;
     }
     // One with a password, and nobody to ask.
-    let sealed = sound.replacen("RWQAAEIy", "RWRTY0Iy", 1);
-    fs::write(&damaged, sealed)?;
+    let other = sound.replacen("RWQAAEIy", "RWRTY0Iy", 1);
+    fs::write(&damaged, other)?;
     sign(&damaged, "no terminal to ask for it")?;
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644))?;
     sign(&secret, "others than you may read")?;

@@ -5,13 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use crate::process::End;
 
 mod overlay;
+mod values;
 
 use overlay::Overlay;
+use values::{end_by_signal, end_by_status, once, pattern, push_line, sentence, words};
 
 /// What a fixture's directives say.
 #[derive(Debug, Clone)]
@@ -113,6 +115,16 @@ impl Fixture {
             parser.directive(key.trim(), value.strip_prefix(' ').unwrap_or(value)).map_err(at)?;
         }
         parser.finish().map_err(|reason| DirectiveError { line: 0, reason })
+    }
+
+    /// What the fixture says of its program built for musl.
+    pub fn for_musl(&self) -> Self {
+        let mut fixture = self.clone();
+        let Overlay { end, stdout, refuses } = &self.musl;
+        fixture.end = end.unwrap_or(fixture.end);
+        fixture.stdout = stdout.clone().or(fixture.stdout);
+        fixture.refuses = refuses.clone().or(fixture.refuses);
+        fixture
     }
 }
 
@@ -239,44 +251,6 @@ impl Parser {
             musl: self.musl,
         })
     }
-}
-
-fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err("given twice, or together with a directive it excludes".into()),
-    }
-}
-
-fn words(value: &str) -> Result<Vec<String>, String> {
-    shell_words::split(value).map_err(|error| error.to_string())
-}
-
-fn sentence(value: &str) -> Result<String, String> {
-    match value.trim() {
-        "" => Err("expected a sentence".into()),
-        text => Ok(text.into()),
-    }
-}
-
-fn pattern(value: &str) -> Result<Regex, String> {
-    RegexBuilder::new(value).multi_line(true).build().map_err(|error| error.to_string())
-}
-
-fn push_line(text: &mut String, line: &str) {
-    text.push_str(line);
-    text.push('\n');
-}
-
-fn end_by_status(value: &str) -> Result<End, String> {
-    let status: u8 = value.trim().parse().map_err(|_| "expected a status of 0 to 255")?;
-    Ok(End::Exit(status.into()))
-}
-
-fn end_by_signal(value: &str) -> Result<End, String> {
-    let name = value.trim();
-    let full = if name.starts_with("SIG") { name.to_owned() } else { format!("SIG{name}") };
-    full.parse().map(End::Signal).map_err(|_| format!("`{name}` is no signal"))
 }
 
 /// `file: sources` or `file: sources : flags`.

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use regex::Regex;
-use statify_bench::convert;
 use statify_bench::spawn::Launch;
+use statify_bench::{convert, measure};
 use tempfile::TempDir;
 
 use crate::generate::Generator;
-use crate::measure;
 use crate::rows::{Column, Row};
 
 /// A row: where its program comes from.

@@ -4,7 +4,6 @@
 mod cases;
 mod generate;
 mod goals;
-mod measure;
 mod results;
 mod rows;
 mod table;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::measure::Times;
 use statify_bench::convert::Conversion;
+use statify_bench::measure::Times;
 
 /// What a row compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

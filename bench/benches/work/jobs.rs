@@ -2,18 +2,20 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::find;
+
 /// A program at work.
 pub struct Job {
     /// For people: what it does.
     pub name: &'static str,
-    /// The program; [`None`] if it is not installed.
-    pub program: Option<PathBuf>,
+    /// The program; its name if it is not installed.
+    pub program: Result<PathBuf, String>,
     /// Its arguments.
     pub arguments: Vec<OsString>,
 }
@@ -75,7 +77,8 @@ pub fn jobs(dir: &Path) -> Result<Vec<Job>> {
     let null = || "/dev/null".into();
     let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
     let with = |all: &[&str], file: &OsString| [words(all), vec![file.clone()]].concat();
-    let job = |name, program: &str, arguments| Job { name, program: find(program), arguments };
+    let job =
+        |name, program: &str, arguments| Job { name, program: find::program(program), arguments };
     Ok(vec![
         job("openssl: SHA-256 of 64 MiB", "openssl", with(&["dgst", "-sha256"], &data)),
         job("xz -6 of 2 MiB", "xz", with(&["-6", "--keep", "--stdout"], &some)),
@@ -95,23 +98,12 @@ pub fn jobs(dir: &Path) -> Result<Vec<Job>> {
     ])
 }
 
-/// A program by its name; scripts that choose one of several are none.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_elf(path))
-}
-
-fn is_elf(path: &Path) -> bool {
-    let mut magic = [0; 4];
-    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
-    read.is_ok() && magic == *b"\x7fELF"
-}
-
 /// cc1, which `gcc` starts.
-fn compiler_proper() -> Option<PathBuf> {
-    let output = Command::new("gcc").arg("-print-prog-name=cc1").output().ok()?;
-    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-    path.is_file().then_some(path)
+fn compiler_proper() -> Result<PathBuf, String> {
+    let output = Command::new("gcc").arg("-print-prog-name=cc1").output();
+    let path = output.ok().and_then(|output| String::from_utf8(output.stdout).ok());
+    let path = path.map(|path| PathBuf::from(path.trim()));
+    path.filter(|path| path.is_file()).ok_or_else(|| "cc1".to_owned())
 }
 
 /// Bytes without a pattern that would make it easy, the same each time (a linear congruence).

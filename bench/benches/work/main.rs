@@ -1,20 +1,26 @@
 //! `cargo bench -p statify-bench --bench work`: originals and converted programs at work, not only at their start:
-//! the time and the memory that each takes for the same job.
+//! the time and the memory that each takes for the same job, and servers for the same requests.
 
+mod find;
 mod jobs;
+mod results;
+mod servers;
+mod table;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use nix::sys::wait::WaitStatus;
+use regex::Regex;
 use statify_bench::spawn::{Launch, wait_usage};
 use statify_bench::style::Style;
 use statify_bench::{convert, machine};
 
 use jobs::Job;
+use results::{Comparison, Results, Row, Run};
 
 /// Time and memory of originals and converted programs that work.
 ///
@@ -22,83 +28,73 @@ use jobs::Job;
 #[derive(Parser)]
 #[command(name = "work", bin_name = "cargo bench -p statify-bench --bench work --")]
 struct Arguments {
-    /// Pairs of runs for each job
+    /// Pairs of runs for each job and each server
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
+
+    /// Only rows whose name matches
+    #[arg(long, value_name = "REGEX")]
+    only: Option<Regex>,
 
     /// Print Markdown, as it stands in docs/src/measured/work.md
     #[arg(long)]
     markdown: bool,
+
+    /// Also write everything measured as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 
     /// What cargo passes to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// One run.
-struct Run {
-    /// From its start to its end, in seconds.
-    elapsed: f64,
-    /// User and system time, in seconds.
-    cpu: f64,
-    /// The largest resident set, in bytes.
-    peak: f64,
-}
-
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let statify = convert::statify_binary()?;
     let dir = tempfile::tempdir()?;
-    let machine = machine::describe()?;
-    println!(
-        "{}: {}, {} cores, Linux {}, {}; {} pairs of runs each.\n",
-        machine.date, machine.cpu, machine.cores, machine.kernel, machine.glibc, arguments.runs
-    );
-    let style = if arguments.markdown { Style::Markdown } else { Style::Terminal };
-    let header = [
-        "job",
-        "original, s",
-        "converted, s",
-        "time: converted / original",
-        "CPU time",
-        "peak memory",
-    ];
-    let mut table = style.table(header.map(String::from).to_vec());
-    for job in jobs::jobs(dir.path())? {
-        let Some(program) = &job.program else {
-            table.add_row([job.name, "not installed"]);
-            continue;
-        };
-        let converted = dir.path().join("converted");
-        convert::convert(&statify, program, &converted, &[])?;
-        let pairs = pairs(program, &converted, &job, arguments.runs)?;
-        let of = |value: fn(&Run) -> f64| {
-            let ratios = pairs.iter().map(|[original, own]| value(own) / value(original));
-            format!("{:.3}", median(ratios.collect()))
-        };
-        let seconds = |index: usize| median(pairs.iter().map(|pair| pair[index].elapsed).collect());
-        table.add_row([
-            job.name.to_owned(),
-            format!("{:.3}", seconds(0)),
-            format!("{:.3}", seconds(1)),
-            of(|run| run.elapsed),
-            of(|run| run.cpu),
-            of(|run| run.peak),
-        ]);
+    let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| only.is_match(name));
+    let mut results = Results {
+        machine: machine::describe()?,
+        pairs: arguments.runs,
+        jobs: Vec::new(),
+        servers: Vec::new(),
+    };
+    for job in jobs::jobs(dir.path())?.iter().filter(|job| wanted(job.name)) {
+        results.jobs.push(measure(&statify, job, arguments.runs, dir.path())?);
     }
-    println!("{table}");
+    for service in servers::services().iter().filter(|service| wanted(service.name)) {
+        results.servers.push(service.measure(&statify, arguments.runs)?);
+    }
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&results)?;
+        std::fs::write(path, text + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let style = if arguments.markdown { Style::Markdown } else { Style::Terminal };
+    table::print(&results, style);
     Ok(())
 }
 
 /// Runs original and converted program in turn, after one of each that does not count.
-fn pairs(original: &Path, converted: &Path, job: &Job, runs: u32) -> Result<Vec<[Run; 2]>> {
+fn measure(statify: &Path, job: &Job, runs: u32, dir: &Path) -> Result<Row> {
+    let name = job.name.to_owned();
+    let Ok(original) = &job.program else {
+        return Ok(Row {
+            name,
+            missing: job.program.clone().err().into_iter().collect(),
+            measured: None,
+        });
+    };
+    let converted = dir.join("converted");
+    convert::convert(statify, original, &converted, &[])?;
     let words: Vec<&OsStr> = job.arguments.iter().map(|word| word.as_os_str()).collect();
-    let launches = [Launch::new(original, &words)?, Launch::new(converted, &words)?];
+    let launches = [Launch::new(original, &words)?, Launch::new(&converted, &words)?];
     let mut pairs = Vec::new();
     for _ in 0..=runs {
         pairs.push([run(&launches[0], job)?, run(&launches[1], job)?]);
     }
-    Ok(pairs.split_off(1))
+    Ok(Row { name, missing: Vec::new(), measured: Some(Comparison::of(&pairs[1..])) })
 }
 
 fn run(launch: &Launch, job: &Job) -> Result<Run> {
@@ -111,9 +107,4 @@ fn run(launch: &Launch, job: &Job) -> Result<Run> {
         }
         other => bail!("{}: {other:?}", job.name),
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -18,7 +18,7 @@ pub const BUILD_ID: usize = 20;
 pub const NOTE: usize = 12 + 4 + BUILD_ID;
 
 /// The type of the note, of the manifest's name, that holds the [`Sums`] of the pages of the file that are loaded, from its
-/// start on. They are no seal, which is the build-id's and the manifest's hashes'.
+/// start on. They find damage and prove nothing: that is for the build-id and the manifest's hashes.
 pub const SUMS_TYPE: u32 = 4;
 /// So many pages have sums together.
 pub const SUMMED: usize = 64;

@@ -16,6 +16,7 @@
 //! Without the right to make namespaces (CAP_SYS_ADMIN) they are made in a user namespace, in which
 //! the user remains the same.
 
+mod calls;
 mod channels;
 mod furniture;
 mod limits;
@@ -26,7 +27,7 @@ mod system_calls;
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -37,6 +38,7 @@ pub use furniture::{ENVIRONMENT, Furniture};
 pub use limits::Limits;
 pub use run::{Course, Teller, run_inside};
 
+use self::calls::{change_directory, gone, make_read_only, mount, open_directory, write};
 use self::memory::Meter;
 use crate::error::Error;
 use crate::root::Root;
@@ -304,52 +306,4 @@ fn give_up_capabilities() -> Result<(), Errno> {
         };
     }
     Ok(())
-}
-
-fn make_read_only(point: &CStr, no_exec: bool) -> Result<(), Errno> {
-    let no_exec = if no_exec { libc::MS_NOEXEC } else { 0 };
-    let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | libc::MS_NOSUID;
-    mount(None, point, None, flags | libc::MS_NODEV | no_exec, None)
-}
-
-/// A mount point that is not there any more, or below one that is covered, is none.
-fn gone(result: Result<(), Errno>) -> Result<(), Errno> {
-    match result {
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(()),
-        other => other,
-    }
-}
-
-fn mount(
-    source: Option<&CStr>,
-    target: &CStr,
-    kind: Option<&CStr>,
-    flags: libc::c_ulong,
-    data: Option<&CStr>,
-) -> Result<(), Errno> {
-    let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
-    let (source, kind, data) = (pointer(source), pointer(kind), pointer(data));
-    // SAFETY: each is null or ends with a NUL.
-    let result = unsafe { libc::mount(source, target.as_ptr(), kind, flags, data.cast()) };
-    Errno::result(result).map(drop)
-}
-
-fn change_directory(to: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: an open descriptor.
-    Errno::result(unsafe { libc::fchdir(to.as_raw_fd()) }).map(drop)
-}
-
-fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
-    open(path, libc::O_PATH | libc::O_DIRECTORY)
-}
-
-fn open(path: &CStr, flags: i32) -> Result<OwnedFd, Errno> {
-    // SAFETY: the path ends with a NUL.
-    let fd = Errno::result(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, 0o644) })?;
-    // SAFETY: new, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn write(path: &CStr, bytes: &[u8]) -> Result<(), Errno> {
-    nix::unistd::write(open(path, libc::O_WRONLY)?, bytes).map(drop)
 }

@@ -51,6 +51,7 @@ use loader::Variables;
 use module::Module;
 use modules::Found;
 use names::Names;
+use report::MOST_TOLD;
 use scope::Scopes;
 use start::Start;
 
@@ -71,9 +72,6 @@ pub struct Options {
     /// seems wrong.
     pub within: Option<Duration>,
 }
-
-/// The most alarms and pieces of information that are told of one process.
-const MOST_TOLD: usize = 1000;
 
 /// Audits a process.
 pub fn audit(pid: u32, options: Options) -> Result<ProcessReport, Refusal> {

@@ -11,7 +11,6 @@ use statify_elf::{ElfError, ElfFile, PROT_EXEC, page_down, page_up};
 use statify_format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use statify_process::procfs::Mapping;
 
-use super::MOST_TOLD;
 use super::bases::Bases;
 use super::converted;
 use super::image::{Backing, Bytes, Image};
@@ -19,7 +18,7 @@ use super::links::{self, Links};
 use super::names::mapping_at;
 use super::pool::Pool;
 use super::process::{FileId, Identity, Process, Refusal};
-use super::report::{Information, InformationKind};
+use super::report::{Information, InformationKind, MOST_TOLD};
 
 /// More has no program.
 const MOST_MODULES: usize = 8 << 10;

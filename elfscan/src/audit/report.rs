@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use statify_format::manifest::hex as hexadecimal;
 use statify_printable::printable;
 
+/// The most alarms and pieces of information that are told of one process.
+pub(super) const MOST_TOLD: usize = 1000;
+
 /// An address of the process, and what lies there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {

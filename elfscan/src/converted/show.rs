@@ -364,7 +364,7 @@ fn sizes(converted: &Converted<'_>, parameters: &Parameters<'_>, allocated: u64)
     let first = offsets.into_iter().chain(streams).max().unwrap_or(0);
     let tables = first + size_of::<statify_params::Params>() as u64;
     let notes =
-        |end: u64| seal_notes(converted).map_or(0, |notes| notes.end.min(end) - notes.start);
+        |end: u64| manifest_notes(converted).map_or(0, |notes| notes.end.min(end) - notes.start);
     let unloaded = manifest.unloaded.iter().fold(0u64, |sum, part| sum.saturating_add(part.size));
     let mut sizes = Sizes {
         file: converted.bytes().len() as u64,
@@ -385,7 +385,7 @@ fn sizes(converted: &Converted<'_>, parameters: &Parameters<'_>, allocated: u64)
 }
 
 /// The file offsets of the PT_NOTE that holds the manifest.
-fn seal_notes(converted: &Converted<'_>) -> Option<Range<u64>> {
+fn manifest_notes(converted: &Converted<'_>) -> Option<Range<u64>> {
     let at = build_id::sums_position(converted.bytes(), &converted.elf)? as u64;
     let notes = converted
         .elf

@@ -15,9 +15,9 @@ use statify_elf::ElfFile;
 use statify_format::build_id;
 use statify_format::manifest::{EmbeddedFile, FileKind, Manifest};
 
+use super::frames;
 use super::symbols::{self, Named};
 use super::table::{self, Section, SectionTable, plain};
-use super::{file_name, frames};
 use crate::converted::module;
 
 /// The symbol at a converted program's first byte, from which addresses in it count.
@@ -192,4 +192,10 @@ fn put_symbols(debug: &mut Vec<u8>, table: &mut SectionTable, mut named: Vec<(Na
 fn align(file: &mut Vec<u8>) -> u64 {
     file.resize(file.len().next_multiple_of(8), 0);
     file.len() as u64
+}
+
+/// The last component of a file's path.
+fn file_name(file: &EmbeddedFile) -> String {
+    let name = file.path.file_name().unwrap_or(file.path.as_os_str());
+    name.to_string_lossy().into_owned()
 }

@@ -24,13 +24,7 @@ pub use error::Error;
 
 #[cfg(any(test, fuzzing))]
 use statify_elf::ElfFile;
-use statify_format::manifest::{EmbeddedFile, Manifest};
-
-/// The last component of a file's path.
-pub fn file_name(file: &EmbeddedFile) -> String {
-    let name = file.path.file_name().unwrap_or(file.path.as_os_str());
-    name.to_string_lossy().into_owned()
-}
+use statify_format::manifest::Manifest;
 
 /// Whether the embedded files have, all together, no more memory than the output has bytes: each page
 /// belongs to one of them.

@@ -4,22 +4,22 @@
 
 mod gaps;
 mod indices;
+mod loaded;
 mod tags;
 
 use goblin::elf::program_header::{
-    PF_W, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_INTERP, PT_LOAD, PT_NOTE, PT_TLS, ProgramHeader,
+    PT_DYNAMIC, PT_GNU_EH_FRAME, PT_INTERP, PT_LOAD, PT_NOTE, PT_TLS, ProgramHeader,
 };
 use goblin::elf::section_header::{
-    SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_WRITE, SHT_DYNAMIC, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS,
+    SHF_ALLOC, SHF_TLS, SHF_WRITE, SHT_DYNAMIC, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS,
 };
 use goblin::elf::sym::STT_TLS;
 use statify_elf::{DynamicFacts, ElfFile, Symbol};
 
 use super::frames;
 use super::table::{Section, SectionTable};
-
-/// From here on, a symbol's section index has another meaning.
-const SHN_LORESERVE: u16 = 0xff00;
+use indices::{SHN_LORESERVE, is_thread_local};
+use loaded::section;
 
 /// The sections of a module.
 pub fn sections(elf: &ElfFile<'_>) -> SectionTable {
@@ -56,34 +56,6 @@ fn located(elf: &ElfFile<'_>, facts: &DynamicFacts<'_>) -> Vec<Symbol> {
     }
     symbols.sort_by_key(|symbol| symbol.value);
     symbols
-}
-
-/// A section of what is loaded from the file, flagged as its segment is; `None` if it is not in one.
-fn section(
-    elf: &ElfFile<'_>,
-    name: &str,
-    kind: u32,
-    address: u64,
-    size: u64,
-    align: u64,
-) -> Option<Section> {
-    let load = elf.loads().find(|load| {
-        let offset = address.checked_sub(load.p_vaddr);
-        offset
-            .and_then(|offset| load.p_filesz.checked_sub(offset))
-            .is_some_and(|room| room > 0 && size <= room)
-    })?;
-    let offset = load.p_offset.checked_add(address - load.p_vaddr)?;
-    let align = if address.is_multiple_of(align) { align } else { 1 };
-    let flags = flags(load);
-    let name = name.to_owned();
-    Some(Section { name, kind, flags, address, offset, size, link: None, info: 0, align, entry: 0 })
-}
-
-fn flags(load: &ProgramHeader) -> u64 {
-    let write = if load.p_flags & PF_W != 0 { SHF_WRITE } else { 0 };
-    let execute = if load.p_flags & PF_X != 0 { SHF_EXECINSTR } else { 0 };
-    u64::from(SHF_ALLOC | write | execute)
 }
 
 /// Those that are segments of their own.
@@ -138,10 +110,6 @@ fn without_overlaps(mut sections: Vec<Section>) -> Vec<Section> {
         }
     }
     apart
-}
-
-fn is_thread_local(section: &Section) -> bool {
-    section.flags & u64::from(SHF_TLS) != 0
 }
 
 /// Memory that is zero at first.

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use statify_printable::cell;
 
-use super::output::Output;
-use super::{Page, directory, ids, pages};
+use super::ids;
+use super::output::{Output, directory};
+use super::pages::{Page, pages};
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
 

@@ -5,16 +5,15 @@ mod csv;
 mod hive;
 mod ids;
 mod output;
+mod pages;
 mod parquet;
 mod table;
 
-use std::path::{Path, PathBuf};
-
-use statify_files::trusted::{self, Way};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::share::{Source, open};
-use crate::snapshot::{Snapshot, read_next};
+use crate::snapshot::read_next;
 
 /// How snapshots are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,57 +41,4 @@ pub fn export(file: &Path, kind: Kind, dir: &Path) -> Result<usize> {
         }
     }
     Ok(sources.len())
-}
-
-/// A directory, and the path of a file in it.
-fn directory(path: &Path, name: &str) -> Result<(trusted::Place, PathBuf)> {
-    let place = trusted::directory(path, Way::Any, Some(0o700));
-    let place = place.map_err(|error| Error::Output(path.into(), error))?;
-    let path = path.join(name);
-    Ok((place, path))
-}
-
-/// What a page's frame is of the snapshot, if it is one.
-fn pages(snapshot: &Snapshot) -> impl Iterator<Item = Page> {
-    let cached = snapshot.files.iter().enumerate().flat_map(|(file, cached)| {
-        let runs = cached.runs.iter();
-        runs.flat_map(move |run| {
-            let page = move |nth| Page {
-                task: None,
-                file: Some(file),
-                page: run.page + nth,
-                frame: (run.frame + nth) as usize,
-                flags: run.flags.0,
-            };
-            (0..run.len).map(page)
-        })
-    });
-    let mapped = snapshot.tasks.iter().enumerate().flat_map(|(task, of_task)| {
-        of_task.vmas.iter().enumerate().flat_map(move |(vma, of_vma)| {
-            of_vma.runs.iter().flat_map(move |run| {
-                let page = move |nth| Page {
-                    task: Some((task, vma)),
-                    file: of_vma.mapping.file.map(|file| file as usize),
-                    page: run.page + nth,
-                    frame: (run.frame + nth) as usize,
-                    flags: run.flags.0,
-                };
-                (0..run.len).map(page)
-            })
-        })
-    });
-    cached.chain(mapped)
-}
-
-/// A page of a process or of a cached file.
-struct Page {
-    /// The process and the mapping, by index; none of the page cache.
-    task: Option<(usize, usize)>,
-    /// The file, by index.
-    file: Option<usize>,
-    /// Its number in the mapping or file.
-    page: u64,
-    /// The frame's index.
-    frame: usize,
-    flags: u8,
 }

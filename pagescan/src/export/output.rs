@@ -3,10 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use statify_files::beneath;
-use statify_files::trusted::Place;
+use statify_files::trusted::{self, Place, Way};
 use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
 
 /// A file that is being written. A name that is a link, or another file, is replaced.
 pub struct Output<'a> {
@@ -38,4 +41,12 @@ impl Write for Output<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// A directory, and the path of a file in it.
+pub(super) fn directory(path: &Path, name: &str) -> Result<(Place, PathBuf)> {
+    let place = trusted::directory(path, Way::Any, Some(0o700));
+    let place = place.map_err(|error| Error::Output(path.into(), error))?;
+    let path = path.join(name);
+    Ok((place, path))
 }

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use parquet::errors::ParquetError;
 
-use super::output::Output;
+use super::ids;
+use super::output::{Output, directory};
+use super::pages::pages;
 use super::table::Kind::{Number, Random, Text};
 use super::table::{Table, TableWriter, Value};
-use super::{directory, ids, pages};
 use crate::error::{Error, Result};
 use crate::snapshot::{Scope, Snapshot};
 

@@ -7,6 +7,7 @@
 mod accelerator;
 mod charts;
 pub mod csv;
+mod event;
 mod guests;
 pub mod html;
 pub mod initramfs;
@@ -25,28 +26,18 @@ use std::fs::File;
 
 use chunkstore::serve::trace::statistics::SIZES;
 use statify_files::path_text;
-use statify_process::ksm::{self, Ksm};
+use statify_process::ksm::Ksm;
 use statify_vm::Accelerator;
 
 use crate::error::boot::Fault;
 use crate::error::{Error, Result};
 use crate::measure::chunks;
+pub use event::Event;
 use machine::Bench;
 use options::{Options, Variant};
 use outcome::{Chunks, Image, Outcome};
 use record::Record;
 use served::Stored;
-
-/// What happens meanwhile.
-#[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// Something is begun, in words.
-    Begun(&'a str),
-    /// Something was found, in words.
-    Found(&'a str),
-    /// KSM is ours from here on: how to put it back if the process is to end early.
-    Ksm(&'a ksm::PutBack),
-}
 
 /// Boots them, and writes what stays into the directory of the report.
 pub fn boot(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {

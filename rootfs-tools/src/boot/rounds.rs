@@ -11,7 +11,7 @@ use chunkstore::serve::trace::statistics::{Contents, statistics};
 use statify_process::ksm::Ksm;
 use statify_vm::Disk;
 
-use super::Event;
+use super::event::Event;
 use super::guests::{Guests, Pair};
 use super::machine::{Bench, From};
 use super::options::{System, Variant, Way};

@@ -14,8 +14,9 @@ use statify_params::agent::{
 use zerocopy::IntoBytes;
 
 use super::index::Index;
+use super::plugin::{Plugin, Plugins};
 use super::redirect::{self, Redirected};
-use super::{Plugin, Plugins, names, patch};
+use super::{names, patch};
 use crate::capture::{LOADER, Object};
 use crate::classify::{Image, Module, Region};
 use crate::error::{Error, Result};

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use goblin::elf::header::ET_DYN;
 use statify_elf::ElfFile;
 use statify_elf::machine::Cpu;
+use statify_format::HostLibs;
 
 use super::names::{self, Names};
-use super::{HostLibs, Plugin, Plugins, Request};
+use super::plugin::{Plugin, Plugins, Request};
 use crate::capture::variation::{self, Mode};
 use crate::capture::{self, Files, Object, Observation, Preloaded, Subject};
 use crate::error::{Error, Result};

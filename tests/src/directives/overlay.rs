@@ -3,15 +3,15 @@
 
 use regex::bytes::Regex;
 
-use super::{Fixture, end_by_signal, end_by_status, once, pattern, push_line};
+use super::values::{end_by_signal, end_by_status, once, pattern, push_line};
 use crate::process::End;
 
 /// The directives that begin with `Musl-`.
 #[derive(Debug, Clone, Default)]
 pub struct Overlay {
-    end: Option<End>,
-    stdout: Option<String>,
-    refuses: Option<Regex>,
+    pub(super) end: Option<End>,
+    pub(super) stdout: Option<String>,
+    pub(super) refuses: Option<Regex>,
 }
 
 impl Overlay {
@@ -27,17 +27,5 @@ impl Overlay {
             "Refuses" => once(&mut self.refuses, pattern(value)?),
             _ => Err(format!("unknown directive `Musl-{key}`")),
         }
-    }
-}
-
-impl Fixture {
-    /// What the fixture says of its program built for musl.
-    pub fn for_musl(&self) -> Self {
-        let mut fixture = self.clone();
-        let Overlay { end, stdout, refuses } = &self.musl;
-        fixture.end = end.unwrap_or(fixture.end);
-        fixture.stdout = stdout.clone().or(fixture.stdout);
-        fixture.refuses = refuses.clone().or(fixture.refuses);
-        fixture
     }
 }

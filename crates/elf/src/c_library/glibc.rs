@@ -1,6 +1,6 @@
 //! What is particular to glibc's loader: its messages. It is recognised by its DT_SONAME, which is the machine's.
 
-use super::MissingLibrary;
+use super::missing::MissingLibrary;
 
 /// The line by which a loader tells its version (`ld.so --version`), "ld.so (Debian GLIBC 2.36-9)
 /// stable release version 2.36.", if it is somewhere in these bytes of its file.

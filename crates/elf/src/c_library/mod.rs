@@ -2,10 +2,13 @@
 //! is the same for all of them: what a loader has left in memory shows in captures.
 
 pub mod glibc;
+mod missing;
 pub mod musl;
 
 use crate::machine::Machine;
 use crate::{DynamicFacts, ElfError, ElfFile};
+
+pub use missing::MissingLibrary;
 
 /// A C library with a loader that is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,15 +17,6 @@ pub enum CLibrary {
     Glibc,
     /// musl: loader and C library are one file.
     Musl,
-}
-
-/// A library that a loader did not find, in its own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingLibrary {
-    /// The name that was looked for.
-    pub name: String,
-    /// The file that needs it, if the loader says so.
-    pub needed_by: Option<String>,
 }
 
 impl CLibrary {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::MissingLibrary;
+use super::missing::MissingLibrary;
 use crate::machine::Machine;
 
 /// By these two it is recognised: the third stage of its loader, which the second looks up by

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use statify_elf::machine::{Machine, Registers};
 use statify_elf::{PAGE, PROT_EXEC};
 
-use super::Refused;
+use super::refused::Refused;
 use super::threads::Process;
 use crate::procfs::{Mapping, PageState, parse_maps};
 

@@ -8,8 +8,9 @@ use nix::libc;
 use statify_elf::machine::Registers;
 
 use super::raw::{self, Stop, Until};
+use super::refused::Refused;
 use super::threads::Process;
-use super::{Refused, restart, sequence, site};
+use super::{restart, sequence, site};
 
 /// As long is waited until it stops.
 const PATIENCE: Duration = Duration::from_secs(10);

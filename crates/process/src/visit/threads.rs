@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::Refused;
+use super::refused::Refused;
 use crate::ProcessDir;
 
 /// A process, by a handle that means no other when its number is used again.

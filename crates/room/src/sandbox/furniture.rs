@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use crate::root::SEARCH_PATH;
 
-use super::{change_directory, make_read_only, mount, open, open_directory, write};
+use super::calls::{change_directory, make_read_only, mount, open, open_directory, write};
 
 /// The machine's, since a user namespace may not make any.
 const DEVICES: [(&CStr, &CStr); 5] = [

@@ -4,6 +4,7 @@
 //! limits for each user, and of sockets ([`super::system_calls`]). What these hold nobody tells, so each counts as much
 //! as it could.
 
+use super::calls;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -162,8 +163,8 @@ fn lines(text: &[u8], names: &[&[u8]]) -> u64 {
 /// room. `at` is a mount point of a private namespace.
 pub(super) fn processes(at: &CStr) -> Result<OwnedFd, Errno> {
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    super::mount(Some(c"proc"), at, Some(c"proc"), flags, None)?;
-    super::open(at, libc::O_RDONLY | libc::O_DIRECTORY)
+    calls::mount(Some(c"proc"), at, Some(c"proc"), flags, None)?;
+    calls::open(at, libc::O_RDONLY | libc::O_DIRECTORY)
 }
 
 #[cfg(test)]

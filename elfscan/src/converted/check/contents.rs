@@ -70,8 +70,8 @@ fn check_hashes(converted: &Converted<'_>, problems: &mut Problems) {
         .collect();
     let own = elf.build_id();
     let build_id = build_id::build_id(bytes, elf, manifest);
-    let sealed = build_id.is_some_and(|id| own.as_deref() == Some(&id));
-    if sealed && damaged.is_empty() {
+    let has_its_build_id = build_id.is_some_and(|id| own.as_deref() == Some(&id));
+    if has_its_build_id && damaged.is_empty() {
         return;
     }
     let Some(pages) = build_id::pages(bytes, elf, manifest) else {

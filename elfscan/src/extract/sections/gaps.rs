@@ -8,7 +8,7 @@ use goblin::elf::sym::STT_TLS;
 use statify_elf::{DynamicFacts, ElfFile, Symbol};
 
 use super::super::table::Section;
-use super::section;
+use super::loaded::section;
 
 /// What lies between them: code, constants, data, cut where the symbols' sections change.
 pub(super) fn gaps(

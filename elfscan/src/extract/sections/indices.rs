@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use goblin::elf::section_header::SHT_NOBITS;
+use goblin::elf::section_header::{SHF_TLS, SHT_NOBITS};
 use goblin::elf::sym::STT_TLS;
 use statify_elf::Symbol;
 
 use super::super::table::{Section, SectionTable};
-use super::{SHN_LORESERVE, is_thread_local};
+
+/// From here on, a symbol's section index has another meaning.
+pub(super) const SHN_LORESERVE: u16 = 0xff00;
 
 /// Gives each section the index that the symbols in it say, and the others one between them.
 pub(super) fn number(sections: Vec<Section>, symbols: &[Symbol]) -> SectionTable {
@@ -84,4 +86,9 @@ fn votes(sections: &[Section], symbols: &[Symbol]) -> BTreeMap<usize, u16> {
         }
     }
     said
+}
+
+/// Whether it is of the template of thread-local memory.
+pub(super) fn is_thread_local(section: &Section) -> bool {
+    section.flags & u64::from(SHF_TLS) != 0
 }

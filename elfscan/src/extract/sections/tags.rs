@@ -9,7 +9,7 @@ use goblin::elf::section_header::{
 use statify_elf::{DynamicFacts, ElfFile};
 
 use super::super::table::Section;
-use super::section;
+use super::loaded::section;
 
 const SHT_RELR: u32 = 19;
 const DT_RELR: u64 = 36;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use object_store::gcp::GoogleCloudStorageBuilder;
 
-use super::{Endpoint, Lists, Variables, once, unfit};
+use super::access::{Endpoint, Lists, Variables, once, unfit};
 use crate::object_store::address::Address;
 use crate::object_store::exchange::Exchange;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use object_store::http::HttpBuilder;
 
-use super::{Endpoint, once, unfit};
+use super::access::{Endpoint, once, unfit};
 use crate::object_store::address::Address;
 use crate::object_store::exchange::Exchange;
 

@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Runs the program to its end or until it has to be stopped.
 pub fn supervise(order: &Order) -> Result<End> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    root::seal()?;
+    root::make_read_only()?;
     setsid().context("leave the terminal")?;
     prctl::set_no_new_privs()?;
     limits::apply(order.time_limit)?;

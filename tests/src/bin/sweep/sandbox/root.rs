@@ -58,7 +58,7 @@ pub fn enter(image: &Path, mount_at: &Path) -> Result<()> {
 /// Makes every mount read-only but the scratch ones, and mounts `/proc`.
 ///
 /// To be called by process 1 of the new process id namespace, whose `/proc` it becomes.
-pub fn seal() -> Result<()> {
+pub fn make_read_only() -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), flags, NONE).context("mount /proc")?;
     let table = fs::read_to_string("/proc/self/mountinfo").context("read mountinfo")?;

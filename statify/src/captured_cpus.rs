@@ -1,5 +1,5 @@
-//! The first capture, and what in it depends on the CPU: as many captures on other CPUs as that
-//! takes.
+//! On which CPUs the program is captured: first on the least that the output is for, then on as many others as it takes to
+//! tell what depends on the CPU (`classify/cpu.rs` tells it).
 
 use statify_elf::machine::{Cpu, Level, Vendor};
 use statify_params::CpuFeatures;

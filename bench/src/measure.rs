@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use statify_bench::spawn::Launch;
+use crate::spawn::Launch;
 
 /// Rounds before the measured ones: they fill the page cache and meet first-time costs.
 const WARM_UP: u32 = 3;
@@ -17,9 +17,13 @@ const LEAST_ROUNDS: u32 = 20;
 /// Times of one program, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Times {
+    /// Of all runs.
     pub median: f64,
+    /// The shortest.
     pub min: f64,
+    /// The first and the third.
     pub quartiles: [f64; 2],
+    /// How many were measured.
     pub runs: usize,
 }
 
