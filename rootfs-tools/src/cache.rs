@@ -94,8 +94,8 @@ pub struct Hit {
 }
 
 impl Cache {
-    /// Opens it, or makes it if it is a directory.
-    pub fn open(options: &Options, shape: Shape) -> Result<Self> {
+    /// Opens it, or makes it if it is a directory. Outputs are of this shape, and look for their pool there.
+    pub fn open(options: &Options, shape: Shape, pool: Option<&Path>) -> Result<Self> {
         let names = Names::open(options.key.as_deref())?;
         // Others than the owner may write to a bucket.
         if !matches!(options.place, Place::Directory(_)) && options.key.is_none() {
@@ -109,7 +109,7 @@ impl Cache {
         Ok(Self {
             storage,
             names,
-            common: format!("{FORMAT}\n{tool}\n{cpu}\n{shape:?}\n"),
+            common: format!("{FORMAT}\n{tool}\n{cpu}\n{shape:?}\n{pool:?}\n"),
             hashes: Mutex::default(),
             damaged: Mutex::default(),
         })

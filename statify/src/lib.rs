@@ -30,5 +30,6 @@ mod write;
 
 pub use convert::{Cpus, Options, convert};
 pub use error::{Error, Result};
+pub use layout::FEWEST_POOLED_PAGES;
 pub use pool::{Pool, PoolError};
 pub use report::{Phase, Report};

@@ -12,14 +12,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use statify_format::manifest::hex;
 
 use crate::pending::PendingFile;
-
-/// Whoever may read a file may map it.
-const FILE_MODE: u32 = 0o444;
-const DIRECTORY_MODE: u32 = 0o755;
 
 /// Why there is no pool.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +41,22 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Of its files. Whoever may read a file may map it.
+    pub const FILE_MODE: u32 = 0o444;
+    /// Of itself, and of directories that are made for it.
+    pub const DIRECTORY_MODE: u32 = 0o755;
+
+    /// Why a start takes nothing from a file or directory with this owner and mode: the end of a sentence. With an access
+    /// control list, the group's bits are what anybody has by it (acl(5)).
+    pub fn distrust(owner: u32, mode: u32) -> Option<&'static str> {
+        match () {
+            () if owner != 0 => Some("does not belong to root"),
+            () if mode & 0o002 != 0 => Some("can be written to by everybody"),
+            () if mode & 0o020 != 0 => Some("can be written to by a group"),
+            () => None,
+        }
+    }
+
     /// That in the directory `path` of this machine, which is made if only it is missing, and gets what outputs are to have
     /// from it.
     pub fn open(path: &Path) -> Result<Self, PoolError> {
@@ -55,7 +67,7 @@ impl Pool {
                 let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
                 let parent = std::fs::canonicalize(parent).map_err(cannot)?;
                 let directory = trusted(&parent)?;
-                let mode = Mode::from_raw_mode(DIRECTORY_MODE);
+                let mode = Mode::from_raw_mode(Pool::DIRECTORY_MODE);
                 match rustix::fs::mkdirat(&directory, name, mode) {
                     Err(error) if error != rustix::io::Errno::EXIST => {
                         return Err(cannot(error.into()));
@@ -97,7 +109,7 @@ impl Pool {
             return Ok(());
         }
         let write = || {
-            let pending = PendingFile::create(&path, FILE_MODE)?;
+            let pending = PendingFile::create(&path, Pool::FILE_MODE)?;
             if !clone(source, pending.file(), contents) {
                 let mut file = pending.file();
                 file.set_len(0)?;
@@ -118,7 +130,7 @@ fn has(path: &Path, contents: &[u8]) -> bool {
     let is_as_written = file.metadata().is_ok_and(|metadata| {
         metadata.is_file()
             && metadata.uid() == 0
-            && metadata.permissions().mode() & 0o7777 == FILE_MODE
+            && metadata.permissions().mode() & 0o7777 == Pool::FILE_MODE
             && metadata.len() == contents.len() as u64
     });
     is_as_written && holds(&file, contents)
@@ -166,21 +178,10 @@ fn trusted(path: &Path) -> Result<OwnedFd, PoolError> {
         let opened = opened.map_err(|error| PoolError::Open(at.clone(), error.into()))?;
         let stat = rustix::fs::statat(&opened, "", AtFlags::EMPTY_PATH);
         let stat = stat.map_err(|error| PoolError::Open(at.clone(), error.into()))?;
-        if let Some(why) = distrust(&stat) {
+        if let Some(why) = Pool::distrust(stat.st_uid, stat.st_mode) {
             return Err(PoolError::NotRoots(at, why));
         }
         directory = Some(opened);
     }
     directory.ok_or_else(|| PoolError::Open(at, io::ErrorKind::InvalidInput.into()))
-}
-
-/// Why the starter does not trust what is there. With an access control list, the group's bits are what anybody has by it
-/// (acl(5)).
-fn distrust(stat: &Stat) -> Option<&'static str> {
-    match () {
-        () if stat.st_uid != 0 => Some("does not belong to root"),
-        () if stat.st_mode & 0o002 != 0 => Some("can be written to by everybody"),
-        () if stat.st_mode & 0o020 != 0 => Some("can be written to by a group"),
-        () => None,
-    }
 }

@@ -19,7 +19,9 @@ pub fn add(cases: &mut Cases) {
     cases.check("killed/at-every-step-in-place", |case| at_every_step(case, Kind::InPlace));
     cases.check("killed/at-every-step-with-copies", |case| at_every_step(case, Kind::Copies));
     cases.check("killed/at-every-step-out", |case| at_every_step(case, Kind::Out));
-    cases.check("killed/at-every-step-of-restore", restoring);
+    cases.check("killed/at-every-step-with-a-pool", |case| at_every_step(case, Kind::Pool));
+    cases.check("killed/at-every-step-of-restore", |case| restoring(case, Kind::InPlace));
+    cases.check("killed/at-every-step-of-restore-with-a-pool", |case| restoring(case, Kind::Pool));
     cases.check("killed/at-random", at_random);
 }
 
@@ -46,9 +48,9 @@ fn at_every_step(case: &Case, kind: Kind) -> Result<()> {
     Ok(())
 }
 
-fn restoring(case: &Case) -> Result<()> {
+fn restoring(case: &Case, kind: Kind) -> Result<()> {
     let pristine = guest::tiny(case.dir.join("pristine"))?.dir;
-    let trial = Trial::new(&case.dir, Kind::InPlace, pristine)?;
+    let trial = Trial::new(&case.dir, kind, pristine)?;
     for step in 1.. {
         tool::good(trial.convert())?;
         let killed = steps::kill_at(&mut tool::command(trial.restore())?, step)?;

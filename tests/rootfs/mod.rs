@@ -21,6 +21,7 @@ mod options;
 mod other_users;
 mod packed;
 mod pages;
+mod pool;
 mod power;
 mod progress;
 mod reflinks;
@@ -53,6 +54,7 @@ pub fn add(cases: &mut Cases) {
     progress::add(cases);
     measures::add(cases);
     pages::add(cases);
+    pool::add(cases);
     boots::add(cases);
     archives::add(cases);
     oci::add(cases);

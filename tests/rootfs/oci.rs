@@ -130,7 +130,7 @@ fn layers(case: &Case) -> Result<[Vec<u8>; 3]> {
 }
 
 /// A layout with that image, one for another machine, and what belongs to neither.
-fn layout(case: &Case) -> Result<PathBuf> {
+pub fn layout(case: &Case) -> Result<PathBuf> {
     let dir = case.dir.join("layout");
     new_layout(&dir)?;
     let [first, second, third] = layers(case)?;
@@ -147,7 +147,7 @@ fn layout(case: &Case) -> Result<PathBuf> {
 }
 
 /// Every file of a layout, by its path.
-fn files(layout: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+pub fn files(layout: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     let seen = snapshot::of(layout)?.into_iter();
     let is_file = |seen: &snapshot::Seen| seen.traits.0 & 0o170000 == 0o100000;
     Ok(seen.filter(|(_, seen)| is_file(seen)).map(|(path, seen)| (path, seen.contents)).collect())
@@ -159,7 +159,7 @@ fn json_of(layout: &Path, descriptor: &Value) -> Result<Value> {
 }
 
 /// Puts the layers of the `number`th image together, as the specification says it, by GNU tar and rm.
-fn merge(layout: &Path, number: usize, to: &Path) -> Result<usize> {
+pub fn merge(layout: &Path, number: usize, to: &Path) -> Result<usize> {
     fs::create_dir(to)?;
     let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json"))?)?;
     let manifest = json_of(layout, &index["manifests"][number])?;

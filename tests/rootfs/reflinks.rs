@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use rootfs_tools::run::pool::Pool;
+use rootfs_tools::run::donor::Donor;
 use rootfs_tools::run::reflink::Reflink;
 use rootfs_tools::tree::Tree;
 use statify::sharing::Sharing;
@@ -94,13 +94,13 @@ fn changes(dir: &Path) -> Result<()> {
     let old: Vec<u8> = (0..64u8).flat_map(|page| [page; 4096]).collect();
     let path = dir.join("library");
     fs::write(&path, &old)?;
-    let pool = Pool::open(&Tree::open(dir)?, Reflink::Always)?.context("no pool")?;
+    let donor = Donor::open(&Tree::open(dir)?, Reflink::Always)?.context("no donor")?;
     let output = |name: &str| -> Result<fs::File> {
         let mut options = fs::File::options();
         Ok(options.read(true).write(true).create_new(true).open(dir.join(name))?)
     };
     let share =
-        |file: &fs::File, bytes: &[u8]| pool.share(Path::new("/library"), 0, bytes, file, 0);
+        |file: &fs::File, bytes: &[u8]| donor.share(Path::new("/library"), 0, bytes, file, 0);
     let one = output("one")?;
     let (all, pages) = (0..old.len() as u64, 0..8192);
     let whole = [all];
@@ -114,12 +114,12 @@ fn changes(dir: &Path) -> Result<()> {
     // What no file has is written once.
     let (name, page) = (dir.join("repeats"), [[0x77; 4096], [0x78; 4096]].concat());
     let repeats = output("repeats")?;
-    ensure!(pool.share_repeated(&page, &repeats, 4096).is_empty());
+    ensure!(donor.share_repeated(&page, &repeats, 4096).is_empty());
     repeats.write_all_at(&page, 4096)?;
-    pool.remember(&name);
+    donor.remember(&name);
     repeats.write_all_at(b"changed", 4096 + 100)?;
     let again = output("again")?;
-    ensure!(pool.share_repeated(&page, &again, 0) == [pages], "it is not known");
+    ensure!(donor.share_repeated(&page, &again, 0) == [pages], "it is not known");
     ensure!(fs::read(dir.join("again"))? == page, "it changed with the first output");
     for file in [one, two] {
         let mut bytes = vec![0; old.len()];

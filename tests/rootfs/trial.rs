@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::rootfs::snapshot::{self, Snapshot};
-use crate::rootfs::{guest, tool};
+use crate::rootfs::{guest, pool, tool};
 
 /// Where converted programs go, and the originals.
 #[derive(Clone, Copy, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Kind {
     InPlace,
     /// They are not.
     NoBackup,
+    /// They are, and programs have a pool.
+    Pool,
     /// The backup is on another file system.
     Copies,
     /// The tree is copied.
@@ -93,6 +95,9 @@ impl Trial {
             Kind::NoBackup => ["--in-place".into(), "--no-backup".into()].to_vec(),
             _ => ["--in-place".into(), "--backup".into(), self.backup.clone().into()].to_vec(),
         });
+        if self.kind == Kind::Pool {
+            arguments.extend(["--pool", pool::WANTED].map(OsString::from));
+        }
         arguments.extend(["--quiet".into(), "--jobs".into(), "1".into()]);
         arguments
     }

@@ -49,6 +49,7 @@ pub const SLOW: &[(&str, &str)] = &[
     ("rootfs/malicious/loops", "it is waited for time-outs"),
     ("rootfs/power/", "file systems are cut off from their power at each step"),
     ("rootfs/object-store/", "a server that fails in many ways, and waits"),
+    ("rootfs/pool/shared-blocks", "a file system is made and mounted"),
     ("rootfs/reflink/btrfs", "a file system is made and mounted"),
     ("rootfs/reflink/xfs", "a file system is made and mounted"),
 ];

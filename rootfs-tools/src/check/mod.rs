@@ -77,14 +77,14 @@ fn examine_all(
     jobs: usize,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Vec<Checked>> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
-    let pool = pool.expect("threads can be made");
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
+    let threads = threads.expect("threads can be made");
     let stop = AtomicBool::new(false);
     let (sender, receiver) = sync_channel(jobs);
     std::thread::scope(|scope| {
         let stop = &stop;
         scope.spawn(move || {
-            pool.install(|| {
+            threads.install(|| {
                 // One after the other: neighbours by name are alike, and so is what they take.
                 subjects.into_par_iter().with_max_len(1).for_each(|subject| {
                     if !stop.load(Ordering::Relaxed) {

@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use rootfs_tools::cache;
 use rootfs_tools::packed::oci::platform::Platform;
 use rootfs_tools::packed::{self, kind, room};
+use rootfs_tools::pool::place::check;
 use rootfs_tools::programs::find;
 use rootfs_tools::run::options::{Options, Target};
 use rootfs_tools::run::outcome::{Event, Outcome};
@@ -84,6 +85,11 @@ pub struct Arguments {
     /// these are unmodified: `auto` where it can (btrfs, XFS), `always` or not at all
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     reflink: When,
+    /// Let programs map unmodified pages of libraries from DIR, a path in the converted system such as
+    /// /usr/lib/statify/pool, where they are in memory once for all of them; it is made in ROOT, with a copy
+    /// of each library. Programs run without it as well, and have all their pages themselves
+    #[arg(long, value_name = "DIR")]
+    pool: Option<PathBuf>,
     /// Write the report there as text, JSON and CSV, when all is done
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -129,6 +135,11 @@ impl Arguments {
             }
             _ => {}
         }
+        if let Some(Err(fault)) = self.pool.as_deref().map(check) {
+            return Err(command
+                .error(ErrorKind::ValueValidation, format!("--pool: {fault}"))
+                .into());
+        }
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Options {
             root: self.root.clone(),
@@ -147,6 +158,7 @@ impl Arguments {
                 .cache
                 .clone()
                 .map(|place| cache::Options { place, key: self.cache_key.clone() }),
+            pool: self.pool.clone(),
             reflink: match self.reflink {
                 When::Auto => Reflink::Auto,
                 When::Never => Reflink::Never,
@@ -241,6 +253,10 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
     if let Some(failures) = &outcome.cache_failures {
         log.line(failures);
         progress.say(&format!("rootfs-tools: {failures}"));
+    }
+    for notice in &outcome.notices {
+        log.line(notice);
+        progress.say(&format!("rootfs-tools: {notice}"));
     }
     drop(progress);
     let text = summary(&outcome);

@@ -1,10 +1,11 @@
 //! What can go wrong with a whole tree, each in one sentence that says what to do. What is wrong with
-//! one program is [`reason::Reason`], what is wrong with an archive, an image or a guest that boots is a fault
-//! ([`archive::Fault`], [`image::Fault`], [`boot::Fault`]).
+//! one program is [`reason::Reason`], what is wrong with an archive, an image, a pool or a guest that boots is a fault
+//! ([`archive::Fault`], [`image::Fault`], [`pool::Fault`], [`boot::Fault`]).
 
 pub(crate) mod archive;
 pub(crate) mod boot;
 pub(crate) mod image;
+pub(crate) mod pool;
 pub(crate) mod reason;
 
 use std::io;
@@ -66,8 +67,8 @@ pub enum Error {
     /// Originals are to be put back and were not kept.
     #[error("{path}: {count} program(s) were converted with --no-backup, so their originals are not there any more; the rest was restored", path = .0.display(), count = .1)]
     NoBackup(PathBuf, usize),
-    /// Some originals could not be put back.
-    #[error("{path}: {count} program(s) were not restored, see above; repair what is said there and run it again", path = .0.display(), count = .1)]
+    /// Some originals could not be put back, or what came with them taken away.
+    #[error("{path}: {count} file(s) were not put back or taken away, see above; repair what is said there and run it again", path = .0.display(), count = .1)]
     NotRestored(PathBuf, usize),
     /// A pattern of an option.
     #[error("{option}: {source}", option = .0, source = .1)]
@@ -100,6 +101,9 @@ pub enum Error {
     /// An image layout that cannot be converted.
     #[error("{path}: {fault}", path = .0.display(), fault = .1)]
     Image(PathBuf, #[source] image::Fault),
+    /// A tree that cannot have this pool.
+    #[error("{path} in the tree: {fault}", path = .0.display(), fault = .1)]
+    Pool(PathBuf, #[source] pool::Fault),
     /// Guests that cannot be booted.
     #[error(transparent)]
     Boot(#[from] boot::Fault),

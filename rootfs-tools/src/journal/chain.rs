@@ -175,6 +175,17 @@ mod tests {
             let bad = with(&replace.replace(old, new));
             assert_eq!(parse(&bad).unwrap_err(), Damage::Line(2), "{new}");
         }
+        let hash = "0a".repeat(32);
+        for (record, good) in [
+            (r#"{"record":"pool","path":"/a","made":["/a"]}"#.to_owned(), true),
+            (r#"{"record":"pool","path":"/a","made":["/../a"]}"#.to_owned(), false),
+            (r#"{"record":"pool","path":"/","made":[]}"#.to_owned(), false),
+            (format!(r#"{{"record":"pooled","path":"/a/{hash}","size":1}}"#), true),
+            (format!(r#"{{"record":"pooled","path":"/../{hash}","size":1}}"#), false),
+            (r#"{"record":"pooled","path":"/etc/passwd","size":1}"#.to_owned(), false),
+        ] {
+            assert_eq!(parse(&with(&record)).is_ok(), good, "{record}");
+        }
     }
 
     #[test]

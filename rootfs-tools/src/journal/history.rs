@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::record::{Begin, Record, Replacement};
+use super::record::{Begin, Pool, Pooled, Record, Replacement};
 use crate::tree::run_id::RunId;
 
 /// The runs that a journal is of.
@@ -86,6 +86,23 @@ pub(crate) fn in_place(records: &[Record]) -> Vec<&Replacement> {
     }
     kept.sort_by(|a, b| a.names.cmp(&b.names));
     kept
+}
+
+/// The pools that the tree got, one for each run that had one.
+pub(crate) fn pools(records: &[Record]) -> impl Iterator<Item = &Pool> {
+    records.iter().filter_map(|record| match record {
+        Record::Pool(pool) => Some(pool),
+        _ => None,
+    })
+}
+
+/// The files that came into pools, each once.
+pub(crate) fn pooled(records: &[Record]) -> impl Iterator<Item = &Pooled> {
+    let mut known = BTreeSet::new();
+    records.iter().filter_map(move |record| match record {
+        Record::Pooled(pooled) => known.insert(&pooled.path).then_some(pooled),
+        _ => None,
+    })
 }
 
 /// The number of the next replacement, one more than that of any in these records.

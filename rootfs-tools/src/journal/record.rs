@@ -20,6 +20,10 @@ pub enum Record {
     Begin(Begin),
     /// The times of a directory in which names will be replaced.
     Directory(Directory),
+    /// The tree is about to have a pool (`--pool`).
+    Pool(Pool),
+    /// A file is about to get its name in the pool, in which there is none of that name.
+    Pooled(Pooled),
     /// The names of one file are about to be replaced; the original is kept.
     Replace(Replacement),
     /// All names of a replacement have been replaced.
@@ -44,6 +48,8 @@ impl Record {
         match self {
             Self::Begin(begin) => begin.makes_sense(),
             Self::Directory(directory) => is_absolute(&directory.path),
+            Self::Pool(pool) => pool.makes_sense(),
+            Self::Pooled(pooled) => pooled.makes_sense(),
             Self::Replace(replacement) => replacement.makes_sense(),
             Self::Failed(failure) => are_names(&failure.names),
             Self::Replaced { id } | Self::Restored { id } => *id < MOST_ID,
@@ -119,6 +125,48 @@ pub struct Directory {
     pub modified: (i64, i64),
 }
 
+/// The pool of a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// From ROOT on, without links.
+    #[serde(with = "path_text")]
+    pub path: PathBuf,
+    /// Directories that were not there and are made for it: itself, and such that lead to it.
+    #[serde(with = "path_text::list")]
+    pub made: Vec<PathBuf>,
+}
+
+impl Pool {
+    fn makes_sense(&self) -> bool {
+        self.made
+            .iter()
+            .chain([&self.path])
+            .all(|path| is_absolute(path) && path.file_name().is_some())
+    }
+}
+
+/// A file of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pooled {
+    /// From ROOT on; its name is its SHA-256.
+    #[serde(with = "path_text")]
+    pub path: PathBuf,
+    /// In bytes.
+    pub size: u64,
+}
+
+impl Pooled {
+    fn makes_sense(&self) -> bool {
+        let name = self.path.file_name().and_then(std::ffi::OsStr::to_str);
+        is_absolute(&self.path) && name.is_some_and(is_pooled_name)
+    }
+}
+
+/// Whether a file of a pool can have this name: a SHA-256, in hexadecimal.
+pub(crate) fn is_pooled_name(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A file that gives way to its converted form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replacement {
@@ -166,7 +214,7 @@ pub struct Converted {
     pub allocated: u64,
     /// The build-id, a hash of all that is loaded, in hexadecimal.
     pub build_id: String,
-    /// How much of it is in blocks that it shares with what is embedded ([`crate::run::pool`]), in
+    /// How much of it is in blocks that it shares with what is embedded ([`crate::run::donor`]), in
     /// bytes; journals of before know nothing of it.
     #[serde(default)]
     pub shared: u64,
@@ -185,6 +233,9 @@ pub struct Embedded {
     pub kind: FileKind,
     /// How much of it is in the file, in bytes.
     pub stored: u64,
+    /// The converted program maps pages of it from the pool: what it is called there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooled: Option<String>,
 }
 
 /// A program that was not converted, and why.

@@ -281,8 +281,8 @@ mod tests {
         let bytes: Vec<u8> = (0..40u32 << 20).map(|at| (at >> 12) as u8 | 1).collect();
         let counted = of(&[(&bytes, 0)]);
         assert_eq!(counts(counted.sizes[0]), (10240, 128, 128 << 12, 0));
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        assert_eq!(pool.install(|| of(&[(&bytes, 0)])), counted);
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(threads.install(|| of(&[(&bytes, 0)])), counted);
     }
 
     #[test]

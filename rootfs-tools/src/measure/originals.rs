@@ -10,10 +10,11 @@ use statify_files::{beneath, contents};
 
 use crate::error::{Error, Result};
 use crate::journal::record::{Record, Replacement};
-use crate::journal::state;
 use crate::journal::told::{self, Kept};
+use crate::journal::{history, state};
 use crate::measure::size::BLOCK;
-use crate::tree::{self, Tree, copy};
+use crate::tree::copy::{self, Instead};
+use crate::tree::{self, Tree};
 
 /// Where the originals of converted programs are.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Originals {
     by_name: HashMap<PathBuf, PathBuf>,
     /// The tree that all of them are in, if it is one.
     source: Option<PathBuf>,
+    /// What was not there: the pool's files, and the directories that were made for it.
+    added: HashSet<PathBuf>,
 }
 
 /// A tree's regular files, each once.
@@ -29,7 +32,7 @@ pub struct Originals {
 pub struct Files {
     /// Their paths, as they are.
     pub now: Vec<PathBuf>,
-    /// Their paths as they were, in the same order: the originals, where they are known.
+    /// Their paths as they were: the originals, where they are known; without what was not there.
     pub before: Option<Vec<PathBuf>>,
     /// Bytes of blocks of everything else: directories, links, devices.
     pub others: u64,
@@ -63,12 +66,18 @@ impl Originals {
             1 => sources.into_iter().next().flatten().map(Path::to_owned),
             _ => None,
         };
-        Ok(Self { by_name: by_name.collect(), source })
+        let made = history::pools(records).flat_map(|pool| &pool.made);
+        let added = made.chain(history::pooled(records).map(|pooled| &pooled.path));
+        Ok(Self { by_name: by_name.collect(), source, added: added.cloned().collect() })
     }
 
-    /// What was there in place of this file, a path from ROOT on, if it is another one.
-    fn instead(&self, inside: &Path) -> Option<PathBuf> {
-        self.by_name.get(inside).cloned()
+    /// What was there in place of this file or directory, a path from ROOT on.
+    fn instead(&self, inside: &Path) -> Instead {
+        match self.by_name.get(inside) {
+            Some(original) => Instead::File(original.clone()),
+            None if self.added.contains(inside) => Instead::Nothing,
+            None => Instead::Same,
+        }
     }
 
     /// A directory with the whole tree as it was. It is made in the directory `scratch` if there is none.
@@ -126,7 +135,11 @@ pub fn files(tree: &Tree, originals: Option<&Originals>) -> Result<Files> {
         let inside = name.path();
         let path = tree.path.join(inside.strip_prefix("/").unwrap_or(&inside));
         if let (Some(before), Some(originals)) = (&mut files.before, originals) {
-            before.push(originals.instead(&inside).unwrap_or_else(|| path.clone()));
+            match originals.instead(&inside) {
+                Instead::Same => before.push(path.clone()),
+                Instead::File(original) => before.push(original),
+                Instead::Nothing => {}
+            }
         }
         files.now.push(path);
     }

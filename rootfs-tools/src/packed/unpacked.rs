@@ -1,6 +1,6 @@
 //! The tree that an archive or image was unpacked into, and what was converted in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::room::Room;
@@ -10,6 +10,11 @@ use crate::run::convert;
 use crate::run::options::{Options, Target};
 use crate::run::outcome::{Event, Outcome};
 use crate::tree::Tree;
+
+/// Of a new member that is a file of the pool.
+pub(crate) const FILE_MODE: u32 = statify::Pool::FILE_MODE;
+/// Of a directory that nothing describes, as it is made here, too.
+pub(crate) const DIRECTORY_MODE: u32 = statify::Pool::DIRECTORY_MODE;
 
 /// Converts the programs of the unpacked tree.
 pub(crate) fn convert_tree(
@@ -49,6 +54,18 @@ pub fn programs(tree: &Tree, places: &HashMap<PathBuf, u64>) -> Result<Vec<Progr
         programs.extend(number.map(|number| Program { names, number }));
     }
     Ok(programs)
+}
+
+/// The files that came into the tree's pool, from ROOT on.
+pub(crate) fn pooled(tree: &Tree) -> Result<BTreeSet<PathBuf>> {
+    let records = journal::read(tree)?;
+    Ok(history::pooled(&records).map(|pooled| pooled.path.clone()).collect())
+}
+
+/// The directories that lead to `path`, but for the root.
+pub(crate) fn on_the_way(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let parents = path.ancestors().skip(1).filter(|parent| parent.parent().is_some());
+    parents.map(Path::to_owned)
 }
 
 /// Where a file of the tree can be read, without a link on the way.

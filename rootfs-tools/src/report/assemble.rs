@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use statify_files::path_text;
 use statify_format::manifest::FileKind;
 
-use super::contents::{Class, Failure, Image, Library, Report};
+use super::contents::{Class, Failure, Image, Library, Pool, Report};
 use super::figures::{self, Growth, Table};
 use super::measured::{self, Measured, Wanted};
 use super::program::Program;
@@ -76,6 +76,7 @@ pub fn of(root: PathBuf, records: &[Record], now: Size, measured: Measured) -> R
             allocated_times: figures::times(now.allocated, original.allocated),
             physical: measured.physical,
         },
+        pool: pool(records),
         originals_missing: measured.originals_missing,
         chunks: measured.chunks,
         image_chunks: measured.image_chunks,
@@ -118,6 +119,17 @@ fn libraries(replaced: &[&Replacement]) -> Vec<Library> {
     let mut libraries: Vec<_> = all.into_iter().map(library).collect();
     libraries.sort_by(|a, b| b.embedded.cmp(&a.embedded).then_with(|| a.path.cmp(&b.path)));
     libraries
+}
+
+/// The last one; what earlier runs have put into others counts, too.
+fn pool(records: &[Record]) -> Option<Pool> {
+    let sizes: Vec<u64> = history::pooled(records).map(|pooled| pooled.size).collect();
+    let pool = history::pools(records).last().filter(|_| !sizes.is_empty())?;
+    Some(Pool {
+        path: path_text::to_text(&pool.path),
+        files: sizes.len(),
+        size: sizes.into_iter().fold(0, u64::saturating_add),
+    })
 }
 
 fn distribution(programs: &[Program]) -> Vec<Class> {
@@ -164,8 +176,12 @@ mod tests {
     use crate::journal::record::{Begin, Converted, Embedded, Original};
 
     fn replacement(id: u64, name: &str, sizes: (u64, u64)) -> Record {
-        let library =
-            |path: &str, stored| Embedded { path: path.into(), kind: FileKind::Library, stored };
+        let library = |path: &str, stored| Embedded {
+            path: path.into(),
+            kind: FileKind::Library,
+            stored,
+            pooled: None,
+        };
         Record::Replace(Replacement {
             id,
             names: vec![name.into()],

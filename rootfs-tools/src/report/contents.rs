@@ -36,6 +36,9 @@ pub struct Report {
     pub left: BTreeMap<String, u64>,
     /// The whole tree.
     pub image: Image,
+    /// What of it is the pool that came with the conversion, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// Why nothing can be measured of the originals, if so.
     pub originals_missing: Option<String>,
     /// Chunks, cut for each file, if they were asked for.
@@ -79,6 +82,17 @@ pub struct Failure {
     pub reason: String,
     /// The sentence.
     pub message: String,
+}
+
+/// A pool: libraries that programs have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pool {
+    /// Its path in the tree.
+    pub path: String,
+    /// How many libraries are in it.
+    pub files: usize,
+    /// The sum of their sizes, in bytes.
+    pub size: u64,
 }
 
 /// The whole tree.

@@ -127,6 +127,9 @@ fn summary(report: &Report) -> Rows {
     let (before, after) = (image.original, image.converted);
     add("image_apparent", "", growth(&Growth::new(before.apparent, after.apparent)));
     add("image_allocated", "", growth(&Growth::new(before.allocated, after.allocated)));
+    if let Some(pool) = &report.pool {
+        add("pool", &pool.path, [String::new(), pool.size.to_string(), String::new()]);
+    }
     let physical = &image.physical;
     let numbers =
         [maybe(physical.original), maybe(physical.converted), maybe_times(physical.times)];

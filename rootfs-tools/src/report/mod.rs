@@ -15,5 +15,5 @@ mod statics;
 pub mod text;
 
 pub use assemble::{of, read};
-pub use contents::{Class, Failure, Image, Library, Report};
+pub use contents::{Class, Failure, Image, Library, Pool, Report};
 pub use program::Program;

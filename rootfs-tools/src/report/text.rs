@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table as Grid, presets};
 use statify_printable::amount::thousands;
 use statify_printable::printable;
 
-use super::contents::Report;
+use super::contents::{Pool, Report};
 use super::figures::{Growth, Named, Table};
 use super::measured::ChunkTable;
 use super::statics::{self, Pair, Sizes};
@@ -89,10 +89,18 @@ fn table_1(table: &Table) -> Grid {
 }
 
 /// What a run would make of programs and image ([`crate::run::estimate`]).
-pub(crate) fn estimated(table: &Table, image: &Growth) -> Grid {
+pub(crate) fn estimated(table: &Table, pool: Option<&Pool>, image: &Growth) -> Grid {
     let mut grid = table_1(table);
+    if let Some(pool) = pool {
+        grid.add_row(pool_row(pool));
+    }
     grid.add_row(row("whole image", image));
     grid
+}
+
+fn pool_row(pool: &Pool) -> [String; 4] {
+    let name = format!("pool of {} libraries", pool.files);
+    [name, "-".into(), thousands(pool.size), "-".into()]
 }
 
 fn image(report: &Report) -> Grid {
@@ -104,6 +112,9 @@ fn image(report: &Report) -> Grid {
         ("blocks on this file system", before.allocated, after.allocated),
     ] {
         grid.add_row(row(name, &Growth::new(before, after)));
+    }
+    if let Some(pool) = &report.pool {
+        grid.add_row(pool_row(pool));
     }
     let physical = &image.physical;
     if let Some(converted) = physical.converted {

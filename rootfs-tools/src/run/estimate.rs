@@ -7,9 +7,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use elfscan::deps;
+use goblin::elf::program_header::{PF_W, ProgramHeader};
 use rayon::prelude::*;
 use serde::Serialize;
 use statify::unloaded;
@@ -23,8 +24,10 @@ use crate::error::Result;
 use crate::error::reason::Reason;
 use crate::journal::record::{Failure, Size};
 use crate::measure::size;
+use crate::pool::place;
 use crate::programs::find::{self, Candidate, Found};
 use crate::programs::plan::{self, Unit};
+use crate::report::Pool;
 use crate::report::figures::{Growth, Table};
 use crate::tree::lock::Lock;
 use crate::tree::{FileId, Tree, id};
@@ -50,6 +53,9 @@ pub struct Estimate {
     pub failure_reasons: BTreeMap<String, usize>,
     /// What would stay as it is, by kind.
     pub left: BTreeMap<String, u64>,
+    /// The pool, if there is to be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// The whole tree now.
     pub image: Size,
     /// The sum of its files' sizes, before and after.
@@ -73,16 +79,17 @@ pub struct Program {
 pub fn estimate(options: &Options) -> Result<Estimate> {
     let tree = Tree::open(&options.root)?;
     let _lock = Lock::shared(&tree)?;
+    let place = options.pool.as_deref().map(|pool| place::find(&tree, pool)).transpose()?;
     let found = find::find(&tree, &options.dirs, &options.exclude)?;
     let image = size::tree(&tree)?;
     let Found { candidates, failures, left, .. } = found;
     let (units, unreadable) = plan::plan(candidates);
     let sizes = Sizes::new(&tree, options);
     let of = |unit: &Unit| sizes.of_output(&unit.candidates[0]);
-    let sizes: Vec<_> = units.par_iter().map(of).collect();
+    let outputs: Vec<_> = units.par_iter().map(of).collect();
     let mut programs = Vec::new();
     let mut failures: Vec<_> = failures.into_iter().chain(unreadable).collect();
-    for (unit, size) in units.iter().zip(sizes) {
+    for (unit, size) in units.iter().zip(outputs) {
         for candidate in &unit.candidates {
             let names: Vec<PathBuf> = candidate.names.iter().map(|name| name.path()).collect();
             match &size {
@@ -102,13 +109,17 @@ pub fn estimate(options: &Options) -> Result<Estimate> {
     }
     let named = programs.iter().map(|program| (program.names[0].as_str(), &program.growth));
     let table = Table::of(named);
-    let after = image.apparent - table.total.original.min(image.apparent) + table.total.converted;
+    let pool = place.map(|place| sizes.pool(&place.path));
+    let added = pool.as_ref().map_or(0, |pool| pool.size);
+    let after =
+        image.apparent - table.total.original.min(image.apparent) + table.total.converted + added;
     Ok(Estimate {
         root: tree.path,
         table,
         failures,
         failure_reasons,
         left,
+        pool,
         image,
         image_growth: Growth::new(image.apparent, after),
         programs,
@@ -120,15 +131,27 @@ struct Sizes<'a> {
     tree: &'a Tree,
     options: &'a Options,
     environment: deps::Environment,
-    /// Bytes of each file that are mapped.
-    mapped: Mutex<HashMap<FileId, u64>>,
+    /// What is known of each file.
+    mapped: Mutex<HashMap<FileId, Mapped>>,
+    /// Sizes of the files that the pool would have.
+    pooled: Mutex<HashMap<FileId, u64>>,
+}
+
+/// What is known of a file that is embedded, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Mapped {
+    /// How much of it is mapped.
+    mapped: u64,
+    /// How much of that is never written to.
+    constant: u64,
+    size: u64,
 }
 
 impl<'a> Sizes<'a> {
     fn new(tree: &'a Tree, options: &'a Options) -> Self {
         let environment = deps::Options::of_conversion(tree.root.clone());
         let environment = deps::Environment::new(environment);
-        Self { tree, options, environment, mapped: Mutex::default() }
+        Self { tree, options, environment, mapped: Mutex::default(), pooled: Mutex::default() }
     }
 
     /// About what the output of a program would be, in bytes, and how many files besides it would be in it.
@@ -154,11 +177,16 @@ impl<'a> Sizes<'a> {
         let path = |module: &'_ deps::Module| PathBuf::from(OsStr::from_bytes(&module.path));
         let mut paths: Vec<PathBuf> = closure.modules.iter().map(path).collect();
         paths.insert(paths.len().min(1), program.interpreter.clone());
-        for path in &paths {
+        for (index, path) in paths.iter().enumerate() {
             let unreadable = |error| Reason::file(path, "read", &error);
-            let (file, mapped) = self.mapped(path).map_err(unreadable)?;
+            let (file, about) = self.mapped(path).map_err(unreadable)?;
             if known.insert(file) {
-                sizes.push(mapped);
+                sizes.push(about.mapped);
+            }
+            // The program is its own only; one with privileges takes nothing from a pool.
+            let is_enough = about.constant >= statify::FEWEST_POOLED_PAGES * PAGE;
+            if index > 0 && is_enough && program.privileges.is_none() {
+                locked(&self.pooled).insert(file, about.size);
             }
         }
         let align = self.options.shape.align;
@@ -182,25 +210,42 @@ impl<'a> Sizes<'a> {
     }
 
     /// How much of a file is mapped, in whole pages.
-    fn mapped(&self, path: &Path) -> io::Result<(FileId, u64)> {
-        let known = || self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+    fn mapped(&self, path: &Path) -> io::Result<(FileId, Mapped)> {
         let found = self.tree.root.find(path)?;
         let stat = found.link().metadata()?;
-        if let Some(&mapped) = known().get(&id(&stat)) {
+        if let Some(&mapped) = locked(&self.mapped).get(&id(&stat)) {
             return Ok((id(&stat), mapped));
         }
         let file = File::open(found.link())?;
         let mut excerpt = Excerpt::new();
         let elf = ElfFile::parse(excerpt.read(&file, stat.len())?).map_err(io::Error::other)?;
-        let pages = elf.loads().filter(|load| load.p_filesz > 0).map(|load| {
-            page_up(load.p_offset.saturating_add(load.p_filesz))
-                .saturating_sub(page_down(load.p_offset))
-        });
-        let mapped =
-            pages.fold(0u64, u64::saturating_add).min(page_up(stat.len()).saturating_mul(4));
-        known().insert(id(&stat), mapped);
-        Ok((id(&stat), mapped))
+        let sum = |wanted: fn(&ProgramHeader) -> bool| {
+            let loads = elf.loads().filter(|load| load.p_filesz > 0 && wanted(load));
+            let pages = loads.map(|load| {
+                page_up(load.p_offset.saturating_add(load.p_filesz))
+                    .saturating_sub(page_down(load.p_offset))
+            });
+            pages.fold(0u64, u64::saturating_add).min(page_up(stat.len()).saturating_mul(4))
+        };
+        let constant = sum(|load| load.p_flags & PF_W == 0);
+        let about = Mapped { mapped: sum(|_| true), constant, size: stat.len() };
+        locked(&self.mapped).insert(id(&stat), about);
+        Ok((id(&stat), about))
     }
+
+    /// The pool at `path`, after all outputs.
+    fn pool(&self, path: &Path) -> Pool {
+        let pooled = locked(&self.pooled);
+        Pool {
+            path: path_text::to_text(path),
+            files: pooled.len(),
+            size: pooled.values().copied().fold(0, u64::saturating_add),
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// For a terminal.
@@ -214,7 +259,11 @@ pub fn text(estimate: &Estimate) -> String {
         path_text::to_text(&estimate.root),
         estimate.programs.len(),
         estimate.failures.len(),
-        crate::report::text::estimated(&estimate.table, &estimate.image_growth),
+        crate::report::text::estimated(
+            &estimate.table,
+            estimate.pool.as_ref(),
+            &estimate.image_growth
+        ),
     );
     if !estimate.failures.is_empty() {
         text.push_str("\nNot to be converted\n");

@@ -3,12 +3,12 @@
 //! done ([`estimate`]).
 
 pub mod convert;
+pub mod donor;
 pub mod estimate;
 mod give_names;
 mod open;
 pub mod options;
 pub mod outcome;
-pub mod pool;
 mod recover;
 pub mod reflink;
 mod replace;

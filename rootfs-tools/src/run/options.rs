@@ -41,6 +41,8 @@ pub struct Options {
     pub memory: u64,
     /// Where conversions are kept for later runs.
     pub cache: Option<cache::Options>,
+    /// Where converted programs look for libraries that many have in common: a path from ROOT on.
+    pub pool: Option<PathBuf>,
     /// Whether programs share blocks with the libraries in them.
     pub reflink: Reflink,
     /// The running system's own root is meant.

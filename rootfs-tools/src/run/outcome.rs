@@ -37,6 +37,8 @@ pub struct Outcome {
     pub left: BTreeMap<String, u64>,
     /// What was wrong with the place of the cache, in a sentence.
     pub cache_failures: Option<String>,
+    /// What a user should know, each in a sentence.
+    pub notices: Vec<String>,
     /// Bytes of converted programs in blocks that they share with what is embedded.
     pub shared: u64,
 }

@@ -61,11 +61,13 @@ fn finish_one(tree: &Tree, replacement: &Replacement, run: &RunId) -> io::Result
 /// Removes what ended runs have left in their working places, all of which the journal knows.
 pub(crate) fn remove_work(tree: &Tree, records: &[Record]) -> Result<()> {
     for record in records {
-        let Record::Directory(directory) = record else {
-            continue;
+        let path = match record {
+            Record::Directory(directory) => &directory.path,
+            Record::Pool(pool) => &pool.path,
+            _ => continue,
         };
-        let failed = |source| Error::Stopped { path: directory.path.clone(), source };
-        if let Some(opened) = if_there(tree.directory(&directory.path)).map_err(failed)? {
+        let failed = |source| Error::Stopped { path: path.clone(), source };
+        if let Some(opened) = if_there(tree.directory(path)).map_err(failed)? {
             for run in history::runs(records) {
                 opened.remove_work(&run.id).map_err(failed)?;
             }

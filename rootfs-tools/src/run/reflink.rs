@@ -14,7 +14,7 @@ use statify_files::trusted::Place;
 
 use crate::error::{Error, Result};
 
-/// Files begin at multiples of this in the pool: more than any file system's block.
+/// Files begin at multiples of this in the donor ([`super::donor`]): more than any file system's block.
 pub(crate) const START: u64 = 1 << 20;
 
 /// Whether blocks are shared with libraries.

@@ -23,6 +23,7 @@ use crate::journal::backup::Backup;
 use crate::journal::record::{Converted, Failure, Original, Record, Replacement};
 use crate::journal::recorder::Recorder;
 use crate::measure::size::BLOCK;
+use crate::pool::fill::Filler;
 use crate::tree::{self, Directory, Name};
 
 /// A complete converted program that does not have its names yet.
@@ -61,6 +62,8 @@ pub(crate) struct Replacer<'a> {
     pub recorder: &'a mut Recorder,
     /// Where originals go.
     pub keep: &'a mut Keep,
+    /// What fills the pool, if there is one.
+    pub pool: Option<&'a mut Filler>,
     /// The next replacement's number.
     pub next_id: u64,
 }
@@ -71,6 +74,10 @@ impl Replacer<'_> {
         let mut failures = Vec::new();
         let promised = self.promise(batch, &mut failures)?;
         let agreed = self.keep_all(promised, &mut failures)?;
+        if let Some(pool) = &mut self.pool {
+            // So no program has its names before it has its pool.
+            pool.fill(agreed.iter().map(|(one, _)| &one.converted), self.recorder)?;
+        }
         let records: Vec<_> = agreed.iter().map(|(one, _)| Record::Replace(one.clone())).collect();
         self.recorder.append(&records)?;
         let mut done = rename_all(agreed, &mut failures)?;

@@ -20,6 +20,7 @@ use crate::journal::record::{Begin, Original, Record, Replacement};
 use crate::journal::state::{self, State};
 use crate::journal::told::{self, Kept};
 use crate::journal::{self, Journal, backup, history, ledger};
+use crate::pool::clear;
 use crate::tree::lock::Lock;
 use crate::tree::run_id::RunId;
 use crate::tree::{FileId, Name, Tree};
@@ -77,8 +78,12 @@ pub fn restore(options: &Options) -> Result<Outcome> {
             Err(failure) => outcome.failures.push(failure),
         }
     }
-    let complete = without == 0 && outcome.failures.is_empty();
-    if complete {
+    let is_back = without == 0 && outcome.failures.is_empty();
+    if is_back {
+        // No program looks for it any more.
+        outcome.failures.extend(clear::clear(&tree, &records));
+    }
+    if is_back && outcome.failures.is_empty() {
         for (place, kept) in &told.backups {
             backup::remove(place, kept)?;
         }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use statify_files::metadata;
 
 use crate::error::{Error, Result};
+use crate::journal::history;
 use crate::journal::record::{Directory, Record};
+use crate::pool::place::Place;
 use crate::programs::find::Found;
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 
 /// The times of directories that will change, as far as they are not written down yet.
 pub(crate) fn of_directories(
@@ -16,6 +18,7 @@ pub(crate) fn of_directories(
     records: &[Record],
     before: Record,
     found: &Found,
+    pool: Option<&Place>,
 ) -> Result<Vec<Record>> {
     let mut new = Vec::new();
     let mut known: Vec<PathBuf> = records
@@ -30,7 +33,8 @@ pub(crate) fn of_directories(
         known.push("/".into());
     }
     let names = found.candidates.iter().flat_map(|candidate| &candidate.names);
-    for directory in names.map(|name| &name.directory) {
+    let directories = names.map(|name| &*name.directory).chain(pool.map(Place::last));
+    for directory in directories {
         if !known.contains(&directory.path) {
             known.push(directory.path.clone());
             new.push(of(&directory.path, directory.file().metadata(), tree)?);
@@ -54,13 +58,30 @@ fn of(path: &Path, stat: std::io::Result<std::fs::Metadata>, tree: &Tree) -> Res
 }
 
 /// Gives directories the times that they had before anything in them was replaced, as far as they may
-/// be set.
+/// be set; those that were made for the pool get the times of the one that they were made in.
 pub(crate) fn set_back(tree: &Tree, records: &[Record]) {
     for record in records {
         if let Record::Directory(directory) = record
             && let Ok(opened) = tree.directory(&directory.path)
         {
-            let _ = metadata::set_times(&opened.at("."), directory.accessed, directory.modified);
+            set(&opened, directory);
         }
     }
+    for pool in history::pools(records) {
+        let parent = pool.made.first().and_then(|path| path.parent());
+        let known = records.iter().find_map(|record| match record {
+            Record::Directory(directory) if Some(&*directory.path) == parent => Some(directory),
+            _ => None,
+        });
+        for path in &pool.made {
+            if let (Some(known), Ok(opened)) = (known, tree.directory(path)) {
+                set(&opened, known);
+            }
+        }
+    }
+}
+
+fn set(opened: &tree::Directory, as_it_was: &Directory) {
+    let Directory { accessed, modified, .. } = *as_it_was;
+    let _ = metadata::set_times(&opened.at("."), accessed, modified);
 }

@@ -11,7 +11,7 @@ use statify_files::contents;
 use statify_files::metadata::{Contents, Metadata as Kept};
 use statify_format::manifest::{EmbeddedFile, Manifest};
 
-use super::pool::Pool;
+use super::donor::Donor;
 use super::replace::Ready;
 use super::stop::Stop;
 use crate::cache::{Cache, Hit};
@@ -45,14 +45,14 @@ pub struct With<'a> {
     /// Where earlier ones are kept.
     pub cache: Option<Cache>,
     /// Where blocks to be shared are; the conversions have it, too.
-    pub pool: Option<Arc<Pool>>,
+    pub donor: Option<Arc<Donor>>,
 }
 
 impl With<'_> {
     /// Others may share what is in this output.
     fn remember(&self, output: &Path) {
-        if let Some(pool) = &self.pool {
-            pool.remember(output);
+        if let Some(donor) = &self.donor {
+            donor.remember(output);
         }
     }
 }
@@ -138,7 +138,7 @@ fn make(unit: &Unit, number: usize, with: &With<'_>) -> Result<Output, Stop> {
     // What privileged programs consist of is checked anew each time.
     let cache = with.cache.as_ref().filter(|_| first.program.privileges.is_none());
     let (tree, sha256) = (with.tree, &unit.sha256);
-    let sharing = with.pool.as_deref().map(|pool| pool as &dyn Sharing);
+    let sharing = with.donor.as_deref().map(|donor| donor as &dyn Sharing);
     let hit = cache.and_then(|cache| cache.find(tree, program, sha256, &path, sharing));
     if let Some(Hit { manifest, size, shared }) = hit {
         with.remember(&path);
@@ -179,6 +179,7 @@ fn embedded(manifest: &Manifest) -> Vec<Embedded> {
         path: file.path.to_string_lossy().into_owned(),
         kind: file.kind,
         stored: stored(file),
+        pooled: file.pooled.is_some().then(|| file.sha256.clone()),
     };
     manifest.files.iter().map(describe).collect()
 }

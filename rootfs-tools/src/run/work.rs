@@ -7,7 +7,7 @@ use crate::programs::find::Candidate;
 use crate::tree::Directory;
 use crate::tree::run_id::RunId;
 
-/// The working places of a run, in the directory of each program's first name.
+/// The working places of a run, in the directory of each program's first name, and in the pool.
 pub(crate) struct Work {
     run: RunId,
     directories: Vec<Arc<Directory>>,
@@ -15,9 +15,14 @@ pub(crate) struct Work {
 
 impl Work {
     /// Makes them.
-    pub(crate) fn make(candidates: &[Candidate], run: RunId) -> Result<Self> {
+    pub(crate) fn make(
+        candidates: &[Candidate],
+        pool: Option<&Arc<Directory>>,
+        run: RunId,
+    ) -> Result<Self> {
         let mut directories: Vec<Arc<Directory>> = Vec::new();
-        for directory in candidates.iter().map(|candidate| &candidate.names[0].directory) {
+        let of_programs = candidates.iter().map(|candidate| &candidate.names[0].directory);
+        for directory in of_programs.chain(pool) {
             if directories.iter().any(|known| known.path == directory.path) {
                 continue;
             }

@@ -29,7 +29,7 @@ pub fn copy(
     let failed = |source| Error::File { path: partial.path.clone(), what: "written", source };
     let here = beneath::link(&partial.dir);
     // Nobody else may enter it, so that no name in it leads elsewhere.
-    copy_into(from, &partial.at(""), |_| None)?;
+    copy_into(from, &partial.at(""), |_| Instead::Same)?;
     begin_journal(&Tree::open(&here)?)?;
     let top = from.top()?;
     let root = Metadata::of_open(top.file()).map_err(Error::file("read", &from.path))?;
@@ -40,20 +40,30 @@ pub fn copy(
     Ok((Tree::open(&here)?, lock))
 }
 
-/// Copies what is in the tree into the directory `to`. For a file for whose path from ROOT on `instead`
-/// names another one, that is copied.
-pub(crate) fn copy_into(
-    from: &Tree,
-    to: &Path,
-    instead: impl Fn(&Path) -> Option<PathBuf>,
-) -> Result<()> {
+/// What is copied in place of something in a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// It is.
+    Same,
+    /// This file.
+    File(PathBuf),
+    /// Nothing.
+    Nothing,
+}
+
+/// Copies what is in the tree into the directory `to`, but for what `instead` says of its path from ROOT on.
+pub(crate) fn copy_into(from: &Tree, to: &Path, instead: impl Fn(&Path) -> Instead) -> Result<()> {
     let mut first_names: HashMap<FileId, PathBuf> = HashMap::new();
     let mut directories = Vec::new();
     for entry in walk::walk(from)? {
         let walk::Entry { name, stat } = entry?;
         let inside = name.path();
         let path = to.join(inside.strip_prefix("/").unwrap_or(&inside));
-        let source = instead(&inside).unwrap_or_else(|| name.at());
+        let source = match instead(&inside) {
+            Instead::Same => name.at(),
+            Instead::File(other) => other,
+            Instead::Nothing => continue,
+        };
         let shown = from.path.join(inside.strip_prefix("/").unwrap_or(&inside));
         let read = |error| Error::File { path: shown, what: "read", source: error };
         let metadata = Metadata::of(&source).map_err(read)?;

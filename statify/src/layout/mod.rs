@@ -25,7 +25,7 @@ use placement::Addresses;
 
 pub use pieces::Piece;
 pub use placement::{Load, OTHER_HEADERS};
-pub use pooled::PoolRequest;
+pub use pooled::{FEWEST_POOLED_PAGES, PoolRequest};
 pub use segments::Segment;
 
 /// A file to be written.

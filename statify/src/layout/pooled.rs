@@ -15,7 +15,7 @@ use crate::classify::Image;
 use crate::hashes::Hashes;
 
 /// The fewest pages of a library that are worth opening it at each start, about 3 us.
-const FEWEST: u64 = 16;
+pub const FEWEST_POOLED_PAGES: u64 = 16;
 
 /// The pool of an output.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ pub fn objects(mapped: impl Iterator<Item = (InFile, u64)>) -> Vec<usize> {
             None => pages.push((object, len / PAGE)),
         }
     }
-    pages.retain(|&(_, pages)| pages >= FEWEST);
+    pages.retain(|&(_, pages)| pages >= FEWEST_POOLED_PAGES);
     pages.truncate(usize::from(u16::MAX));
     pages.into_iter().map(|(object, _)| object).collect()
 }
@@ -101,7 +101,12 @@ mod tests {
     #[test]
     fn libraries_with_few_pages_are_left_out() {
         let mapped = |object, pages| (InFile { object, offset: 0 }, pages * PAGE);
-        let all = [mapped(3, FEWEST), mapped(1, FEWEST - 1), mapped(2, 1), mapped(1, 1)];
+        let all = [
+            mapped(3, FEWEST_POOLED_PAGES),
+            mapped(1, FEWEST_POOLED_PAGES - 1),
+            mapped(2, 1),
+            mapped(1, 1),
+        ];
         assert_eq!(objects(all.into_iter()), [3, 1]);
     }
 

@@ -1,7 +1,7 @@
 //! Headers of a tar archive's members, and the PAX records that extend them.
 
 use statify_files::metadata;
-use tar::Header;
+use tar::{EntryType, Header};
 
 use super::pax::Records;
 
@@ -44,8 +44,20 @@ pub(crate) fn without_contents(part: &[u8]) -> Vec<u8> {
     all
 }
 
+/// All in front of the contents of a new member of root's, of a fixed time.
+pub fn of_root(kind: EntryType, mode: u32, size: u64, name: &[u8]) -> Vec<u8> {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    named(header, name)
+}
+
 /// A new member's header with this name, and what extends it.
-pub fn named(mut header: Header, name: &[u8]) -> Vec<u8> {
+fn named(mut header: Header, name: &[u8]) -> Vec<u8> {
     let mut records = Records::default();
     set_name(&mut header.as_mut_bytes()[..NAME], "path", name, &mut records);
     header.set_cksum();

@@ -15,17 +15,21 @@ use crate::error::archive::{Fault, Result};
 const RECORD: u64 = 20 * BLOCK as u64;
 
 /// Copies `input` to `output`. The `n`th member, from 0 on, gets the contents of the file `changed[&n]`;
-/// `more` comes behind the last one.
+/// what is `new` comes behind the last one.
 pub(crate) fn repack(
     input: impl Read,
     output: &mut impl Write,
     changed: &HashMap<u64, PathBuf>,
-    more: &[Addition],
+    new: &New,
 ) -> Result<()> {
     let mut output = Counted { to: output, len: 0 };
     let mut members = Members::new(input);
     let mut number = 0;
+    let mut once_more = Vec::new();
     while let Some(member) = members.next_member()? {
+        if new.once_more == Some(number) {
+            once_more.clone_from(&member.raw);
+        }
         if let Some(path) = changed.get(&number) {
             let (file, size) = open(path)?;
             output.write_all(&member.converted(size)).map_err(Fault::Write)?;
@@ -36,13 +40,16 @@ pub(crate) fn repack(
         }
         number += 1;
     }
-    for addition in more {
-        let (file, size) = open(&addition.path)?;
+    for addition in &new.members {
         output.write_all(&addition.header).map_err(Fault::Write)?;
-        contents_of(&file, size, &mut output)?;
+        if let Some(path) = &addition.path {
+            let (file, size) = open(path)?;
+            contents_of(&file, size, &mut output)?;
+        }
     }
+    output.write_all(&once_more).map_err(Fault::Write)?;
     let Rest { zeros, is_plain, size } = members.rest(&mut output)?;
-    let unchanged = changed.is_empty() && more.is_empty();
+    let unchanged = changed.is_empty() && new.members.is_empty();
     let fill = if unchanged || !is_plain {
         zeros
     } else if size % RECORD == 0 {
@@ -55,13 +62,23 @@ pub(crate) fn repack(
     Ok(())
 }
 
+/// What an archive gets besides.
+#[derive(Debug, Default)]
+pub(crate) struct New {
+    /// Members.
+    pub members: Vec<Addition>,
+    /// The number of the directory, from 0 on, that they come into. Its header is repeated behind them, so that its time is
+    /// what it was once all is unpacked.
+    pub once_more: Option<u64>,
+}
+
 /// A member that is new.
 #[derive(Debug)]
 pub(crate) struct Addition {
     /// All in front of its contents.
     pub header: Vec<u8>,
-    /// These.
-    pub path: PathBuf,
+    /// These, if it has any.
+    pub path: Option<PathBuf>,
 }
 
 /// A file, and its size now.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::packed::archive::compression::Compression;
 use crate::packed::archive::unpack::Unpacker;
 use crate::packed::room::Room;
-use crate::packed::unpacked::{convert_tree, open_in, programs};
+use crate::packed::unpacked::{convert_tree, open_in, pooled, programs};
 use crate::run::options::Options;
 use crate::run::outcome::{Event, Outcome};
 use crate::tree::Tree;
@@ -64,7 +64,15 @@ pub(crate) fn convert_layout(
     tell(Event::Packing);
     let made = room.path.join("layer");
     let find = |path: &std::path::Path| open_in(&tree, path).ok();
-    let layer = new_layer::write(&made, compression, &programs, &places, &mut headers, &find);
+    let layer = new_layer::write(
+        &made,
+        compression,
+        &programs,
+        &pooled(&tree)?,
+        &places,
+        &mut headers,
+        &find,
+    );
     let layer = layer.map_err(|error| fault(Fault::NewLayer(error)))?;
     let mut write = || -> Result<(), Fault> {
         layout.add_file(&made, &layer.blob)?;

@@ -1,14 +1,14 @@
 //! The layer that the converted programs come in: these, with their names and all that their headers
-//! said before, and the directories on the way, which would else get a new time or owner.
+//! said before, the files of a new pool, and the directories on the way, which would else get a new time or owner.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use statify_files::contents;
-use tar::{EntryType, Header};
+use tar::EntryType;
 
 use super::digest::{Digest, Hashed};
 use super::layers::Headers;
@@ -16,7 +16,7 @@ use crate::error::archive::{Fault, Result};
 use crate::packed::archive::compression::{Compression, Writer};
 use crate::packed::archive::header::{self, BLOCK};
 use crate::packed::archive::repack;
-use crate::packed::unpacked::Program;
+use crate::packed::unpacked::{self, DIRECTORY_MODE, FILE_MODE, Program};
 
 /// A layer that was written.
 #[derive(Debug)]
@@ -35,14 +35,17 @@ enum Entry<'a> {
     File(&'a Program),
     /// Another name of this one.
     Link(&'a Program, PathBuf),
+    /// A file of the pool.
+    Pooled,
 }
 
 /// Writes it to the new file `path`. `places` says where in `headers` each name's is; `find` where a
-/// converted program can be read.
+/// converted program, or a file of the pool `pooled`, can be read.
 pub fn write(
     path: &Path,
     compression: Compression,
     programs: &[Program],
+    pooled: &BTreeSet<PathBuf>,
     places: &HashMap<PathBuf, u64>,
     headers: &mut Headers,
     find: &dyn Fn(&Path) -> Option<PathBuf>,
@@ -51,20 +54,28 @@ pub fn write(
     let file = Hashed::sha256(BufWriter::with_capacity(1 << 20, file));
     let mut tar = Hashed::sha256(Writer::new(compression, file).map_err(Fault::Write)?);
     // A directory comes before what is in it, a file before its other names.
-    for (path, entry) in entries(programs) {
+    for (path, entry) in entries(programs, pooled) {
         let mut name = path.strip_prefix("/").unwrap_or(&path).as_os_str().as_bytes().to_vec();
         let header = match &entry {
             Entry::Directory => {
                 name.push(b'/');
                 match places.get(&path) {
                     Some(&at) => headers.get(at)?.placed(&name, 0, None),
-                    None => plain_directory(&name),
+                    None => header::of_root(EntryType::Directory, DIRECTORY_MODE, 0, &name),
                 }
             }
             Entry::File(program) => {
                 let file = find(&path).ok_or_else(|| gone(&path))?;
                 let (file, size) = open(&file)?;
                 let header = headers.get(program.number)?.placed(&name, size, None);
+                tar.write_all(&header).map_err(Fault::Write)?;
+                repack::contents_of(&file, size, &mut tar)?;
+                continue;
+            }
+            Entry::Pooled => {
+                let file = find(&path).ok_or_else(|| gone(&path))?;
+                let (file, size) = open(&file)?;
+                let header = header::of_root(EntryType::Regular, FILE_MODE, size, &name);
                 tar.write_all(&header).map_err(Fault::Write)?;
                 repack::contents_of(&file, size, &mut tar)?;
                 continue;
@@ -83,16 +94,21 @@ pub fn write(
     Ok(Layer { blob: file.digest(), size: file.len(), contents })
 }
 
-fn entries(programs: &[Program]) -> BTreeMap<PathBuf, Entry<'_>> {
+fn entries<'a>(
+    programs: &'a [Program],
+    pooled: &BTreeSet<PathBuf>,
+) -> BTreeMap<PathBuf, Entry<'a>> {
     let mut entries = BTreeMap::new();
+    for file in pooled {
+        entries.extend(unpacked::on_the_way(file).map(|path| (path, Entry::Directory)));
+        entries.insert(file.clone(), Entry::Pooled);
+    }
     for program in programs {
         let Some(first) = program.names.iter().min() else {
             continue;
         };
         for name in &program.names {
-            for parent in name.ancestors().skip(1).filter(|parent| parent.parent().is_some()) {
-                entries.insert(parent.to_owned(), Entry::Directory);
-            }
+            entries.extend(unpacked::on_the_way(name).map(|path| (path, Entry::Directory)));
             let entry = match name == first {
                 true => Entry::File(program),
                 false => Entry::Link(program, first.clone()),
@@ -101,18 +117,6 @@ fn entries(programs: &[Program]) -> BTreeMap<PathBuf, Entry<'_>> {
         }
     }
     entries
-}
-
-/// Of a directory that no layer describes, as it was made here, too.
-fn plain_directory(name: &[u8]) -> Vec<u8> {
-    let mut header = Header::new_ustar();
-    header.set_entry_type(EntryType::Directory);
-    header.set_mode(0o755);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(0);
-    header::named(header, name)
 }
 
 fn open(path: &Path) -> Result<(File, u64)> {

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::packed::archive::compression::{self, Writer};
 use crate::packed::archive::member::{Kind, Member};
 use crate::packed::archive::members::Members;
-use crate::packed::archive::repack::{self, Addition};
+use crate::packed::archive::repack::{self, Addition, New};
 use crate::packed::archive::unpack::{Unpacker, components};
 use crate::packed::kind::MARK;
 use crate::packed::room::Room;
@@ -60,7 +60,7 @@ pub fn convert(
         let file = dir.join(path);
         let size = file.metadata().map_err(Error::file("read", &file))?.len();
         let header = like.placed(path.as_os_str().as_bytes(), size, None);
-        more.push(Addition { header, path: file });
+        more.push(Addition { header, path: Some(file) });
     }
     let mode = input.metadata().map_err(unread)?.permissions().mode() & 0o666;
     let new = OpenOptions::new().write(true).create_new(true).mode(mode).open(room.output());
@@ -69,7 +69,8 @@ pub fn convert(
     let write = || -> Result<(), ArchiveFault> {
         let output = BufWriter::with_capacity(1 << 20, new);
         let mut writer = Writer::new(compression, output).map_err(ArchiveFault::Write)?;
-        repack::repack(reader, &mut writer, &changed, &more)?;
+        let new = New { members: more, once_more: None };
+        repack::repack(reader, &mut writer, &changed, &new)?;
         writer.finish().and_then(|mut output| output.flush()).map_err(ArchiveFault::Write)
     };
     write().map_err(fault)?;

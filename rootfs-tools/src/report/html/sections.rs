@@ -179,6 +179,14 @@ pub fn image(report: &Report) -> Markup {
             (number("/image/converted/allocated", image.converted.allocated))
             (factor("/image/allocated_times", image.allocated_times))
         }
+        @if let Some(pool) = &report.pool {
+            tr {
+                (row_name("of it the pool", &pool.path))
+                (maybe_number("/pool/size", None))
+                (number("/pool/size", pool.size))
+                (maybe_factor("/pool/size", None))
+            }
+        }
         @if physical.converted.is_some() {
             tr {
                 (row_name("blocks, what is shared counted once", ""))

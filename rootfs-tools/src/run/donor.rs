@@ -1,9 +1,9 @@
 //! Blocks of the file system that converted programs share with the libraries in them
 //! (ioctl_ficlonerange(2)), in place of a copy of their pages in each.
 //!
-//! Each embedded file is cloned as a whole, once a run, into the *pool*: a file without a name, which
+//! Each embedded file is cloned as a whole, once a run, into the *donor*: a file without a name, which
 //! nobody else can write to and which is gone with this process, however that ends. What a program
-//! embeds is compared with the pool's bytes and then cloned from there. So it does not matter what is
+//! embeds is compared with the donor's bytes and then cloned from there. So it does not matter what is
 //! done to the library meanwhile: what was compared is what becomes part of the output. To clone from
 //! the library itself would need FIDEDUPERANGE, which compares with a lock held, but can only replace
 //! what was written to the disk before.
@@ -30,7 +30,7 @@ const PIECE: usize = 256 << 10;
 
 /// Clones of the files that are embedded.
 #[derive(Debug)]
-pub struct Pool {
+pub struct Donor {
     /// Where the files are.
     root: Root,
     file: File,
@@ -41,7 +41,7 @@ pub struct Pool {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Where each file lies in the pool; none if it could not be cloned.
+    /// Where each file lies in the donor; none if it could not be cloned.
     files: HashMap<PathBuf, Option<Range<u64>>>,
     /// Where blocks of outputs lie in it, by a hash that says that they may be the same.
     blocks: HashMap<u64, u64>,
@@ -51,8 +51,8 @@ struct Kept {
     end: u64,
 }
 
-impl Pool {
-    /// A pool for the files of `tree`, if blocks are to be shared, and can be.
+impl Donor {
+    /// A donor for the files of `tree`, if blocks are to be shared, and can be.
     pub fn open(tree: &Tree, wanted: Reflink) -> Result<Option<Self>> {
         let top = tree.top()?;
         let Some((file, block)) = reflink::unnamed(top.file(), &tree.path, wanted)? else {
@@ -66,7 +66,7 @@ impl Pool {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a file's bytes lie in the pool, which it is cloned into if it is not there yet.
+    /// Where a file's bytes lie in the donor, which it is cloned into if it is not there yet.
     fn keep(&self, path: &Path) -> Option<Range<u64>> {
         let mut kept = self.kept();
         if let Some(known) = kept.files.get(path) {
@@ -113,7 +113,7 @@ impl Pool {
     }
 }
 
-impl Sharing for Pool {
+impl Sharing for Donor {
     fn share(
         &self,
         file: &Path,
@@ -170,7 +170,7 @@ impl Sharing for Pool {
         let first = (at.next_multiple_of(self.block) - at) as usize;
         let blocks = bytes.get(first..).unwrap_or_default().chunks_exact(self.block as usize);
         let mut written = Vec::new();
-        // Where in the pool each run is, and where in `bytes`.
+        // Where in the donor each run is, and where in `bytes`.
         let mut runs: Vec<(u64, Range<u64>)> = Vec::new();
         let mut there = vec![0; self.block as usize];
         for (index, block) in blocks.enumerate() {
@@ -212,8 +212,8 @@ mod tests {
         let bytes: Vec<u8> = (0..40u8).flat_map(|block| [block; 4096]).collect();
         std::fs::write(dir.path().join("library"), &bytes).unwrap();
         let tree = Tree::open(dir.path()).unwrap();
-        let Some(pool) = Pool::open(&tree, Reflink::Auto).unwrap() else {
-            assert!(matches!(Pool::open(&tree, Reflink::Always), Err(Error::NoReflinks(..))));
+        let Some(donor) = Donor::open(&tree, Reflink::Auto).unwrap() else {
+            assert!(matches!(Donor::open(&tree, Reflink::Always), Err(Error::NoReflinks(..))));
             return;
         };
         let mut wanted = bytes.clone();
@@ -225,11 +225,11 @@ mod tests {
             .open(dir.path().join("output"))
             .unwrap();
         let library = Path::new("/library");
-        let shared = pool.share(library, 4096, &wanted[4096..], &output, 8192);
+        let shared = donor.share(library, 4096, &wanted[4096..], &output, 8192);
         assert_eq!(shared, [0..19 * 4096, 20 * 4096..39 * 4096]);
         let mut there = vec![0; 19 * 4096];
         output.read_exact_at(&mut there, 8192).unwrap();
         assert_eq!(there, wanted[4096..20 * 4096]);
-        assert_eq!(pool.share(library, 4097, &wanted[4097..], &output, 8192), []);
+        assert_eq!(donor.share(library, 4097, &wanted[4097..], &output, 8192), []);
     }
 }
