@@ -2,12 +2,18 @@
 //!
 //! The images are made with the compiler that cargo uses and the linker that Rust ships, for the host
 //! target, whatever the profile: a converted program's bytes must not depend on how statify was built.
+//!
+//! The starter for i386 is made by the compiler that STARTER_I386_RUSTC names, which must have a `core` for it
+//! (`cargo xtask starter` does that, and puts the image into `blob/`); otherwise it is that of `blob/`, if
+//! it was made of the same source.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use object::read::elf::ElfFile64;
+use object::elf::{FileHeader32, FileHeader64};
+use object::read::elf::{ElfFile, FileHeader};
 use object::{LittleEndian, Object, ObjectSection};
 
 /// What the issue of size asks for: "well under 16 KiB".
@@ -22,9 +28,59 @@ fn main() {
     for (source, name) in [("image", "starter"), ("agent", "agent")] {
         let elf = out.join(name).with_extension("elf");
         compile(&sources, source, name, &elf);
-        let image = flatten(&elf);
+        let image = flatten::<FileHeader64<LittleEndian>>(&elf);
+        assert!(image.len() <= LARGEST_IMAGE, "the image has {} bytes", image.len());
         fs::write(elf.with_extension("bin"), image).expect("OUT_DIR is writable");
     }
+    i386(&sources, &out.join("starter-i386.elf"));
+}
+
+/// The starter for i386, and what its source is known by.
+fn i386(sources: &Path, elf: &Path) {
+    println!("cargo::rerun-if-changed=blob");
+    println!("cargo::rerun-if-env-changed=STARTER_I386_RUSTC");
+    let source = fingerprint(sources);
+    let image = match env::var_os("STARTER_I386_RUSTC") {
+        Some(rustc) => {
+            compile_i386(sources, &rustc, elf);
+            flatten::<FileHeader32<LittleEndian>>(elf)
+        }
+        None => {
+            let blob = Path::new("blob");
+            let of = fs::read_to_string(blob.join("i386.source")).unwrap_or_default();
+            let made = fs::read(blob.join("i386.bin")).unwrap_or_default();
+            if of.trim() == source { made } else { Vec::new() }
+        }
+    };
+    fs::write(elf.with_extension("source"), source + "\n").expect("OUT_DIR is writable");
+    fs::write(elf.with_extension("bin"), image).expect("OUT_DIR is writable");
+}
+
+/// Of the source of the starter for i386: FNV-1a, which tells a change from none, and no more.
+fn fingerprint(sources: &Path) -> String {
+    let mut files = Vec::new();
+    let mut left = vec!["starter/image".into(), PathBuf::from("crates/params/src/starter.rs")];
+    while let Some(path) = left.pop() {
+        if !sources.join(&path).is_dir() {
+            files.push(path);
+            continue;
+        }
+        for entry in fs::read_dir(sources.join(&path)).expect("it was copied") {
+            left.push(path.join(entry.expect("it was copied").file_name()));
+        }
+    }
+    // What is of the host alone.
+    let is_others =
+        |path: &PathBuf| path.to_string_lossy().contains("x86_64") || path.ends_with("class64.rs");
+    files.retain(|path| !is_others(path));
+    files.sort();
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for file in files {
+        for byte in fs::read(sources.join(file)).expect("it was copied") {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}")
 }
 
 /// The images' sources and those of the parameters, which are another package's, where they lie in the repository:
@@ -58,27 +114,52 @@ fn copy(from: &Path, to: &Path) {
 
 /// Compiles the crate `name` whose root is `main.rs` in the directory `source`.
 fn compile(sources: &Path, source: &str, name: &str, elf: &Path) {
+    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let mut command = compiler(sources, source, &rustc, name);
+    command.arg(format!("--target={target}"));
+    command.args(["-Cno-redzone=yes", "-Ctarget-cpu=x86-64", "-Clinker=rust-lld"]);
+    run(command, name, elf);
+}
+
+/// Compiles the starter for i386: every CPU that has CMOV, as Debian's programs for it need; without SSE.
+fn compile_i386(sources: &Path, rustc: &OsStr, elf: &Path) {
+    const NAME: &str = "starter";
+    let own = env::var_os("RUSTC").expect("cargo sets RUSTC");
+    let sysroot =
+        Command::new(own).args(["--print", "sysroot"]).output().expect("rustc runs").stdout;
+    let sysroot = String::from_utf8(sysroot).expect("its path is UTF-8");
+    let host = env::var("HOST").expect("cargo sets HOST");
+    // A distribution's compiler may have no linker of its own.
+    let linker = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin/rust-lld");
+    let mut command = compiler(sources, "image", rustc, NAME);
+    command.args(["--target=i686-unknown-linux-gnu", "-Ctarget-cpu=i686"]);
+    command.arg(format!("-Clinker={}", linker.display()));
+    run(command, NAME, elf);
+}
+
+fn compiler(sources: &Path, source: &str, rustc: &OsStr, name: &str) -> Command {
     let script = sources.join("starter/image/flat.ld");
-    let status = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"))
+    let mut command = Command::new(rustc);
+    command
         .current_dir(sources.join("starter").join(source))
         .arg("main.rs")
         .arg(format!("--crate-name={name}_image"))
         .args(["--crate-type=bin", "--edition=2024"])
-        .arg(format!("--target={}", env::var("TARGET").expect("cargo sets TARGET")))
         .args(["-Cpanic=abort", "-Copt-level=s", "-Clinker-plugin-lto", "-Ccodegen-units=1"])
         .args(["-Cforce-unwind-tables=no", "-Coverflow-checks=off", "-Cdebug-assertions=off"])
-        .args(["-Cno-redzone=yes", "-Ctarget-cpu=x86-64", "-Crelocation-model=pic"])
-        .args(["-Clinker=rust-lld", "-Clinker-flavor=ld.lld"])
+        .args(["-Crelocation-model=pic", "-Clinker-flavor=ld.lld"])
         .arg(format!("--remap-path-prefix={}=starter", sources.display()))
         .args(["-static", "-pie", "--no-dynamic-linker", "--build-id=none", "-znorelro"].map(link))
         .args(["--no-eh-frame-hdr", "--fatal-warnings", "--orphan-handling=warn"].map(link))
         .arg(link(&format!("-T{}", script.display())))
-        .arg("-o")
-        .arg(elf)
         .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .status()
-        .expect("rustc runs");
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command
+}
+
+fn run(mut command: Command, name: &str, elf: &Path) {
+    let status = command.arg("-o").arg(elf).status().expect("rustc runs");
     assert!(status.success(), "the image of the {name} does not compile");
 }
 
@@ -87,16 +168,14 @@ fn link(argument: &str) -> String {
 }
 
 /// The bytes of the one section, once it is sure that they run wherever they are put.
-fn flatten(elf: &Path) -> Vec<u8> {
+fn flatten<Header: FileHeader<Endian = LittleEndian>>(elf: &Path) -> Vec<u8> {
     let bytes = fs::read(elf).expect("the linker wrote it");
-    let file = ElfFile64::<LittleEndian>::parse(&*bytes).expect("the linker writes ELF");
+    let file = ElfFile::<Header>::parse(&*bytes).expect("the linker writes ELF");
     assert_eq!(file.entry(), 0, "the image is entered at its first byte");
     assert!(
         file.dynamic_relocations().is_none_or(|mut relocations| relocations.next().is_none()),
         "the image must not need relocation"
     );
     let text = file.section_by_name(".text").expect("the linker script makes .text");
-    let image = text.data().expect(".text has bytes").to_vec();
-    assert!(image.len() <= LARGEST_IMAGE, "the image has {} bytes", image.len());
-    image
+    text.data().expect(".text has bytes").to_vec()
 }

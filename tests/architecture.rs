@@ -14,8 +14,9 @@ const MACHINES: &str = "crates/elf/src/machine";
 
 /// What only one machine has, or is called by.
 const NAMES_OF_MACHINES: &str = concat!(
-    r"(?i)x86|EM_386|R_386|\brip\b|\brsp\b|\br[abcd]x\b|user_regs_struct|",
-    r"arch_prctl|ARCH_SET_|haswell|\bi686\b",
+    r"(?i)x86|EM_386|R_386|\brip\b|\brsp\b|\br[abcd]x\b|\be[abcd]x\b|user_regs_struct|",
+    r"arch_prctl|ARCH_SET_|haswell|\bi[36]86\b|set_thread_area|",
+    r"aarch64|\barm64\b|EM_ARM|tpidr|\badrp\b",
 );
 
 /// Where such a name stands all the same: file, what is in the line, and why.

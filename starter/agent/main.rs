@@ -18,8 +18,6 @@ mod elf;
 mod format;
 mod identity;
 mod index;
-#[path = "../image/memory.rs"]
-mod memory;
 mod open;
 mod own;
 mod path;

@@ -6,6 +6,7 @@
 //! front stays where it is in both cases: no code counts distances to it.
 
 use crate::arch::{self, nr};
+use crate::elf::{HEADER, PHNUM, ProgramHeader};
 use crate::maps;
 use crate::own_file::OwnFile;
 use crate::params::{Params, RANDOM_FULL};
@@ -15,22 +16,6 @@ use crate::{Block, PAGE, message};
 const HUGE_PAGE: u64 = 2 << 20;
 
 const PT_LOAD: u32 = 1;
-/// Offsets in the ELF header (gABI): e_phnum; the program headers follow the header itself.
-const PHNUM: u64 = 56;
-const PHDRS: u64 = 64;
-
-/// A program header of the 64-bit class (gABI).
-#[repr(C)]
-struct ProgramHeader {
-    kind: u32,
-    flags: u32,
-    offset: u64,
-    vaddr: u64,
-    paddr: u64,
-    filesz: u64,
-    memsz: u64,
-    align: u64,
-}
 
 /// Puts the program elsewhere if it must be. Returns by how much.
 ///
@@ -48,16 +33,17 @@ pub unsafe fn settle(
     unsafe {
         let front = block.at(p.front);
         let count = *((front + PHNUM) as *const u16);
-        let headers = (front + PHDRS) as *const ProgramHeader;
+        // The program headers follow the header itself.
+        let headers = (front + HEADER) as *const ProgramHeader;
         let headers = core::slice::from_raw_parts(headers, usize::from(count));
-        let loads = || headers.iter().filter(|h| h.kind == PT_LOAD && h.vaddr < p.front);
+        let loads = || headers.iter().filter(|h| h.kind == PT_LOAD && u64::from(h.vaddr) < p.front);
         let Some(first) = loads().next() else { return 0 };
-        let len = p.front - first.vaddr;
-        let mapped = block.at(first.vaddr);
+        let len = p.front - u64::from(first.vaddr);
+        let mapped = block.at(first.vaddr.into());
         let misplaced = block.program & (p.alignment - 1) != 0;
         let coarse = p.choices & RANDOM_FULL != 0
             && len >= HUGE_PAGE
-            && mapped.wrapping_sub(first.offset) & (HUGE_PAGE - 1) == 0;
+            && mapped.wrapping_sub(u64::from(first.offset)) & (HUGE_PAGE - 1) == 0;
         if !misplaced && !coarse {
             return 0;
         }
@@ -65,7 +51,7 @@ pub unsafe fn settle(
             None if !misplaced => return 0,
             wanted => wanted.unwrap_or(0),
         };
-        let rest = first.vaddr & (p.alignment - 1);
+        let rest = u64::from(first.vaddr) & (p.alignment - 1);
         let to = maps::reserve(wanted, len + rest, p.alignment) + rest;
         let by = to.wrapping_sub(mapped);
         for load in loads() {
@@ -79,21 +65,21 @@ pub unsafe fn settle(
 unsafe fn move_segment(load: &ProgramHeader, block: Block<'_>, by: u64, file: Option<&OwnFile>) {
     let prot = (load.flags & 4) >> 2 | load.flags & 2 | (load.flags & 1) << 2;
     // Two mappings: pages of the file, then zero pages.
-    let in_file = (load.filesz + PAGE - 1) & !(PAGE - 1);
-    let from = block.at(load.vaddr);
+    let in_file = (u64::from(load.filesz) + PAGE - 1) & !(PAGE - 1);
+    let from = block.at(load.vaddr.into());
     let to = from.wrapping_add(by);
     // SAFETY: where it goes is this module's own reservation.
     let moved = unsafe {
         match file {
             Some(file) => {
                 // Not what lies between segments: the kernel may have put the vDSO there.
-                arch::syscall(nr::MUNMAP, [from, load.memsz, 0, 0, 0, 0]);
-                (in_file == 0 || file.from(load.offset).map(to, in_file, prot.into()))
-                    && maps::zeros(to + in_file, load.memsz - in_file, prot.into())
+                arch::syscall(nr::MUNMAP, [from, load.memsz.into(), 0, 0, 0, 0]);
+                (in_file == 0 || file.from(load.offset.into()).map(to, in_file, prot.into()))
+                    && maps::zeros(to + in_file, u64::from(load.memsz) - in_file, prot.into())
             }
             None => {
                 maps::remap(from, in_file, to)
-                    && maps::remap(from + in_file, load.memsz - in_file, to + in_file)
+                    && maps::remap(from + in_file, u64::from(load.memsz) - in_file, to + in_file)
             }
         }
     };

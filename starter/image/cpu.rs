@@ -1,6 +1,7 @@
 //! What depends on the CPU: the C library's record of it, and the functions that IFUNC resolvers
 //! choose. The image holds what the least CPU needs; here the running one's is put in.
 
+use crate::elf::Word;
 use crate::params::{Constant, CpuFeatures, Params, Resolver, Variant};
 use crate::slides::{Words, constants};
 use crate::tunables::Tunables;
@@ -41,7 +42,7 @@ unsafe fn take(p: &Params, block: Block<'_>, variant: &Variant) {
     unsafe {
         constants(p, block, variant.literals);
         for word in variant.pointers.records::<Constant>(p) {
-            *(block.at(word.at) as *mut u64) = block.at(word.value);
+            *(block.at(word.at) as *mut Word) = block.at(word.value) as Word;
         }
         let results = variant.results.records::<u64>(p);
         for (resolver, &result) in p.resolvers.records::<Resolver>(p).iter().zip(results) {
@@ -69,7 +70,7 @@ unsafe fn fill(p: &Params, block: Block<'_>, resolver: &Resolver, value: u64) {
     unsafe {
         let mut slots = Words::new(p, block.at(resolver.start), resolver.stream);
         for _ in 0..resolver.count {
-            *slots.next() = value;
+            *slots.next() = value as Word;
         }
     }
 }

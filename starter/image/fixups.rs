@@ -1,6 +1,7 @@
 //! Words whose value is known only in this process: stack, auxv, guards, thread id, break, vDSO.
 
 use crate::arch::{self, nr};
+use crate::elf::{WORD, Word};
 use crate::kernel::Thread;
 use crate::origin::Origin;
 use crate::params::*;
@@ -18,15 +19,15 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, thread: &Thread
     // SAFETY: AT_RANDOM points at 16 bytes; the rest is the caller's promise.
     unsafe {
         let random = stack.value(AT_RANDOM).map_or([0, 0], |bytes| {
-            let words = bytes as *const u64;
-            [words.read_unaligned(), words.add(1).read_unaligned()]
+            let words = bytes as *const Word;
+            [words.read_unaligned() as u64, words.add(1).read_unaligned() as u64]
         });
         let vdso = stack.value(AT_SYSINFO_EHDR).and_then(|ehdr| vdso::Vdso::open(ehdr));
         let secure = stack.value(AT_SECURE).is_some_and(|secure| secure != 0);
         let names = (p as *const Params).byte_sub(p.vdso_names.offset as usize).cast::<u8>();
         let mut origin = Origin::new();
         for fixup in p.fixups.records::<Fixup>(p) {
-            let at = block.at(fixup.at) as *mut u64;
+            let at = block.at(fixup.at) as *mut Word;
             let value = match fixup.kind {
                 FIXUP_STACK => {
                     Some((stack.sp as u64).wrapping_add_signed(i64::from(fixup.extra as i32)))
@@ -44,16 +45,20 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, thread: &Thread
                 FIXUP_RANDOM => Some(fresh_random(random[0])),
                 FIXUP_RSEQ_SIZE if thread.without_rseq => Some(0),
                 FIXUP_TIMESTAMP => Some(arch::timestamp()),
+                FIXUP_TIMESTAMP_HIGH if WORD == 4 => Some(arch::timestamp() >> 32),
+                FIXUP_RANDOM_WORD if WORD == 4 => stack.value(AT_RANDOM).map(|bytes| {
+                    (bytes as *const Word).add(usize::from(fixup.arg)).read_unaligned() as u64
+                }),
                 FIXUP_UNALIGNED_SLIDE => {
                     let module = block.at(u64::from(fixup.extra) * PAGE);
-                    Some(at.read_unaligned().wrapping_add(module))
+                    Some((at.read_unaligned() as u64).wrapping_add(module))
                 }
                 FIXUP_ORIGIN => Some(origin.path(p, names.add(fixup.extra as usize))),
                 FIXUP_SECURE if secure => {
                     let word = if fixup.width == 4 {
                         u64::from(at.cast::<u32>().read_unaligned())
                     } else {
-                        at.read_unaligned()
+                        at.read_unaligned() as u64
                     };
                     Some(word.wrapping_add(fixup.extra as i32 as u64))
                 }
@@ -63,7 +68,7 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, thread: &Thread
                 if fixup.width == 4 {
                     at.cast::<u32>().write_unaligned(value as u32);
                 } else {
-                    at.write_unaligned(value);
+                    at.write_unaligned(value as Word);
                 }
             }
         }
@@ -80,10 +85,11 @@ unsafe fn thread_stack_size(p: &Params) -> u64 {
     let result = unsafe {
         match arch::syscall(nr::PRLIMIT64, [0, RLIMIT_STACK, 0, to, 0, 0]) {
             0 => 0,
-            _ => arch::syscall(nr::GETRLIMIT, [RLIMIT_STACK, to, 0, 0, 0, 0]),
+            _ => arch::old_limit(RLIMIT_STACK, &mut limit),
         }
     };
-    let size = if result < 0 || limit[0] == u64::MAX { p.stack_unlimited } else { limit[0] };
+    let size =
+        if result < 0 || limit[0] >= Word::MAX as u64 { p.stack_unlimited } else { limit[0] };
     let size = if size < p.stack_least { p.stack_least } else { size };
     size.wrapping_add(PAGE - 1) & !(PAGE - 1)
 }

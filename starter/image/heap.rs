@@ -5,6 +5,7 @@
 
 use crate::Block;
 use crate::arch::{self, nr};
+use crate::elf::{WORD, Word};
 use crate::params::Params;
 use crate::random::{Purpose, Random};
 use crate::stack::{AT_ENTRY, AT_EXECFN, AT_NULL, AT_PHDR, Stack};
@@ -46,18 +47,18 @@ pub unsafe fn place(p: &Params, block: Block<'_>, stack: &Stack, random: Random,
             return;
         }
         // Arguments, environment and path lie one after the other, as their arrays have them.
-        let env_start = if *stack.envp == 0 { env_end } else { *stack.envp };
+        let env_start = if *stack.envp == 0 { env_end } else { *stack.envp as u64 };
         let mut size = 0;
         let mut entry = stack.auxv;
         let mut end = false;
         while !end {
-            end = *entry == AT_NULL;
-            size += 16;
+            end = *entry as u64 == AT_NULL;
+            size += 2 * WORD as u32;
             entry = entry.add(2);
         }
         let slide = |kind: u64, by: u64| {
             if let Some(value) = stack.word(kind) {
-                *value = (*value).wrapping_add(by);
+                *value = (*value).wrapping_add(by as Word);
             }
         };
         let [start_code, end_code, start_data, end_data] = p.extents;
@@ -69,7 +70,7 @@ pub unsafe fn place(p: &Params, block: Block<'_>, stack: &Stack, random: Random,
             start_brk: heap,
             brk: heap,
             start_stack: stack.sp as u64,
-            arg_start: *stack.sp.add(1),
+            arg_start: *stack.sp.add(1) as u64,
             arg_end: env_start,
             env_start,
             env_end,

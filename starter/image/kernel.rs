@@ -30,7 +30,7 @@ pub unsafe fn replay(p: &Params, block: Block<'_>) -> Thread {
                 if call.places & (1 << i) != 0 { block.at(value) } else { value }
             };
             let args = [argument(0), argument(1), argument(2), argument(3), 0, 0];
-            let result = arch::syscall(call.number, args);
+            let result = arch::repeat(call.number, args);
             match call.result {
                 CALL_REQUIRED if result < 0 => message::fail(message::THREAD),
                 CALL_THREAD_ID if result > 0 => thread.id = result as u64,

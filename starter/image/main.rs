@@ -7,17 +7,17 @@
 #![no_std]
 #![no_main]
 
-#[cfg(target_arch = "x86_64")]
-#[path = "arch/x86_64.rs"]
+#[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
+#[cfg_attr(target_arch = "x86", path = "arch/i386.rs")]
 mod arch;
 mod base;
 mod cpu;
+mod elf;
 mod fixups;
 mod groups;
 mod heap;
 mod kernel;
 mod maps;
-mod memory;
 mod message;
 mod origin;
 mod own_file;
@@ -37,6 +37,7 @@ mod vdso;
 use core::mem::MaybeUninit;
 
 use arch::Resume;
+use elf::Word;
 use own_file::OwnFile;
 use params::{Group, Params};
 
@@ -73,7 +74,7 @@ impl Block<'_> {
 ///
 /// `sp` is the kernel's initial stack, `params` the block in front of the image, and no other
 /// thread exists.
-unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
+unsafe extern "C" fn start(sp: *mut Word, params: *const Params) -> Resume {
     // SAFETY: the caller's promise; the parameter block was checked when the file was written.
     unsafe {
         let p = &*params;
@@ -121,7 +122,7 @@ unsafe extern "C" fn start(sp: *mut u64, params: *const Params) -> Resume {
         let front = if p.unmap != 0 { params.add(1) as u64 } else { front };
         maps::protect(p, block, front, front_end);
         stack.describe_program(p, block);
-        let resume = Resume { entry: block.at(p.entry), handoff: block.at(p.handoff) };
+        let resume = Resume::new(block.at(p.entry), block.at(p.handoff));
         // The last use of the parameters: from here on they are gone.
         if p.unmap != 0 {
             let code = params.add(1) as u64;

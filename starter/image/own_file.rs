@@ -6,17 +6,15 @@
 
 use crate::PAGE;
 use crate::arch::{self, nr};
+use crate::elf::{HEADER, PHNUM, PROGRAM_HEADER};
 use crate::maps;
 use crate::params::Params;
 use crate::stack::{AT_EXECFN, AT_SECURE, Stack};
 
 const AT_FDCWD: u64 = -100i64 as u64;
 /// O_RDONLY, and no waiting for a FIFO's other end, no terminal of its own, nothing for children.
-const FLAGS: u64 = arch::O_NONBLOCK | arch::O_NOCTTY | arch::O_CLOEXEC;
-/// e_phnum in the ELF header; its size, and that of a program header and a note's header and name.
-const PHNUM: u64 = 56;
-const EHDR: u64 = 64;
-const PHDR: u64 = 56;
+const FLAGS: u64 = arch::O_NONBLOCK | arch::O_NOCTTY | arch::O_CLOEXEC | arch::O_LARGEFILE;
+/// The size of a note's header and name.
 const NOTE_HEAD: u64 = 16;
 /// Bytes of a build-id.
 const BUILD_ID: usize = 20;
@@ -76,7 +74,7 @@ impl OwnFile {
             }
             let file = Self { descriptor: descriptor as u64 };
             let headers = u64::from(*((front + PHNUM) as *const u16));
-            let at = EHDR + headers * PHDR + NOTE_HEAD;
+            let at = HEADER + headers * PROGRAM_HEADER + NOTE_HEAD;
             let mut id = [0u8; BUILD_ID];
             let to = (&raw mut id) as u64;
             let args = [file.descriptor, to, BUILD_ID as u64, at, 0, 0];

@@ -59,7 +59,7 @@ impl Random {
 /// does where addresses are not randomised (`setarch -R`, debuggers). The executed path is the last
 /// that lies there (bprm_execve in fs/exec.c), and no longer than a page.
 fn is_randomised(stack: &Stack) -> bool {
-    stack.value(AT_EXECFN).is_none_or(|path| path < arch::STACK_TOP - 2 * PAGE)
+    stack.value(AT_EXECFN).is_none_or(|path| !arch::ends_address_space(path))
 }
 
 /// SipHash-2-4 of one word.

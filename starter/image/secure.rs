@@ -3,6 +3,7 @@
 //! does then is done here. The words that depend on it are fix-ups.
 
 use crate::arch::{self, nr};
+use crate::elf::Word;
 use crate::message;
 use crate::params::{Params, SECURE_AS_GLIBC, SECURE_REFUSED};
 use crate::stack::{AT_SECURE, Stack};
@@ -78,7 +79,7 @@ fn occupy(descriptor: u64, device: &[u8], mode: u64, number: u64) {
 
 /// Removes the unsecure variables from the environment, each as often as it is there. The words
 /// left over at the array's end become null pointers.
-unsafe fn clean(envp: *mut u64) {
+unsafe fn clean(envp: *mut Word) {
     // SAFETY: a null pointer ends the array; all else points at strings that end with a NUL.
     unsafe {
         let (mut from, mut to) = (envp, envp);

@@ -2,6 +2,7 @@
 //! where they belong.
 
 use crate::Block;
+use crate::elf::Word;
 use crate::params::{ConstantRun, Params, Slide, Table};
 
 /// Adds to every word of every group the address of the module that the group points into.
@@ -17,7 +18,7 @@ pub unsafe fn apply(p: &Params, block: Block<'_>) {
             let mut words = Words::new(p, block.at(slide.start), slide.stream);
             for _ in 0..slide.count {
                 let word = words.next();
-                *word = (*word).wrapping_add(target);
+                *word = (*word).wrapping_add(target as Word);
             }
         }
     }
@@ -36,7 +37,7 @@ pub unsafe fn constants(p: &Params, block: Block<'_>, table: Table) {
             for _ in 0..run.count {
                 let word = words.next();
                 let value = words.number();
-                *word = (value >> 1) ^ (value & 1).wrapping_neg();
+                *word = ((value >> 1) ^ (value & 1).wrapping_neg()) as Word;
             }
         }
     }
@@ -44,7 +45,7 @@ pub unsafe fn constants(p: &Params, block: Block<'_>, table: Table) {
 
 /// Words at the distances that a stream of ULEB128 numbers tells.
 pub struct Words {
-    word: *mut u64,
+    word: *mut Word,
     stream: *const u8,
     /// In words, and for how many more.
     distance: u64,
@@ -60,7 +61,7 @@ impl Words {
     pub unsafe fn new(p: &Params, start: u64, stream: u32) -> Self {
         // SAFETY: the caller's promise.
         let stream = unsafe { (p as *const Params).byte_sub(stream as usize).cast() };
-        Self { word: start as *mut u64, stream, distance: 0, left: 0 }
+        Self { word: start as *mut Word, stream, distance: 0, left: 0 }
     }
 
     /// The next word.
@@ -68,7 +69,7 @@ impl Words {
     /// # Safety
     ///
     /// The stream has one more number.
-    pub unsafe fn next(&mut self) -> *mut u64 {
+    pub unsafe fn next(&mut self) -> *mut Word {
         if self.left == 0 {
             // SAFETY: the caller's promise.
             unsafe {

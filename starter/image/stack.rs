@@ -1,6 +1,7 @@
 //! What the kernel put on the initial stack: argc, argv, envp, auxv (psABI, 3.4.1).
 
 use crate::Block;
+use crate::elf::{PROGRAM_HEADER, Word};
 use crate::params::Params;
 
 pub const AT_NULL: u64 = 0;
@@ -15,25 +16,22 @@ pub const AT_RANDOM: u64 = 25;
 pub const AT_EXECFN: u64 = 31;
 pub const AT_SYSINFO_EHDR: u64 = 33;
 
-/// Size of a program header of the 64-bit class (gABI).
-const PHENT: u64 = 56;
-
 /// The initial stack's parts.
 pub struct Stack {
-    pub sp: *mut u64,
+    pub sp: *mut Word,
     pub argc: u64,
-    pub envp: *mut u64,
-    pub auxv: *mut u64,
+    pub envp: *mut Word,
+    pub auxv: *mut Word,
 }
 
 impl Stack {
     /// # Safety
     ///
     /// `sp` is the kernel's initial stack pointer.
-    pub unsafe fn find(sp: *mut u64) -> Self {
+    pub unsafe fn find(sp: *mut Word) -> Self {
         // SAFETY: argc words, a null, the environment, a null and the auxv follow each other.
         unsafe {
-            let argc = *sp;
+            let argc = *sp as u64;
             let envp = sp.add(argc as usize + 2);
             let mut auxv = envp;
             while *auxv != 0 {
@@ -46,16 +44,16 @@ impl Stack {
     /// The value of the first auxv entry of this type.
     pub fn value(&self, kind: u64) -> Option<u64> {
         // SAFETY: `word` leads to a value.
-        self.word(kind).map(|value| unsafe { *value })
+        self.word(kind).map(|value| unsafe { *value } as u64)
     }
 
     /// Where the value of the first auxv entry of this type is.
-    pub fn word(&self, kind: u64) -> Option<*mut u64> {
+    pub fn word(&self, kind: u64) -> Option<*mut Word> {
         // SAFETY: `find` put `auxv` at the kernel's vector, which ends with AT_NULL.
         unsafe {
             let mut entry = self.auxv;
-            while *entry != AT_NULL {
-                if *entry == kind {
+            while *entry as u64 != AT_NULL {
+                if *entry as u64 == kind {
                     return Some(entry.add(1));
                 }
                 entry = entry.add(2);
@@ -73,14 +71,14 @@ impl Stack {
         // SAFETY: as in `value`; only values are changed.
         unsafe {
             let mut entry = self.auxv;
-            while *entry != AT_NULL {
+            while *entry as u64 != AT_NULL {
                 let value = entry.add(1);
-                match *entry {
-                    AT_PHDR => *value = block.at(p.phdr),
-                    AT_PHENT => *value = PHENT,
-                    AT_PHNUM => *value = p.phnum,
-                    AT_BASE => *value = block.at(p.loader),
-                    AT_ENTRY => *value = block.at(p.entry),
+                match *entry as u64 {
+                    AT_PHDR => *value = block.at(p.phdr) as Word,
+                    AT_PHENT => *value = PROGRAM_HEADER as Word,
+                    AT_PHNUM => *value = p.phnum as Word,
+                    AT_BASE => *value = block.at(p.loader) as Word,
+                    AT_ENTRY => *value = block.at(p.entry) as Word,
                     _ => {}
                 }
                 entry = entry.add(2);

@@ -35,9 +35,9 @@ impl Tunables {
         // SAFETY: the caller's promise.
         unsafe {
             while *entry != 0 {
-                let of_any = begins(*entry, TUNABLES);
+                let of_any = begins(*entry as u64, TUNABLES);
                 found.are_of_cpu |= of_any;
-                if of_any || begins(*entry, OF_MALLOC) {
+                if of_any || begins(*entry as u64, OF_MALLOC) {
                     found.read = block.at(p.read_tunables);
                     if p.take_over_tunables != 0 {
                         found.take_over = block.at(p.take_over_tunables);

@@ -1,5 +1,7 @@
 //! The running kernel's vDSO: its functions by name (vdso(7); gABI for the tables).
 
+use crate::elf::{PHNUM, PHOFF, PROGRAM_HEADER, ProgramHeader, Symbol, WORD, Word};
+
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
 const DT_NULL: u64 = 0;
@@ -7,16 +9,6 @@ const DT_HASH: u64 = 4;
 const DT_STRTAB: u64 = 5;
 const DT_SYMTAB: u64 = 6;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
-
-#[repr(C)]
-struct Symbol {
-    name: u32,
-    info: u8,
-    other: u8,
-    section: u16,
-    value: u64,
-    size: u64,
-}
 
 /// A vDSO that has been understood.
 pub struct Vdso {
@@ -36,14 +28,14 @@ impl Vdso {
         // SAFETY: the kernel's vDSO is a well-formed ELF image.
         unsafe {
             let at = |offset: u64| ehdr.wrapping_add(offset);
-            let phdrs = at(*(at(32) as *const u64));
-            let phnum = *(at(56) as *const u16);
+            let phdrs = at(*(at(PHOFF) as *const Word) as u64);
+            let phnum = *(at(PHNUM) as *const u16);
             let mut bias = None;
             let mut dynamic = 0u64;
             for i in 0..u64::from(phnum) {
-                let phdr = phdrs + i * 56;
-                let (offset, vaddr) = (*((phdr + 8) as *const u64), *((phdr + 16) as *const u64));
-                match *(phdr as *const u32) {
+                let header = (phdrs + i * PROGRAM_HEADER) as *const ProgramHeader;
+                let (offset, vaddr) = (u64::from((*header).offset), u64::from((*header).vaddr));
+                match (*header).kind {
                     PT_LOAD if bias.is_none() => bias = Some(at(offset).wrapping_sub(vaddr)),
                     PT_DYNAMIC => dynamic = at(offset),
                     _ => {}
@@ -51,13 +43,13 @@ impl Vdso {
             }
             let bias = bias?;
             let (mut symbols, mut strings, mut hash, mut gnu_hash) = (0, 0, 0, 0);
-            let mut entry = dynamic as *const u64;
+            let mut entry = dynamic as *const Word;
             if entry.is_null() {
                 return None;
             }
-            while *entry != DT_NULL {
-                let value = (*entry.add(1)).wrapping_add(bias);
-                match *entry {
+            while *entry as u64 != DT_NULL {
+                let value = (*entry.add(1) as u64).wrapping_add(bias);
+                match *entry as u64 {
                     DT_HASH => hash = value,
                     DT_GNU_HASH => gnu_hash = value,
                     DT_STRTAB => strings = value,
@@ -96,7 +88,7 @@ impl Vdso {
             for i in 0..self.count as usize {
                 let symbol = &*self.symbols.add(i);
                 if symbol.section != 0 && same(self.strings.add(symbol.name as usize), name) {
-                    return Some(self.bias.wrapping_add(symbol.value));
+                    return Some(self.bias.wrapping_add(symbol.value.into()));
                 }
             }
         }
@@ -107,10 +99,10 @@ impl Vdso {
 /// Number of symbols of a DT_GNU_HASH table: one more than the last of the longest chain. Newer
 /// kernels build the vDSO without DT_HASH.
 unsafe fn gnu_hash_count(table: *const u32) -> u32 {
-    // SAFETY: the layout is fixed: four words, 64-bit bloom words, buckets, chains.
+    // SAFETY: the layout is fixed: four numbers, bloom words, buckets, chains.
     unsafe {
         let (buckets, first, bloom) = (*table, *table.add(1), *table.add(2));
-        let bucket = table.add(4 + 2 * bloom as usize);
+        let bucket = table.add(4 + WORD as usize / 4 * bloom as usize);
         let mut last = 0;
         for i in 0..buckets as usize {
             if *bucket.add(i) > last {

@@ -14,6 +14,19 @@ pub const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter.bin")
 /// [`statify_params::agent::AgentParams`] in memory.
 pub const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.bin"));
 
+/// The same code as [`IMAGE`] for i386; empty if it could not be made.
+const I386: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter-i386.bin"));
+
+/// The code that programs for the machine with this e_machine (gABI, "ELF Header") start with. `None` if there is none: on
+/// an x86-64 host that of i386 takes a compiler for it, or the one in the repository if its source has not changed since.
+pub fn image(e_machine: u16) -> Option<&'static [u8]> {
+    const EM_386: u16 = 3;
+    match e_machine {
+        EM_386 => Some(I386).filter(|image| !image.is_empty()),
+        _ => Some(IMAGE),
+    }
+}
+
 #[cfg(test)]
 #[path = "../agent/path.rs"]
 #[allow(dead_code)]
@@ -29,6 +42,15 @@ mod tests {
     fn the_image_is_small() {
         assert!(super::IMAGE.len() < 14 << 10, "{}", super::IMAGE.len());
         assert!(super::AGENT.len() < 8192, "{}", super::AGENT.len());
+    }
+
+    #[test]
+    fn the_image_for_i386_is_that_of_its_source() {
+        let image = super::image(3).expect(
+            "starter/blob/i386.bin is of another source: `cargo xtask starter --rustc PROGRAM` makes it anew",
+        );
+        assert!(image.len() < 24 << 10, "{}", image.len());
+        assert!(super::image(62).is_some_and(|host| host != image));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use goblin::elf::program_header::{PT_DYNAMIC, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_NOTE};
 use memmap2::Mmap;
+use statify_elf::encode::Sizes;
 use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_WRITE};
 use statify_format::build_id;
 use statify_format::manifest::Manifest;
@@ -39,7 +40,9 @@ pub fn check(
     let of_type = |kind| elf.segments().iter().filter(move |segment| segment.p_type == kind);
     expect(of_type(PT_INTERP).next().is_none(), "it has a PT_INTERP");
     expect(of_type(PT_DYNAMIC).next().is_none(), "it has a PT_DYNAMIC");
-    let table = (64 + 56 * elf.segments().len() + build_id::NOTE) as u64;
+    let sizes = Sizes::of(elf.is_64());
+    let table =
+        (sizes.header + sizes.program_header * elf.segments().len() + build_id::NOTE) as u64;
     expect(table <= PAGE, "its program headers take more than a page");
     expect(of_type(PT_LOAD).count() == plan.loads.len(), "the number of PT_LOADs differs");
     for (segment, load) in of_type(PT_LOAD).zip(&plan.loads) {

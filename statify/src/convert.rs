@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use statify_elf::machine::{Cpu, Level};
+use statify_elf::machine::{Cpu, Level, Machine};
 use statify_format::{Randomness, Shape};
 use statify_program::{Program, Refusal};
 use statify_room::root::Root;
@@ -203,9 +203,18 @@ fn in_phases(
 
 /// Before anything runs: whether what is asked for can be had of this program, and has a place.
 fn check_request(program: &Program, output: &Path, options: &Options) -> Result<()> {
-    let has_room = program.c_library.can_be_served() && options.root.directory().is_none();
+    if starter::image(program.machine.e_machine()).is_none() {
+        return Err(Error::NoStarter(program.path.clone()));
+    }
+    let has_room = program.c_library.can_be_served()
+        && program.machine == Machine::HOST
+        && options.root.directory().is_none();
     if options.plugins.is_any() && !has_room {
         return Err(Error::NoPlugins(program.path.clone()));
+    }
+    let in_room = options.verify.is_some() && options.root.directory().is_some();
+    if in_room && program.machine != Machine::HOST {
+        return Err(Error::NoVerify(program.path.clone()));
     }
     check_output(program, output, options)?;
     Ok(program.check_privileges(options.preserve_privileges)?)
@@ -292,7 +301,9 @@ fn capture_all(
     };
     let mut refusal = None;
     for cpu in floors {
-        let mode = |bind_now| Mode { fixed: options.shape.fixed, apart, bind_now, cpu, agent };
+        let machine = subject.machine;
+        let fixed = options.shape.fixed;
+        let mode = |bind_now| Mode { machine, fixed, apart, bind_now, cpu, agent };
         let captured = match capture_bound(&subject, mode(true), cpus) {
             // A function that nothing defines and that is never called, or an IFUNC that cannot be
             // asked yet: the program runs without early binding only.

@@ -78,6 +78,9 @@ impl Pool {
             (path, ..) => path.map_err(cannot)?,
         };
         trusted(&path)?;
+        if path.parent().is_none() {
+            return Err(PoolError::NotRoots(path, "is the root directory itself"));
+        }
         Ok(Self { path, is_filled: true })
     }
 

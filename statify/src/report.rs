@@ -128,6 +128,9 @@ impl Report {
     }
 
     pub(crate) fn notice_captures(&mut self, captures: &Captures) {
+        if let Some(needs) = captures.first.machine.kernel_needs() {
+            self.notices.push(needs.into());
+        }
         if captures.first.preload_hidden {
             self.notices.push("/etc/ld.so.preload is not part of the output".into());
         }
@@ -223,13 +226,13 @@ fn kind_name(value: &Value) -> &'static str {
         Value::Argc => "argc",
         Value::Aux(_) => "auxv",
         Value::Canary => "canary",
-        Value::PointerGuard => "pointer_guard",
+        Value::PointerGuard | Value::RandomWord(_) => "pointer_guard",
         Value::ThreadId => "thread_id",
         Value::Break => "break",
         Value::StackLimit => "stack_limit",
         Value::RseqSize => "rseq",
         Value::Random => "random",
-        Value::Timestamp => "timestamp",
+        Value::Timestamp | Value::TimestampHigh => "timestamp",
         Value::Secure(_) => "secure",
         Value::Origin(_) => "origin",
         Value::Vdso(_) => "vdso",

@@ -5,10 +5,15 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use goblin::elf::header::{
+    EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC,
+    EV_CURRENT, Header, SIZEOF_IDENT,
+};
+use goblin::elf::program_header::{
+    PF_R, PF_W, PF_X, PT_GNU_STACK, PT_LOAD, PT_NOTE, ProgramHeader,
+};
 use memmap2::Mmap;
-use object::elf;
-use object::endian::{LittleEndian, U16, U32, U64};
-use object::pod::bytes_of;
+use statify_elf::encode::{self, Sizes};
 use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE};
 use statify_format::build_id;
 use statify_format::manifest::{Manifest, note, note_len};
@@ -20,10 +25,6 @@ use crate::layout::{Load, OTHER_HEADERS, Plan, Segment};
 use crate::place::{OutPlace, Place};
 use crate::sharing::{Sharing, sources};
 use crate::unloaded::{Embedding, Part, Unloaded, section_headers};
-
-const HEADER: usize = size_of::<elf::FileHeader64<LittleEndian>>();
-const PROGRAM_HEADER: usize = size_of::<elf::ProgramHeader64<LittleEndian>>();
-const SECTION_HEADER: usize = size_of::<elf::SectionHeader64<LittleEndian>>();
 
 /// What was written.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub fn write(
     let mut notes = manifest.to_note();
     let len = notes.len() + note_len(build_id::sums_len(pages as usize));
     let checksums = Checksums { pages: Vec::with_capacity(pages as usize) };
-    let end = End::of(plan, unloaded, manifest, len as u64);
+    let end = End::of(plan, unloaded, manifest, len as u64, image.machine().sizes());
     let sources = match sharing {
         Some(_) => sources(image, &plan.segments, &unloaded.parts, end.payload),
         None => Vec::new(),
@@ -96,12 +97,12 @@ struct End {
 }
 
 impl End {
-    fn of(plan: &Plan, unloaded: &Unloaded, manifest: &Manifest, notes: u64) -> Self {
+    fn of(plan: &Plan, unloaded: &Unloaded, manifest: &Manifest, notes: u64, sizes: Sizes) -> Self {
         let len = |part: &Part| part.range.end - part.range.start;
         let ends = || unloaded.parts.iter().filter_map(|part| Some(part.at? + len(part)));
         let end = ends().fold(plan.end, u64::max);
         let payload = unloaded.parts.iter().find(|part| part.at.is_none());
-        let size = (unloaded.sections.len() * SECTION_HEADER) as u64;
+        let size = (unloaded.sections.len() * sizes.section_header) as u64;
         let inside = ends().filter(|end| plan.room.contains(end)).fold(plan.room.start, u64::max);
         let inside = inside.next_multiple_of(8);
         let table = (inside + notes).next_multiple_of(8);
@@ -154,7 +155,7 @@ pub fn section_table(
     manifest: &Manifest,
 ) -> Vec<u8> {
     let program = &image.objects[PROGRAM].bytes;
-    let (address, offset) = build_id(plan);
+    let (address, offset) = build_id(plan, image.machine().sizes());
     let place = Embedding {
         bias: plan.program_bias(image),
         memory: &manifest.files[0].memory,
@@ -165,8 +166,8 @@ pub fn section_table(
 
 /// The address and the file offset of the build-id's note: in the first page, where the kernel's
 /// profiler looks for it and core dumps have it.
-fn build_id(plan: &Plan) -> (u64, u64) {
-    let offset = (HEADER + program_headers(plan) * PROGRAM_HEADER) as u64;
+fn build_id(plan: &Plan, sizes: Sizes) -> (u64, u64) {
+    let offset = (sizes.header + program_headers(plan) * sizes.program_header) as u64;
     let front = plan.loads.iter().find(|load| load.offset == 0 && load.file_len > 0);
     (front.map_or(0, |front| front.address.value()) + offset, offset)
 }
@@ -254,46 +255,47 @@ fn plain<'a>(image: &'a Image, region: &Region, start: Place, end: Place) -> (&'
 /// The ELF header, the program headers and the note for the build-id. The section headers are numbered
 /// as those of the program are.
 fn headers(plan: &Plan, end: &End, image: &Image) -> Vec<u8> {
-    let e = LittleEndian;
+    let machine = image.machine();
+    let (sizes, is_64) = (machine.sizes(), machine.is_64());
     let phnum = program_headers(plan);
-    let shnum = (end.sections.end - end.sections.start) / SECTION_HEADER as u64;
+    let shnum = (end.sections.end - end.sections.start) / sizes.section_header as u64;
     let has_sections = shnum > 0;
     let program = &image.objects[PROGRAM].bytes;
     let names = ElfFile::parse(program).map_or(0, |elf| elf.header().e_shstrndx);
-    let header = elf::FileHeader64 {
-        e_ident: elf::Ident {
-            magic: elf::ELFMAG,
-            class: elf::ELFCLASS64,
-            data: elf::ELFDATA2LSB,
-            version: elf::EV_CURRENT,
-            os_abi: elf::ELFOSABI_SYSV,
-            abi_version: 0,
-            padding: [0; 7],
-        },
-        e_type: U16::new(e, if plan.fixed { elf::ET_EXEC } else { elf::ET_DYN }),
-        e_machine: U16::new(e, image.machine().e_machine()),
-        e_version: U32::new(e, u32::from(elf::EV_CURRENT)),
-        e_entry: U64::new(e, plan.entry.value()),
-        e_phoff: U64::new(e, HEADER as u64),
-        e_shoff: U64::new(e, if has_sections { end.sections.start } else { 0 }),
-        e_flags: U32::new(e, 0),
-        e_ehsize: U16::new(e, HEADER as u16),
-        e_phentsize: U16::new(e, PROGRAM_HEADER as u16),
-        e_phnum: U16::new(e, phnum as u16),
-        e_shentsize: U16::new(e, if has_sections { SECTION_HEADER as u16 } else { 0 }),
-        e_shnum: U16::new(e, shnum as u16),
-        e_shstrndx: U16::new(e, if has_sections { names } else { 0 }),
+    let mut e_ident = [0; SIZEOF_IDENT];
+    e_ident[..ELFMAG.len()].copy_from_slice(ELFMAG);
+    e_ident[EI_CLASS] = if is_64 { ELFCLASS64 } else { ELFCLASS32 };
+    e_ident[EI_DATA] = ELFDATA2LSB;
+    e_ident[EI_VERSION] = EV_CURRENT;
+    let header = Header {
+        e_ident,
+        e_type: if plan.fixed { ET_EXEC } else { ET_DYN },
+        e_machine: machine.e_machine(),
+        e_version: EV_CURRENT.into(),
+        e_entry: plan.entry.value(),
+        e_phoff: sizes.header as u64,
+        e_shoff: if has_sections { end.sections.start } else { 0 },
+        e_flags: 0,
+        e_ehsize: sizes.header as u16,
+        e_phentsize: sizes.program_header as u16,
+        e_phnum: phnum as u16,
+        e_shentsize: if has_sections { sizes.section_header as u16 } else { 0 },
+        e_shnum: shnum as u16,
+        e_shstrndx: if has_sections { names } else { 0 },
     };
-    let mut bytes = bytes_of(&header).to_vec();
+    let mut bytes = encode::header(&header, is_64);
+    let mut add = |kind, load: &Load| {
+        bytes.extend(encode::program_header(&program_header(kind, load), is_64));
+    };
     for load in &plan.loads {
-        bytes.extend(bytes_of(&program_header(elf::PT_LOAD, load)));
+        add(PT_LOAD, load);
     }
     let prot = PROT_READ | PROT_WRITE;
     let exec = if plan.executable_stack { PROT_EXEC } else { 0 };
     let nowhere = OutPlace::default();
     let stack =
         Load { address: nowhere, len: 0, offset: 0, file_len: 0, prot: prot | exec, align: 16 };
-    bytes.extend(bytes_of(&program_header(elf::PT_GNU_STACK, &stack)));
+    add(PT_GNU_STACK, &stack);
     let note = |address, offset, len| Load {
         address,
         len,
@@ -302,32 +304,29 @@ fn headers(plan: &Plan, end: &End, image: &Image) -> Vec<u8> {
         prot: PROT_READ,
         align: 4,
     };
-    let (address, offset) = build_id(plan);
-    let build_id = note(OutPlace::new(address), offset, build_id::NOTE as u64);
-    bytes.extend(bytes_of(&program_header(elf::PT_NOTE, &build_id)));
-    let manifest = note(nowhere, end.notes.start, end.notes.end - end.notes.start);
-    bytes.extend(bytes_of(&program_header(elf::PT_NOTE, &manifest)));
+    let (address, offset) = build_id(plan, sizes);
+    add(PT_NOTE, &note(OutPlace::new(address), offset, build_id::NOTE as u64));
+    add(PT_NOTE, &note(nowhere, end.notes.start, end.notes.end - end.notes.start));
     bytes.extend(build_id::empty_note());
     bytes
 }
 
-fn program_header(kind: u32, load: &Load) -> elf::ProgramHeader64<LittleEndian> {
-    let e = LittleEndian;
-    elf::ProgramHeader64 {
-        p_type: U32::new(e, kind),
-        p_flags: U32::new(e, segment_flags(load.prot)),
-        p_offset: U64::new(e, load.offset),
-        p_vaddr: U64::new(e, load.address.value()),
-        p_paddr: U64::new(e, load.address.value()),
-        p_filesz: U64::new(e, load.file_len),
-        p_memsz: U64::new(e, load.len),
-        p_align: U64::new(e, load.align),
+fn program_header(kind: u32, load: &Load) -> ProgramHeader {
+    ProgramHeader {
+        p_type: kind,
+        p_flags: segment_flags(load.prot),
+        p_offset: load.offset,
+        p_vaddr: load.address.value(),
+        p_paddr: load.address.value(),
+        p_filesz: load.file_len,
+        p_memsz: load.len,
+        p_align: load.align,
     }
 }
 
 /// PF_* for PROT_*.
 pub fn segment_flags(prot: u32) -> u32 {
-    [(PROT_READ, elf::PF_R), (PROT_WRITE, elf::PF_W), (PROT_EXEC, elf::PF_X)]
+    [(PROT_READ, PF_R), (PROT_WRITE, PF_W), (PROT_EXEC, PF_X)]
         .iter()
         .filter(|(bit, _)| prot & *bit != 0)
         .fold(0, |flags, (_, flag)| flags | flag)

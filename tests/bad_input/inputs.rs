@@ -34,7 +34,11 @@ pub fn add(cases: &mut Cases) {
     cases.check("input/32-bit", |case| written(case, &elf32(), &["32-bit", "not supported"]));
     cases.check("input/other-machine", |case| {
         // EM_AARCH64 in e_machine.
-        patched(case, |bytes| bytes[18] = 183, &["aarch64|183", "not supported"])
+        let words = ["aarch64 machines", "only be converted where it runs"];
+        patched(case, |bytes| bytes[18] = 183, &words)?;
+        // EM_RISCV.
+        let words = ["riscv64: ELF machine 243, 64-bit", "not supported"];
+        patched(case, |bytes| bytes[18] = 243, &words)
     });
     cases.check("input/big-endian", |case| {
         patched(case, |bytes| bytes[5] = 2, &["endian|not supported"])
@@ -161,7 +165,7 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     }
 }
 
-/// The header of an i386 program with one PT_INTERP (gABI, chapter 4).
+/// The header of an ARM program of 32 bits with one PT_INTERP (gABI, chapter 4).
 pub fn elf32() -> Vec<u8> {
     let interpreter = b"/lib/ld-linux.so.2\0";
     let length = interpreter.len() as u32;
@@ -171,8 +175,8 @@ pub fn elf32() -> Vec<u8> {
         |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
     [
         b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec(),
-        // ET_EXEC, EM_386.
-        halves(&[2, 3]),
+        // ET_EXEC, EM_ARM.
+        halves(&[2, 40]),
         // e_version, e_entry, e_phoff, e_shoff, e_flags.
         words(&[1, 0x0804_8000, 52, 0, 0]),
         // e_ehsize, e_phentsize, e_phnum, e_shentsize, e_shnum, e_shstrndx.

@@ -14,8 +14,8 @@ use anyhow::{Context, Result, ensure};
 use statify_format::manifest::{NOTE_NAME, NOTE_TYPE};
 use statify_tests::case::{Case, Cases};
 use statify_tests::report::Done;
+use statify_tests::sandbox;
 use statify_tests::toolchain::Toolchain;
-use statify_tests::{machine as installed, sandbox};
 
 use crate::elfscan::tool::elfscan;
 use waiting::{Waiting, alarms, audit};
@@ -78,7 +78,7 @@ pub fn add(cases: &mut Cases) {
         let converted = case.convert(&program, &["--force", "--with", embedded])?;
         nothing(case, case.command(&converted).arg(&arguments[0]))
     });
-    for toolchain in Toolchain::ALL {
+    for toolchain in [Toolchain::Machine, Toolchain::Musl] {
         cases.add_for(toolchain, "audit/symbols-of-libraries", |case| {
             fs::write(case.dir.join("versions"), VERSIONS)?;
             let script = format!("-Wl,--version-script={}", case.dir.join("versions").display());
@@ -198,12 +198,6 @@ fn refusals(case: &Case) -> Result<Done> {
         let outcome = statify_tests::case::run(sandbox::unprivileged(&mut command))?;
         let said = outcome.stderr_text();
         ensure!(said.contains("its memory may not be read"), "{}: {said}", outcome.end);
-    }
-    if installed::find_program("cc").is_some()
-        && let Ok(small) = case.build("generator", "small", &["-m32"])
-    {
-        let waiting = Waiting::start(&mut case.command(&small))?;
-        says(&["audit", &waiting.pid()], "32-bit program, which is not supported")?;
     }
     Ok(Done::Passed)
 }

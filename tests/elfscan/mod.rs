@@ -5,6 +5,7 @@ mod check;
 mod deps;
 mod extract;
 mod host;
+mod machines;
 mod pool;
 mod reseal;
 mod sbom;
@@ -22,6 +23,7 @@ pub fn add(cases: &mut Cases) {
     extract::add(cases);
     host::add(cases);
     pool::add(cases);
+    machines::add(cases);
     sbom::add(cases);
     scan::add(cases);
     show::add(cases);

@@ -6,6 +6,8 @@ mod fixtures;
 mod places;
 mod words;
 
+pub use fixtures::says;
+
 use statify_tests::case::Cases;
 
 pub fn add(cases: &mut Cases) {

@@ -196,15 +196,17 @@ fn refused(case: &Case) -> Result<()> {
     fs::create_dir(&pool)?;
     let program = case.build("maps", "maps", &["-O1"])?;
     let output = case.dir.join("out");
-    let expect = |words: &str| -> Result<()> {
+    let expect_of = |pool: &Path, words: &str| -> Result<()> {
         let mut command = case.statify.command::<&str>([]);
-        command.arg(&program).arg("-o").arg(&output).arg("--pool").arg(&pool);
+        command.arg(&program).arg("-o").arg(&output).arg("--pool").arg(pool);
         let outcome = run(&mut command)?;
         let said = said(&outcome);
         ensure!(outcome.end == End::Exit(1) && said.contains(words), "{}\n{said}", outcome.end);
         ensure!(!output.exists(), "something was written");
         Ok(())
     };
+    let expect = |words: &str| expect_of(&pool, words);
+    expect_of(Path::new("/"), "is the root directory itself")?;
     mode(&pool, 0o777)?;
     expect("can be written to by everybody")?;
     mode(&pool, 0o775)?;

@@ -45,6 +45,7 @@ pub fn add(cases: &mut Cases) {
 fn libraries(case: &Case) -> Vec<&'static str> {
     match case.toolchain {
         Toolchain::Machine => vec!["libshared.so", "libc.so.6", "ld-linux-x86-64.so.2"],
+        Toolchain::Narrow => vec!["libshared.so", "libc.so.6", "ld-linux.so.2"],
         Toolchain::Musl => vec!["libshared.so", "ld-musl-x86_64.so.1"],
     }
 }

@@ -69,7 +69,7 @@ fn roots(case: &Case) -> Result<()> {
         bytes[18] = 183;
         fs::write(root.path(&format!("/usr/bin/{name}")), bytes)?;
     }
-    refused(&root.dir, "another architecture")
+    refused(&root.dir, "it is for aarch64 machines")
 }
 
 fn usage(_: &Case) -> Result<()> {

@@ -13,6 +13,7 @@ mod dry_run;
 mod forged;
 pub mod guest;
 mod killed;
+mod machines;
 mod malicious;
 mod measures;
 mod object_store;
@@ -41,6 +42,7 @@ pub fn add(cases: &mut Cases) {
     bad_input::add(cases);
     caches::add(cases);
     object_store::add(cases);
+    machines::add(cases);
     malicious::add(cases);
     forged::add(cases);
     other_users::add(cases);

@@ -67,7 +67,13 @@ pub fn build(
         let source = sources.join(&object.source);
         let output = dir.join(format!("{number}.o"));
         let compiler = toolchain.compiler(is_cxx(&source))?;
-        compile_by(compiler, &[&source], &output, own.iter().chain([&"-c".to_owned()]))?;
+        let flags = toolchain.flags(dir)?;
+        compile_by(
+            compiler,
+            &[&source],
+            &output,
+            own.iter().chain(&flags).chain([&"-c".to_owned()]),
+        )?;
         inputs.push(output);
     }
     let cxx =

@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::geteuid;
 
-use crate::compiler::compiler;
+use crate::compiler::{compiler, for_aarch64};
 use crate::convert::SYSTEM_PATH;
 use crate::guest;
 
@@ -122,6 +122,14 @@ fn probe(need: &str) -> Result<Option<String>> {
             ["crt1.o", "libgcc.a"].iter().all(|file| has_file(file, &["-m32"])),
             "the compiler cannot build for 32 bits",
         ),
+        "aarch64-cc" => {
+            let mut command = Command::new(for_aarch64());
+            command.args(["-x", "c", "-E", "-include", "stdio.h", "/dev/null"]);
+            unless(
+                succeeds(&mut command),
+                "neither AARCH64_CC nor aarch64-linux-gnu-gcc is a compiler with a C library",
+            )
+        }
         "vdso-clock" => {
             unless(reads_clock_without_kernel(), "this clock source needs system calls")
         }

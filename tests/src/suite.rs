@@ -69,7 +69,7 @@ fn variants_of(source: &Path, toolchain: Toolchain) -> Vec<Result<Variant, Unrea
         Err(error) => return vec![Err(Unreadable { name, error })],
     };
     let fixture = match toolchain {
-        Toolchain::Machine => fixture,
+        Toolchain::Machine | Toolchain::Narrow => fixture,
         Toolchain::Musl => fixture.for_musl(),
     };
     let variant = |name: String, flags| {
@@ -86,7 +86,8 @@ fn variants_of(source: &Path, toolchain: Toolchain) -> Vec<Result<Variant, Unrea
 impl Variant {
     /// Why it cannot be built and run here; `None` if it can.
     pub fn lacking(&self) -> Result<Option<String>> {
-        self.toolchain.lacking(&self.fixture, builder::is_cxx(&self.source))
+        let name = self.source.file_stem().unwrap_or_default().to_string_lossy();
+        self.toolchain.lacking(&name, &self.fixture, builder::is_cxx(&self.source))
     }
 
     /// Builds the variant in `dir`, runs it, converts it, runs it converted, and compares.

@@ -6,6 +6,7 @@
 mod build;
 mod deb;
 mod install;
+mod starter;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +39,15 @@ enum Task {
         #[arg(long, value_name = "DIR", default_value = "/usr/local")]
         prefix: PathBuf,
     },
+    /// Make the starter for i386 anew, which is in starter/blob
+    Starter {
+        /// A compiler with a `core` for i686-unknown-linux-gnu: rustup's with that target, Debian's with libstd-rust-dev:i386
+        #[arg(long, value_name = "PROGRAM")]
+        rustc: PathBuf,
+        /// Only see whether what is there is what this compiler makes
+        #[arg(long)]
+        check: bool,
+    },
     /// Build the tools, and make a Debian package of them, which has their documentation as well
     Deb {
         /// The directory that the package is written to [default: target/debian]
@@ -50,6 +60,7 @@ fn main() -> ExitCode {
     let Cli { task, profile } = Cli::parse();
     let done = match task {
         Task::Install { root, prefix } => install::install(&root, &prefix, &profile),
+        Task::Starter { rustc, check } => starter::make(&rustc, check),
         Task::Deb { out } => {
             deb::make(&out.unwrap_or_else(|| top().join("target/debian")), &profile)
         }

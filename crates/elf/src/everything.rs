@@ -1,7 +1,8 @@
 //! All questions at once, for tests and for fuzzing: none of them may panic, hang or take much memory, whatever
 //! the bytes are.
 
-use super::ElfFile;
+use super::machine::Machine;
+use super::{DynamicFacts, ElfFile};
 use crate::c_library::CLibrary;
 
 /// So many of what comes in lists are looked at.
@@ -21,6 +22,9 @@ pub fn look_at_everything(bytes: &[u8]) {
         let _ = (dynamic.needed(), dynamic.soname(), dynamic.search_paths(), dynamic.jump_slots());
         let _ = (dynamic.relocations().take(MANY).count(), dynamic.imports().take(MANY).count());
         let _ = dynamic.relative_words().take(MANY).count();
+        if let Some(machine) = elf.machine() {
+            look_at_code(&elf, &dynamic, machine);
+        }
         let versions = dynamic.versions();
         for (index, symbol) in (0..).zip(dynamic.symbols().iter().take(MANY)) {
             let number = versions.number(index).unwrap_or_default();
@@ -29,6 +33,18 @@ pub fn look_at_everything(bytes: &[u8]) {
     }
     if let Ok(elf) = ElfFile::parse(bytes) {
         let _ = CLibrary::of_loader(&elf);
+    }
+}
+
+/// Everything that is asked of the code.
+fn look_at_code(elf: &ElfFile<'_>, dynamic: &DynamicFacts<'_>, machine: Machine) {
+    let slots = dynamic.relocations().take(MANY).map(|entry| vec![entry.at]).take(64);
+    let slots: Vec<Vec<u64>> = slots.collect();
+    let _ = (machine.code_parts(elf, dynamic), machine.uses(elf, &slots));
+    let _ = (machine.functions_that_refer_to(elf, &[0, 0x2000]), elf.branch_protection());
+    let lazy = machine.lazy_targets(elf, dynamic);
+    for (index, code) in lazy.iter().filter_map(|(index, &at)| Some((*index, elf.from(at)?))) {
+        let _ = machine.is_lazy_stub(code, index);
     }
 }
 
@@ -47,8 +63,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn changed_programs(at in 0usize..4096, bytes in proptest::collection::vec(any::<u8>(), 1..16), len in 0usize..40_000) {
+        fn changed_programs(
+            machine in prop::sample::select(Machine::ALL.to_vec()),
+            at in 0usize..4096,
+            bytes in proptest::collection::vec(any::<u8>(), 1..16),
+            len in 0usize..40_000,
+        ) {
             let mut changed = program().to_vec();
+            // What it holds is no other machine's, but that is damage as well.
+            changed[18..20].copy_from_slice(&machine.e_machine().to_le_bytes());
             changed[at..at + bytes.len()].copy_from_slice(&bytes);
             changed.truncate(len.max(1));
             look_at_everything(&changed);

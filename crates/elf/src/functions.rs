@@ -61,6 +61,11 @@ impl Functions<'_> {
         self.base.wrapping_add_signed(i64::from(self.file.word(entry).cast_signed()))
     }
 
+    /// Where they begin, in the table's order.
+    pub fn starts(&self) -> impl Iterator<Item = u64> {
+        self.entries().iter().map(|entry| self.start(entry))
+    }
+
     /// Whether a function begins at this address (before any bias).
     pub fn contains(&self, address: u64) -> bool {
         self.entries().binary_search_by_key(&address, |entry| self.start(entry)).is_ok()

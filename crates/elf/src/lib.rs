@@ -4,6 +4,7 @@
 
 pub mod c_library;
 mod dynamic;
+pub mod encode;
 #[cfg(any(test, fuzzing))]
 mod everything;
 mod excerpt;
@@ -19,6 +20,7 @@ mod sections;
 mod symbols;
 mod symtab;
 mod versions;
+mod words;
 
 use std::ffi::CStr;
 use std::ops::Range;
@@ -28,6 +30,7 @@ use goblin::elf::header::{self, Header};
 use goblin::elf::note::{NT_GNU_ABI_TAG, NT_GNU_BUILD_ID};
 use goblin::elf::program_header::{self, ProgramHeader};
 use goblin::elf::section_header::SectionHeader;
+use machine::NotHere;
 
 pub use dynamic::DynamicFacts;
 #[cfg(fuzzing)]
@@ -39,6 +42,7 @@ pub use pages::{PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 pub use relocations::Relocation;
 pub use symbols::{Symbol, SymbolTable};
 pub use versions::{HIDDEN, NeededVersion, Version, Versions};
+pub use words::{little_endian, word_mask};
 
 /// In e_phnum: the number is the first section header's sh_info (gABI).
 const PN_XNUM: u16 = 0xffff;
@@ -70,12 +74,12 @@ pub enum ElfError {
     /// No ELF magic.
     #[error("it is not an ELF file")]
     NotElf,
-    /// EI_CLASS says 32 bits.
-    #[error("it is a 32-bit program, which is not supported yet")]
-    Class32,
-    /// Of its machine nothing is known.
-    #[error("it is for another architecture (ELF machine {0}), which is not supported yet")]
-    Machine(u16),
+    /// It cannot be converted where this runs.
+    #[error("{0}")]
+    NotHere(#[from] NotHere),
+    /// Nothing is known of its machine, given as e_machine and the bits of an address.
+    #[error("it is for another architecture ({}), which is not supported yet", machine::describe(*.0, *.1))]
+    Machine(u16, u8),
     /// A part of it lies outside of the file or contradicts another.
     #[error("its ELF structure is damaged or truncated")]
     Damaged,
@@ -85,20 +89,24 @@ pub enum ElfError {
 pub type BuildId = Vec<u8>;
 
 impl<'a> ElfFile<'a> {
-    /// Reads the headers of a file that can be converted: of 64 bits, little-endian, for a [`Machine`], and
-    /// what is to be loaded is there.
+    /// Reads the headers of a file that can be converted: for a [`Machine`] whose programs are converted here,
+    /// little-endian, and what is to be loaded is there.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ElfError> {
-        if bytes.get(..4) != Some(header::ELFMAG) {
-            return Err(ElfError::NotElf);
-        }
-        let ident = bytes.get(..header::SIZEOF_IDENT).ok_or(ElfError::Damaged)?;
-        if ident[header::EI_CLASS] == header::ELFCLASS32 {
-            return Err(ElfError::Class32);
-        }
         let file = Self::parse_any(bytes)?;
-        let Some(machine) = file.machine() else {
-            return Err(ElfError::Machine(file.header.e_machine));
-        };
+        file.known_machine()?.converts_here()?;
+        file.sound()
+    }
+
+    /// Reads the headers of a file that could be converted where its [`machine::Machine`] is at hand, as [`Self::parse`]
+    /// does where it is.
+    pub fn parse_known(bytes: &'a [u8]) -> Result<Self, ElfError> {
+        Self::parse_any(bytes)?.sound()
+    }
+
+    /// That what is to be loaded is there, and can be.
+    fn sound(self) -> Result<Self, ElfError> {
+        let machine = self.known_machine()?;
+        let (file, bytes) = (&self, self.bytes);
         // Only what is loaded has segments.
         let is_loaded = matches!(file.header.e_type, header::ET_EXEC | header::ET_DYN);
         let damaged = !file.context.is_little_endian() || (is_loaded && file.segments.is_empty());
@@ -116,7 +124,7 @@ impl<'a> ElfFile<'a> {
             segment.p_align <= 1
                 || (segment.p_align.is_power_of_two() && segment.p_align <= MOST_ALIGNED)
         });
-        if sound && !damaged { Ok(file) } else { Err(ElfError::Damaged) }
+        if sound && !damaged { Ok(self) } else { Err(ElfError::Damaged) }
     }
 
     /// Reads the headers of any ELF file. What they say need not be in the file.

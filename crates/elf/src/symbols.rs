@@ -93,8 +93,21 @@ impl<'a> SymbolTable<'a> {
     /// The one with this index.
     pub fn get(&self, index: u32) -> Option<Symbol> {
         let size = size_of_symbol(&self.file);
-        let entry = self.entries.get(size.checked_mul(index as usize)?..)?.get(..size)?;
-        let file = &self.file;
+        let entry = self.entries.get(size.checked_mul(index as usize)?..)?;
+        self.file.symbol(entry)
+    }
+
+    /// All of them, by index.
+    pub fn iter(&self) -> impl Iterator<Item = Symbol> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+}
+
+impl ElfFile<'_> {
+    /// The symbol that these bytes of a table begin with.
+    pub fn symbol(&self, bytes: &[u8]) -> Option<Symbol> {
+        let file = self;
+        let entry = bytes.get(..size_of_symbol(file))?;
         Some(if file.is_64() {
             // Elf64_Sym: name, info, other, shndx, value, size.
             Symbol {
@@ -118,9 +131,9 @@ impl<'a> SymbolTable<'a> {
         })
     }
 
-    /// All of them, by index.
-    pub fn iter(&self) -> impl Iterator<Item = Symbol> {
-        (0..self.len()).filter_map(|index| self.get(index))
+    /// The size of a symbol in a table, in bytes.
+    pub fn size_of_symbol(&self) -> usize {
+        size_of_symbol(self)
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use statify_elf::ElfFile;
+use statify_elf::encode::Sizes;
 use statify_params::{
     CALL_RSEQ, Call, Constant, ConstantRun, Fixup, Group, MAGIC, Map, Params, PoolFile, Resolver,
     Slide, Table, Variant, leb128,
@@ -47,6 +48,8 @@ pub struct Parameters<'a> {
     front: &'a [u8],
     /// Headers take so many bytes of it.
     headers: usize,
+    /// The size of a word that is written, in bytes.
+    word: u64,
     /// All lists together have no more words.
     most_words: u64,
     /// The block itself.
@@ -73,7 +76,8 @@ impl<'a> Parameters<'a> {
             return Err(ParametersError::NoStarter);
         }
         let bytes = elf.contents(tables).ok_or(ParametersError::NoStarter)?;
-        let headers = 64 + 56 * elf.segments().len();
+        let sizes = Sizes::of(elf.is_64());
+        let headers = sizes.header + sizes.program_header * elf.segments().len();
         let at = bytes.len().checked_sub(size_of::<Params>()).filter(|&at| at >= headers);
         let at = at.ok_or(ParametersError::NotParameters)?;
         let params = Params::read_from_bytes(&bytes[at..]);
@@ -85,8 +89,9 @@ impl<'a> Parameters<'a> {
             return Err(ParametersError::NotParameters);
         }
         let code = code.p_offset..code.p_offset.saturating_add(code.p_filesz);
-        let most_words = MOST_WORDS.min(elf.bytes().len() as u64 / 8);
-        let parameters = Self { front: &bytes[..at], headers, most_words, params, code };
+        let word = elf.address_size() as u64;
+        let most_words = MOST_WORDS.min(elf.bytes().len() as u64 / word);
+        let parameters = Self { front: &bytes[..at], headers, word, most_words, params, code };
         parameters.check().map(|()| parameters)
     }
 
@@ -263,7 +268,7 @@ impl<'a> Parameters<'a> {
     fn stream(&self, start: u64, below: u32) -> Option<Words<'a>> {
         let first = self.front.len().checked_sub(below as usize)?;
         let stream = self.front.get(first..).filter(|_| first >= self.headers)?;
-        Some(Words { place: start, stream, distance: 0, left: 0 })
+        Some(Words { place: start, stream, word: self.word, distance: 0, left: 0 })
     }
 
     /// Words that get a value known only at start.
@@ -297,6 +302,7 @@ impl<'a> Parameters<'a> {
 struct Words<'a> {
     place: u64,
     stream: &'a [u8],
+    word: u64,
     /// In words, and for how many more.
     distance: u64,
     left: u64,
@@ -314,7 +320,7 @@ impl Words<'_> {
             self.stream = rest;
         }
         self.left = self.left.wrapping_sub(1);
-        self.place = self.place.wrapping_add(self.distance.wrapping_mul(8));
+        self.place = self.place.wrapping_add(self.distance.wrapping_mul(self.word));
         Some(self.place)
     }
 }

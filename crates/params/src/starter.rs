@@ -438,6 +438,10 @@ pub const FIXUP_RANDOM: u8 = 12;
 pub const FIXUP_UNALIGNED_SLIDE: u8 = 13;
 /// The time-stamp counter.
 pub const FIXUP_TIMESTAMP: u8 = 14;
+/// The upper half of the time-stamp counter, where a word has room for a half.
+pub const FIXUP_TIMESTAMP_HIGH: u8 = 22;
+/// AT_RANDOM's word of the number `arg`, where it has four of them.
+pub const FIXUP_RANDOM_WORD: u8 = 23;
 /// Under AT_SECURE `extra`, a signed number, is added to the word; otherwise the word stays as it is.
 pub const FIXUP_SECURE: u8 = 20;
 /// The address of the output's directory followed by the string that starts at byte `extra` of the names.

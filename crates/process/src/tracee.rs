@@ -11,6 +11,7 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use statify_elf::machine::{Machine, Registers};
+use statify_elf::word_mask;
 
 use crate::kill;
 
@@ -153,10 +154,10 @@ impl Tracee {
         Ok(())
     }
 
-    /// A word of memory.
-    pub fn read_word(&self, address: u64) -> nix::Result<u64> {
+    /// A word of memory, of so many bytes: 8 at most.
+    pub fn read_word(&self, address: u64, size: u64) -> nix::Result<u64> {
         let mut word = [0; 8];
-        self.read(address, &mut word)?;
+        self.read(address, &mut word[..size as usize])?;
         Ok(u64::from_le_bytes(word))
     }
 
@@ -185,6 +186,13 @@ impl Tracee {
     /// Writes a word even where the process itself may not.
     pub fn poke(&self, address: u64, word: i64) -> nix::Result<()> {
         ptrace::write(self.pid, address as ptrace::AddressType, word)
+    }
+
+    /// Writes a word of so many bytes, 8 at most, even where the process itself may not.
+    pub fn poke_word(&self, address: u64, word: u64, size: u64) -> nix::Result<()> {
+        let others = !word_mask(size);
+        let there = if others == 0 { 0 } else { self.peek(address)? as u64 };
+        self.poke(address, (there & others | word & !others) as i64)
     }
 
     /// Makes a system call in the stopped process, with the instruction for it at `at`. The

@@ -143,10 +143,13 @@ impl Examiner {
             return Err(Refusal::Script(path.to_owned(), interpreter));
         }
         let damaged = |source| Refusal::Elf(path.to_owned(), source);
-        let elf = ElfFile::parse(bytes).map_err(damaged)?;
-        if !matches!(elf.header().e_type, ET_EXEC | ET_DYN) {
-            return Err(Refusal::NotExecutable(path.to_owned(), elf.header().e_type));
-        }
+        let elf = match ElfFile::parse(bytes) {
+            Err(error @ (ElfError::NotHere(_) | ElfError::Machine(..))) => {
+                return Err(elsewhere(path, bytes, error));
+            }
+            elf => elf.map_err(damaged)?,
+        };
+        check_type(path, &elf)?;
         if elf.note(manifest::NOTE_NAME, manifest::NOTE_TYPE).is_some() {
             return Err(Refusal::Converted(path.to_owned()));
         }
@@ -161,8 +164,7 @@ impl Examiner {
         }
         let interpreter = PathBuf::from(OsStr::from_bytes(interpreter));
         let c_library = self.check_interpreter(path, &interpreter)?;
-        let machine =
-            elf.machine().ok_or_else(|| damaged(ElfError::Machine(elf.header().e_machine)))?;
+        let machine = elf.known_machine().map_err(damaged)?;
         let absolute = self.root.absolute(path).map_err(unreadable)?;
         if let Some(library) = auditor(&elf, c_library) {
             return Err(Refusal::Audited(path.to_owned(), library));
@@ -207,6 +209,27 @@ impl Examiner {
 
     fn loaders(&self) -> MutexGuard<'_, HashMap<PathBuf, Loader>> {
         self.loaders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_type(path: &Path, elf: &ElfFile<'_>) -> Result<()> {
+    match elf.header().e_type {
+        ET_EXEC | ET_DYN => Ok(()),
+        other => Err(Refusal::NotExecutable(path.to_owned(), other)),
+    }
+}
+
+/// What is said of a file for a machine whose programs are not converted here: whether there would be anything to
+/// convert is the same everywhere.
+fn elsewhere(path: &Path, bytes: &[u8], error: ElfError) -> Refusal {
+    let refusal = Refusal::Elf(path.to_owned(), error);
+    let Ok(elf) = ElfFile::parse_any(bytes) else { return refusal };
+    if let Err(no_program) = check_type(path, &elf) {
+        return no_program;
+    }
+    match elf.interpreter() {
+        Ok(None) => Refusal::Static(path.to_owned()),
+        _ => refusal,
     }
 }
 

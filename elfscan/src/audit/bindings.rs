@@ -56,6 +56,8 @@ enum Allowed {
     /// A function of this module, or one of the kernel's (for clocks), or none: glibc has resolvers that
     /// only look at the CPU.
     FunctionOf(usize),
+    /// A function of the vDSO.
+    FunctionOfKernel,
 }
 
 /// Checks the entries of the module of this index.
@@ -103,15 +105,17 @@ struct Check<'c, 'm, 'a> {
 impl Check<'_, '_, '_> {
     fn relocation(&mut self, relocation: &Relocation, in_plt: Option<usize>, tls: &mut Tls) {
         let Some(meaning) = self.module.machine.relocation(relocation.kind) else { return };
-        let addend = relocation.addend.unwrap_or(0) as u64;
+        let addend = self.addend(relocation);
         match meaning {
             Meaning::Copy | Meaning::Other(_) => {}
             Meaning::Relative => {
-                let expected = self.module.image.bias.wrapping_add(addend);
+                let bias = match relocation.addend {
+                    Some(_) => self.module.image.bias,
+                    None => self.module.image.bias_of_stored(),
+                };
+                let expected = self.context.process.truncate(bias.wrapping_add(addend));
                 self.count_relative(relocation.at, expected);
-                if self.module.is_constant(relocation.at) {
-                    self.expect(relocation, &[Allowed::Exactly(expected)]);
-                }
+                self.relative_constant(relocation, expected);
             }
             Meaning::Indirect => {
                 if in_plt.is_some() || self.module.is_constant(relocation.at) {
@@ -122,11 +126,28 @@ impl Check<'_, '_, '_> {
             Meaning::Symbol => self.symbol(relocation, addend, None),
             Meaning::GlobalData => self.symbol(relocation, 0, None),
             Meaning::JumpSlot => self.symbol(relocation, 0, in_plt),
-            Meaning::TlsModule | Meaning::ThreadOffset | Meaning::TlsOffset => {
+            Meaning::TlsModule
+            | Meaning::ThreadOffset
+            | Meaning::NegatedThreadOffset
+            | Meaning::TlsOffset => {
                 self.thread_local(relocation, meaning, addend, tls);
             }
             Meaning::TlsDescriptor => self.descriptor(relocation),
         }
+    }
+
+    /// What is added: by the relocation, or by what the file has in the word.
+    fn addend(&self, relocation: &Relocation) -> u64 {
+        match relocation.addend {
+            Some(addend) => addend as u64,
+            None => self.stored(relocation.at).unwrap_or(0),
+        }
+    }
+
+    /// What the file has in a word.
+    fn stored(&self, at: u64) -> Option<u64> {
+        let bytes = self.module.elf.at(at, self.module.machine.word())?;
+        Some(self.module.elf.address(bytes))
     }
 
     fn definitions(&self, relocation: &Relocation, needs_definition: bool) -> Vec<Definition> {
@@ -173,28 +194,36 @@ impl Check<'_, '_, '_> {
         let Some(value) = self.memory.word(relocation.at) else { return false };
         let code = value.wrapping_sub(self.module.image.bias);
         let code_there = self.module.elf.from(code);
-        let stub = code_there.and_then(|code| self.module.machine.lazy_stub(code));
-        self.module.is_code(code) && stub.is_some_and(|index| index as usize == number)
+        let binds = |code: &[u8]| self.module.machine.is_lazy_stub(code, number as u32);
+        self.module.is_code(code) && code_there.is_some_and(binds)
     }
 
     fn relative_word(&mut self, at: u64) {
         if !self.module.image.knows(at) {
             return;
         }
-        let Some(bytes) = self.module.elf.at(at, 8) else { return };
-        let stored = self.module.elf.address(bytes);
+        let Some(stored) = self.stored(at) else { return };
         let expected = stored.wrapping_add(self.module.image.bias_of_stored());
+        let expected = self.context.process.truncate(expected);
         self.count_relative(at, expected);
-        if self.module.is_constant(at) {
-            let kind = self.module.machine.relative();
-            let relocation = Relocation { at, kind, symbol: 0, addend: None };
-            self.expect(&relocation, &[Allowed::Exactly(expected)]);
+        let kind = self.module.machine.relative();
+        self.relative_constant(&Relocation { at, kind, symbol: 0, addend: None }, expected);
+    }
+
+    fn relative_constant(&mut self, relocation: &Relocation, expected: u64) {
+        if !self.module.is_constant(relocation.at) {
+            return;
         }
+        let mut allowed = vec![Allowed::Exactly(expected)];
+        if self.module.is_loader {
+            // It takes the kernel's way into the kernel for its own (AT_SYSINFO).
+            allowed.push(Allowed::FunctionOfKernel);
+        }
+        self.expect(relocation, &allowed);
     }
 
     fn count_relative(&mut self, at: u64, expected: u64) {
-        let stored = self.module.elf.at(at, 8).map(|bytes| self.module.elf.address(bytes));
-        if let (Some(stored), Some(found)) = (stored, self.memory.word(at)) {
+        if let (Some(stored), Some(found)) = (self.stored(at), self.memory.word(at)) {
             self.relative.0 += u64::from(stored == found && found != expected);
             self.relative.1 += 1;
         }
@@ -216,11 +245,13 @@ impl Check<'_, '_, '_> {
             },
         };
         let Some((definer, offset)) = definition else { return };
-        let place = offset.wrapping_add(addend);
+        let place = self.context.process.truncate(offset.wrapping_add(addend));
         let Some(found) = self.memory.word(relocation.at) else {
             return self.alarm(relocation, None, false);
         };
         match meaning {
+            // What the word is subtracted from is another one.
+            Meaning::NegatedThreadOffset => return,
             Meaning::TlsOffset => {
                 self.expect(relocation, &[Allowed::Exactly(place)]);
                 return;
@@ -229,7 +260,10 @@ impl Check<'_, '_, '_> {
             _ => tls.offsets.entry(definer).or_default(),
         }
         .push(TlsWord {
-            value: if meaning == Meaning::TlsModule { found } else { found.wrapping_sub(place) },
+            value: match meaning {
+                Meaning::TlsModule => found,
+                _ => self.context.process.truncate(found.wrapping_sub(place)),
+            },
             module: self.index,
             place: if meaning == Meaning::TlsModule { 0 } else { place },
             relocation: *relocation,
@@ -267,16 +301,17 @@ impl Check<'_, '_, '_> {
         let loader = self.context.modules.iter().position(|module| module.is_loader);
         let Some(loader) = loader else { return };
         let mut resolver = vec![Allowed::FunctionOf(loader)];
-        for (at, allowed) in [(8, &mut record), (16, &mut resolver)] {
+        let word = self.module.machine.word();
+        for (at, allowed) in [(word, &mut record), (2 * word, &mut resolver)] {
             let at = table.wrapping_add(at);
-            let Some(bytes) = self.module.elf.at(at, 8) else { continue };
+            let Some(stored) = self.stored(at) else { continue };
             let is_relocated = facts.relocations().any(|relocation| relocation.at == at);
             if is_relocated || !self.module.image.knows(at) {
                 continue;
             }
             allowed.push(Allowed::Exactly(0));
             if !self.module.image.is_embedded() {
-                allowed.push(Allowed::Exactly(self.module.elf.address(bytes)));
+                allowed.push(Allowed::Exactly(stored));
             }
             let relocation = Relocation { at, kind: GOT_HEADER, symbol: 0, addend: None };
             self.expect(&relocation, allowed);
@@ -288,7 +323,8 @@ impl Check<'_, '_, '_> {
         let found = self.memory.word(relocation.at);
         let is_allowed = |found: u64| {
             allowed.iter().any(|allowed| match allowed {
-                Allowed::Exactly(address) => *address == found,
+                Allowed::Exactly(address) => self.context.process.truncate(*address) == found,
+                Allowed::FunctionOfKernel => self.context.vdso.contains(&found),
                 Allowed::FunctionOf(index) => {
                     let module = &self.context.modules[*index];
                     let address = module.address_of(found);
@@ -301,13 +337,14 @@ impl Check<'_, '_, '_> {
         if !found.is_some_and(is_allowed) {
             match allowed.first() {
                 Some(Allowed::Exactly(address)) => {
-                    self.alarm(relocation, Some(*address), false);
+                    let address = self.context.process.truncate(*address);
+                    self.alarm(relocation, Some(address), false);
                 }
                 Some(Allowed::FunctionOf(index)) => {
                     let address = self.context.modules[*index].image.bias;
                     self.alarm(relocation, Some(address), true);
                 }
-                None => {}
+                Some(Allowed::FunctionOfKernel) | None => {}
             }
         }
     }
@@ -341,7 +378,8 @@ fn alarm(
         if any_function { Target { symbol: symbol.clone(), ..target } } else { target }
     });
     let name = module.image.name.clone();
-    let alarm = Alarm::new(AlarmKind::Entry, name, module.loaded(relocation.at), relocation.at, 8);
+    let (at, size) = (relocation.at, module.machine.word());
+    let alarm = Alarm::new(AlarmKind::Entry, name, module.loaded(at), at, size);
     Alarm {
         relocation: Some(match relocation.kind {
             GOT_HEADER => "lazy binding's word".to_owned(),
@@ -393,8 +431,8 @@ impl Tls {
             }
             let Some((&right, _)) = votes.iter().max_by_key(|vote| vote.1) else { continue };
             for word in words.iter().filter(|word| word.value != right) {
-                let (expected, found) =
-                    (right.wrapping_add(word.place), word.value.wrapping_add(word.place));
+                let there = |value: u64| context.process.truncate(value.wrapping_add(word.place));
+                let (expected, found) = (there(right), there(word.value));
                 let relocation = &word.relocation;
                 let mut alarm =
                     alarm(context, word.module, relocation, Some(expected), false, Some(found));
@@ -431,9 +469,9 @@ impl Memory<'_> {
             chunk.truncate(len);
             self.chunks.insert(start, chunk);
         }
-        let bytes = self.chunks.get(&start)?.get(into..into.saturating_add(8));
-        match bytes.and_then(|bytes| bytes.first_chunk()) {
-            Some(bytes) => Some(u64::from_le_bytes(*bytes)),
+        let size = self.process.word_size as usize;
+        match self.chunks.get(&start)?.get(into..into.saturating_add(size)) {
+            Some(bytes) => Some(self.process.number(bytes)),
             // At the chunk's end, or behind memory that is not mapped.
             None => self.process.word(loaded),
         }

@@ -169,7 +169,7 @@ struct Written {
 impl Written {
     /// `None` if its tables are damaged.
     fn read(output: &[u8], manifest: &Manifest) -> Option<Self> {
-        let elf = ElfFile::parse(output).ok()?;
+        let elf = ElfFile::parse_known(output).ok()?;
         let parameters = Parameters::read(&elf).ok()?;
         let places = Places::of(&Converted { elf, manifest: manifest.clone() });
         let sorted = |mut words: Vec<(u64, u64)>| {

@@ -17,8 +17,6 @@ use super::report::{Alarm, AlarmKind, Target};
 
 /// No section is larger, in bytes.
 const MOST: u64 = 64 * PAGE;
-/// A tag and a value.
-const ENTRY: usize = 16;
 /// Tags beside [`POINTERS`] whose values are addresses.
 const ADDRESSES: [u64; 6] = [
     dynamic::DT_INIT,
@@ -52,15 +50,21 @@ pub fn check(context: &Context<'_, '_>, module: &Module<'_>) -> Outcome {
     found.truncate(read);
     let lists = || debugger_lists(context, module);
     let mut lists: Lists<'_> = Lists { read: &lists, known: None };
-    let entries = expected.chunks_exact(ENTRY);
+    let word = context.process.word_size;
+    let size = 2 * word as usize;
+    let words = |entry: &[u8]| {
+        let number = |at: usize| context.process.number(entry.get(at..).unwrap_or_default());
+        (number(0), number(word as usize))
+    };
+    let entries = expected.chunks_exact(size);
     for (index, entry) in entries.enumerate().filter(|(index, _)| {
         // Of a page that a converted file does not store nothing is known.
-        module.image.knows(start + (index * ENTRY) as u64)
+        module.image.knows(start + (index * size) as u64)
     }) {
-        let at = start + (index * ENTRY) as u64;
+        let at = start + (index * size) as u64;
         outcome.entries += 1;
         let (tag, value) = words(entry);
-        let there = found.get(index * ENTRY..(index + 1) * ENTRY).map(words);
+        let there = found.get(index * size..(index + 1) * size).map(words);
         if there.is_none_or(|there| there.0 != tag) {
             let found = there.map(|there| Target::number(there.0));
             outcome.alarms.push(Alarm {
@@ -92,21 +96,21 @@ pub fn check(context: &Context<'_, '_>, module: &Module<'_>) -> Outcome {
                 symbol: Some(name(tag)),
                 expected: Some(target(wanted)),
                 found: Some(target(there)),
-                ..alarm(module, at + 8)
+                ..alarm(module, at + word)
             });
         }
     }
     outcome
 }
 
-fn words(entry: &[u8]) -> (u64, u64) {
-    let word = |at: usize| entry.get(at..).and_then(|bytes| bytes.first_chunk());
-    let [tag, value] = [0, 8].map(|at| u64::from_le_bytes(*word(at).unwrap_or(&[0; 8])));
-    (tag, value)
-}
-
 fn alarm(module: &Module<'_>, at: u64) -> Alarm {
-    Alarm::new(AlarmKind::Dynamic, module.image.name.clone(), module.loaded(at), at, 8)
+    Alarm::new(
+        AlarmKind::Dynamic,
+        module.image.name.clone(),
+        module.loaded(at),
+        at,
+        module.machine.word(),
+    )
 }
 
 /// As readelf calls it.

@@ -47,20 +47,21 @@ impl Links {
         let mut debug = first;
         while debug != 0 && links.namespaces.len() < MOST_NAMESPACES {
             // r_version, r_map, r_brk, r_state, r_ldbase; from version 2 on r_next.
+            let size = process.word_size as usize;
             let mut bytes = [0; 48];
-            let len = process.read_some(debug, &mut bytes);
-            if len < 40 {
+            let bytes = &mut bytes[..6 * size];
+            let len = process.read_some(debug, bytes);
+            if len < 5 * size {
                 break;
             }
-            let word =
-                |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap_or(&[0; 8]));
+            let word = |number: usize| process.number(&bytes[number * size..]);
             let version = word(0) as u32;
             if version == 0 || version > 16 {
                 break;
             }
-            links.is_consistent &= word(24) as u32 == RT_CONSISTENT;
-            links.namespaces.push(list(process, word(8), left)?);
-            debug = if version >= 2 { word(40) } else { 0 };
+            links.is_consistent &= word(3) as u32 == RT_CONSISTENT;
+            links.namespaces.push(list(process, word(1), left)?);
+            debug = if version >= 2 { word(5) } else { 0 };
         }
         let is_there = links.namespaces.first().is_some_and(|first| !first.is_empty());
         is_there.then_some(links)
@@ -74,13 +75,14 @@ fn list(process: &Process, first: u64, left: &mut usize) -> Option<Vec<Link>> {
     while at != 0 {
         *left = left.checked_sub(1)?;
         // l_addr, l_name, l_ld, l_next.
+        let size = process.word_size as usize;
         let mut bytes = [0; 32];
-        if process.read_some(at, &mut bytes) < bytes.len() {
+        let bytes = &mut bytes[..4 * size];
+        if process.read_some(at, bytes) < bytes.len() {
             return None;
         }
-        let words = bytes.as_chunks::<8>().0;
         let [bias, name, dynamic, next] =
-            [0, 1, 2, 3].map(|index: usize| u64::from_le_bytes(words[index]));
+            [0, 1, 2, 3].map(|index: usize| process.number(&bytes[index * size..]));
         let name = process.string(name).unwrap_or_default();
         links.push(Link { at, bias, name, dynamic });
         at = next;

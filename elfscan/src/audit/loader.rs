@@ -92,13 +92,17 @@ impl<'m, 'a> Variables<'m, 'a> {
                 true => Verdict::Right,
                 // A time or a size may be any number, one within a program at low addresses as well.
                 false if found < LOW && self.is_number(at, file) => Verdict::Unknown,
+                // So may what CPUs say of themselves, where addresses are no longer than that.
+                false if self.module.machine.word() == 4 && file == 0 => Verdict::Unknown,
                 false => Verdict::Wrong,
             };
         }
         if let Some(written) = &self.module.image.written {
             // Of a converted program all is as stored but for what the starter writes.
             let after = written.partition_point(|range| range.end <= at);
-            let is_written = written.get(after).is_some_and(|range| range.start < at + 8);
+            let is_written = written
+                .get(after)
+                .is_some_and(|range| range.start < at + self.module.machine.word());
             return match is_written {
                 true if self.start.values.contains(&found) => Verdict::Right,
                 true => Verdict::Unknown,
@@ -170,6 +174,7 @@ impl Reference {
     fn find(module: &Module<'_>) -> Option<Self> {
         let Backing::Segments(file, 0) = module.image.backing else { return None };
         let process = Process::open(std::process::id()).ok()?;
+        (process.word_size == module.machine.word()).then_some(())?;
         let maps = process.maps().ok()?;
         let start = Start::of(&process);
         let first = module.elf.loads().next()?;

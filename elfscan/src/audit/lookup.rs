@@ -49,7 +49,9 @@ enum Hash<'a> {
 
 #[derive(Debug)]
 struct GnuHash<'a> {
-    filter: &'a [[u8; 8]],
+    /// Words of the file's size, in bytes.
+    filter: &'a [u8],
+    word: usize,
     shift: u32,
     buckets: &'a [[u8; 4]],
     first: u32,
@@ -188,10 +190,12 @@ impl<'a> GnuHash<'a> {
             table.get(at..at + 4)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
         };
         let (buckets, first, filter, shift) = (word(0)?, word(4)?, word(8)?, word(12)?);
-        let filter_end = (filter as usize).checked_mul(8)?.checked_add(16)?;
+        let size = facts.file().address_size();
+        let filter_end = (filter as usize).checked_mul(size)?.checked_add(16)?;
         let buckets_end = (buckets as usize).checked_mul(4)?.checked_add(filter_end)?;
         Some(Self {
-            filter: table.get(16..filter_end)?.as_chunks().0,
+            filter: table.get(16..filter_end)?,
+            word: size,
             shift,
             buckets: table.get(filter_end..buckets_end)?.as_chunks().0,
             first,
@@ -202,10 +206,13 @@ impl<'a> GnuHash<'a> {
     /// The indices of the symbols that may have a name of this hash.
     fn candidates(&self, hash: u32) -> impl Iterator<Item = u32> {
         let passes = || {
-            let index = (hash / 64) as usize % self.filter.len().max(1);
-            let word = u64::from_le_bytes(*self.filter.get(index)?);
-            let second = hash.checked_shr(self.shift).unwrap_or(0) % 64;
-            (word >> (hash % 64) & word >> second & 1 != 0).then_some(())
+            let bits = 8 * self.word as u32;
+            let index = (hash / bits) as usize % (self.filter.len() / self.word).max(1);
+            let mut word = [0; 8];
+            word[..self.word].copy_from_slice(self.filter.chunks_exact(self.word).nth(index)?);
+            let word = u64::from_le_bytes(word);
+            let second = hash.checked_shr(self.shift).unwrap_or(0) % bits;
+            (word >> (hash % bits) & word >> second & 1 != 0).then_some(())
         };
         let first = passes().and_then(|()| {
             let bucket = self.buckets.get(hash as usize % self.buckets.len().max(1))?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use goblin::elf::dynamic::DT_DEBUG;
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_LOAD};
 use memmap2::Mmap;
-use statify_elf::{ElfError, ElfFile, PROT_EXEC, page_down, page_up};
+use statify_elf::{ElfFile, PROT_EXEC, page_down, page_up};
 use statify_format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
 use statify_process::procfs::Mapping;
 
@@ -200,12 +200,8 @@ impl<'a> Search<'a> {
             Ok(elf) => elf,
             Err(error) => return Err(Refusal::Unsupported(pid, name, error)),
         };
-        if !elf.is_64() {
-            return Err(Refusal::Unsupported(pid, name, ElfError::Class32));
-        }
-        if elf.machine().is_none() {
-            let machine = elf.header().e_machine;
-            return Err(Refusal::Unsupported(pid, name, ElfError::Machine(machine)));
+        if let Err(error) = elf.known_machine() {
+            return Err(Refusal::Unsupported(pid, name, error));
         }
         if let Some(manifest) = manifest {
             let damaged = || Refusal::Manifest(pid, name.clone());
@@ -243,7 +239,8 @@ impl<'a> Search<'a> {
                 }));
                 continue;
             };
-            if elf.machine().is_none() {
+            let word = self.process.word_size;
+            if elf.machine().is_none_or(|machine| !machine.runs_here() || machine.word() != word) {
                 let Some(first) = opened.mappings.first() else { continue };
                 let range = first.range.clone();
                 let kind = InformationKind::ForeignFile;
@@ -283,7 +280,8 @@ impl<'a> Search<'a> {
             };
             let at = facts.entries().iter().position(|entry| entry.0 == DT_DEBUG);
             let value = at.and_then(|index| {
-                let entry = segment.p_vaddr.wrapping_add(16 * index as u64 + 8);
+                let entry = (2 * index as u64 + 1) * self.process.word_size;
+                let entry = segment.p_vaddr.wrapping_add(entry);
                 self.process.word(entry.wrapping_add(image.bias))
             });
             places.extend(value.filter(|&value| value != 0));

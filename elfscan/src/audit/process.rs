@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use goblin::elf::header::{EI_CLASS, ELFCLASS32, ELFMAG};
 use statify_elf::PAGE;
 use statify_process::Stat;
 use statify_process::procfs::{self, Mapping, PageState};
@@ -110,6 +111,8 @@ pub struct Process {
     pages: Option<File>,
     started: u64,
     stack: u64,
+    /// The size of a word of its memory: 4 bytes in a program for 32 bits, or 8.
+    pub word_size: u64,
 }
 
 impl Process {
@@ -137,7 +140,8 @@ impl Process {
         };
         let pages = File::open(dir.join("pagemap")).ok();
         let Stat { start: started, stack, .. } = stat;
-        Ok(Self { pid, name, dir, memory, pages, started, stack })
+        let word_size = if has_32_bits(&dir) { 4 } else { 8 };
+        Ok(Self { pid, name, dir, memory, pages, started, stack, word_size })
     }
 
     /// It ended or changed.
@@ -206,7 +210,21 @@ impl Process {
     /// A word of its memory.
     pub fn word(&self, address: u64) -> Option<u64> {
         let mut bytes = [0; 8];
-        (self.read_some(address, &mut bytes) == 8).then(|| u64::from_le_bytes(bytes))
+        let bytes = &mut bytes[..self.word_size as usize];
+        (self.read_some(address, bytes) == bytes.len()).then(|| self.number(bytes))
+    }
+
+    /// The number in a word's bytes, those of its memory or of a file; behind their end are zeros.
+    pub fn number(&self, bytes: &[u8]) -> u64 {
+        let mut word = [0; 8];
+        let len = bytes.len().min(self.word_size as usize);
+        word[..len].copy_from_slice(&bytes[..len]);
+        u64::from_le_bytes(word)
+    }
+
+    /// What of a number fits into a word.
+    pub fn truncate(&self, number: u64) -> u64 {
+        if self.word_size == 4 { number & u64::from(u32::MAX) } else { number }
     }
 
     /// A NUL-terminated string of at most a page.
@@ -221,11 +239,9 @@ impl Process {
     /// The auxiliary vector as the kernel keeps it: types and values.
     pub fn auxiliary_vector(&self) -> Vec<(u64, u64)> {
         let words = std::fs::read(self.dir.join("auxv")).unwrap_or_default();
-        let entries = words.as_chunks::<16>().0.iter().map(|entry| {
-            let [kind, value] =
-                [0, 8].map(|at| u64::from_le_bytes(*entry[at..].first_chunk().unwrap_or(&[0; 8])));
-            (kind, value)
-        });
+        let size = self.word_size as usize;
+        let entries = words.chunks_exact(2 * size);
+        let entries = entries.map(|entry| (self.number(entry), self.number(&entry[size..])));
         entries.take_while(|entry| entry.0 != 0).collect()
     }
 
@@ -313,6 +329,14 @@ impl Process {
 /// Still the file's page, or not even in memory.
 pub fn is_untouched(state: &PageState) -> bool {
     !state.is_there() || state.is_file_page()
+}
+
+/// Whether its program is for 32 bits (EI_CLASS); not, if that cannot be told.
+fn has_32_bits(dir: &Path) -> bool {
+    let mut identity = [0; EI_CLASS + 1];
+    let program = open_regular(&dir.join("exe"));
+    let read = program.and_then(|program| program.read_exact_at(&mut identity, 0));
+    read.is_ok() && identity.starts_with(ELFMAG) && identity[EI_CLASS] == ELFCLASS32
 }
 
 /// Opens a file without waiting for anything, if it is a regular one.

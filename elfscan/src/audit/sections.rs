@@ -18,10 +18,11 @@ pub fn sections<'a>(elf: &ElfFile<'a>) -> impl Iterator<Item = (&'a [u8], Sectio
 }
 
 fn read(elf: &ElfFile<'_>) -> Option<Vec<SectionHeader>> {
-    let context = Ctx::new(Container::Big, Endian::Little);
+    let container = if elf.is_64() { Container::Big } else { Container::Little };
+    let context = Ctx::new(container, Endian::Little);
     let header = elf.header();
     let (start, count) = (usize::try_from(header.e_shoff).ok()?, usize::from(header.e_shnum));
-    let is_sound = elf.is_64() && elf.is_little_endian() && start != 0;
+    let is_sound = elf.is_little_endian() && start != 0;
     let len = count.checked_mul(SectionHeader::size(context))?;
     let is_there = start.checked_add(len).is_some_and(|end| end <= elf.bytes().len());
     if !is_sound || !is_there {
@@ -43,14 +44,8 @@ pub fn static_symbol<'a>(elf: &ElfFile<'a>, address: u64) -> Option<(Symbol, &'a
     let all = read(elf)?;
     let table = all.iter().find(|section| section.sh_type == SHT_SYMTAB)?;
     let names = contents(elf, all.get(table.sh_link as usize)?)?;
-    let symbols = contents(elf, table)?.as_chunks::<24>().0.iter().map(|entry| Symbol {
-        name: elf.word(entry),
-        info: entry[4],
-        other: entry[5],
-        section: elf.half(&entry[6..]),
-        value: elf.address(&entry[8..]),
-        size: elf.address(&entry[16..]),
-    });
+    let entries = contents(elf, table)?.chunks_exact(elf.size_of_symbol());
+    let symbols = entries.filter_map(|entry| elf.symbol(entry));
     let symbol = best(symbols, address)?;
     let name = names.get(symbol.name as usize..)?.split(|&byte| byte == 0).next()?;
     Some((symbol, name))

@@ -36,7 +36,9 @@ impl Start {
         if let Some(random) = value(AT_RANDOM) {
             // Canary and pointer guard.
             let canary = process.word(random).map(|word| word & !0xff);
-            start.values.extend(canary.into_iter().chain(process.word(random.wrapping_add(8))));
+            start.values.extend(
+                canary.into_iter().chain(process.word(random.wrapping_add(process.word_size))),
+            );
         }
         let platform = value(AT_PLATFORM).and_then(|at| process.string(at));
         start.values.extend(platform.map(|name| name.len() as u64));
@@ -57,18 +59,19 @@ impl Start {
 
     /// Notes the addresses on the stack; how many variables the environment has.
     fn stack(&mut self, process: &Process, first: Option<(u64, u64)>) -> Option<u64> {
-        let at = process.stack_start().filter(|at| at % 8 == 0)?;
+        let size = process.word_size;
+        let at = process.stack_start().filter(|at| at % size == 0)?;
         let count = process.word(at).filter(|count| *count < MOST)?;
-        let environment = at + 8 * (count + 2);
+        let environment = at + size * (count + 2);
         let mut variables = 0;
         let mut chunk = [0; 512];
         let vector = 'end: loop {
-            let from = environment + 8 * variables;
+            let from = environment + size * variables;
             let len = process.read_some(from, &mut chunk);
-            for word in chunk[..len].as_chunks::<8>().0 {
+            for word in chunk[..len].chunks_exact(size as usize) {
                 variables += 1;
-                if u64::from_le_bytes(*word) == 0 {
-                    break 'end environment + 8 * variables;
+                if process.number(word) == 0 {
+                    break 'end environment + size * variables;
                 }
             }
             if len < chunk.len() || variables > MOST {
@@ -77,7 +80,7 @@ impl Start {
         };
         // It is the vector only if it begins as the kernel says.
         (process.word(vector) == Some(first?.0)).then_some(())?;
-        self.values.extend([count, at, at + 8, environment, vector]);
+        self.values.extend([count, at, at + size, environment, vector]);
         Some(variables - 1)
     }
 }

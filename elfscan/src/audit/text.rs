@@ -240,34 +240,37 @@ impl Check<'_, '_> {
         expected: &mut [u8],
         found: &[u8],
     ) {
-        let words = expected.as_chunks_mut::<8>().0.iter_mut().zip(found.as_chunks::<8>().0);
-        for ((expected, found), at) in words.zip((start..).step_by(8)) {
-            let [file, there] = [*expected, *found].map(u64::from_le_bytes);
+        let size = self.process.word_size;
+        let words = expected.chunks_exact_mut(size as usize);
+        let words = words.zip(found.chunks_exact(size as usize));
+        for ((expected, found), at) in words.zip((start..).step_by(size as usize)) {
+            let (file, there) = (self.process.number(expected), self.process.number(found));
             match variables.verdict(at, file, there) {
                 Verdict::Right => {}
-                Verdict::Unknown => self.outcome.unknown_bytes += 8,
+                Verdict::Unknown => self.outcome.unknown_bytes += size,
                 Verdict::Wrong if self.names.is_mapped(there) => {
                     let (name, loaded) = (self.module.image.name.clone(), self.module.loaded(at));
-                    let alarm = Alarm::new(AlarmKind::Entry, name, loaded, at, 8);
+                    let alarm = Alarm::new(AlarmKind::Entry, name, loaded, at, size);
                     let target = Some(self.names.target(there));
                     self.outcome.alarms.push(Alarm { found: target, ..alarm });
                 }
                 Verdict::Wrong => {
-                    let bytes = (&expected[..], &found[..]);
-                    self.alarm(AlarmKind::Constants, at, 8, Some(bytes));
+                    let bytes = (&*expected, found);
+                    self.alarm(AlarmKind::Constants, at, size, Some(bytes));
                 }
             }
-            *expected = *found;
+            expected.copy_from_slice(found);
         }
     }
 
     /// Tells of a difference within one word, which should point into a module (without a relocation,
     /// in programs that are not position-independent), where it points.
     fn pointer(&mut self, start: u64, range: &Range<usize>, expected: &[u8], found: &[u8]) -> bool {
-        let at = range.start & !7;
+        let size = self.process.word_size as usize;
+        let at = range.start & !(size - 1);
         let word = |bytes: &[u8]| {
-            let word = bytes.get(at..)?.first_chunk().filter(|_| range.end <= at + 8)?;
-            Some(self.names.target(u64::from_le_bytes(*word)))
+            let word = bytes.get(at..at + size).filter(|_| range.end <= at + size)?;
+            Some(self.names.target(self.process.number(word)))
         };
         let (Some(expected), Some(found)) = (word(expected), word(found)) else { return false };
         if expected.offset.is_none() || self.outcome.alarms.len() >= MOST_ALARMS {
@@ -275,7 +278,7 @@ impl Check<'_, '_> {
         }
         let offset = start + at as u64;
         let (name, address) = (self.module.image.name.clone(), self.module.loaded(offset));
-        let alarm = Alarm::new(AlarmKind::Entry, name, address, offset, 8);
+        let alarm = Alarm::new(AlarmKind::Entry, name, address, offset, size as u64);
         let (expected, found) = (Some(expected), Some(found));
         self.outcome.alarms.push(Alarm { expected, found, ..alarm });
         true

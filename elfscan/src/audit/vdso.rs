@@ -19,8 +19,10 @@ pub fn check(process: &Process, maps: &[Mapping]) -> (Vec<u64>, Vec<Alarm>) {
     let functions = functions(&found, start);
     let own = Process::open(std::process::id()).ok();
     let own = own.and_then(|own| read(&own, &own.maps().ok()?));
-    // Of another size is the one for another kind of program (x32).
-    let Some((_, expected)) = own.filter(|(_, own)| own.len() == found.len()) else {
+    // Of another size or class is the one for another kind of program.
+    let Some((_, expected)) =
+        own.filter(|(_, own)| own.len() == found.len() && own.get(..5) == found.get(..5))
+    else {
         return (functions, Vec::new());
     };
     let alarm = |range: Range<usize>| {

@@ -73,7 +73,7 @@ struct Extracted {
 /// Writes them.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let bytes = map(&arguments.file)?;
-    let elf = ElfFile::parse(&bytes).ok();
+    let elf = ElfFile::parse_known(&bytes).ok();
     let manifest = elf.as_ref().and_then(Manifest::read);
     let (Some(elf), Some(manifest)) = (elf, manifest) else {
         return Err(Error::NotConverted(arguments.file.clone()).into());

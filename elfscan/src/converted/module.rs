@@ -117,7 +117,7 @@ pub struct Addresses {
 impl Addresses {
     /// Those of a module of `output`, whose headers `elf` has. `None` if nothing of it is loaded.
     pub fn of(output: &[u8], file: &EmbeddedFile, elf: &ElfFile<'_>) -> Option<Self> {
-        let absolute = file.fixed || ElfFile::parse(output).ok()?.header().e_type == ET_EXEC;
+        let absolute = file.fixed || ElfFile::parse_known(output).ok()?.header().e_type == ET_EXEC;
         Some(Self { span: elf.span()?, address: file.address, absolute })
     }
 

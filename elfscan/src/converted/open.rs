@@ -122,7 +122,7 @@ pub struct Converted<'a> {
 impl<'a> Converted<'a> {
     /// Reads bytes that may be anything.
     pub fn read(bytes: &'a [u8]) -> Result<Self, NotConverted> {
-        let elf = ElfFile::parse(bytes)?;
+        let elf = ElfFile::parse_known(bytes)?;
         let Some(bytes) = elf.note(NOTE_NAME, NOTE_TYPE) else {
             let gone = has_starter(&elf);
             return Err(if gone { NotConverted::ManifestGone } else { NotConverted::NoManifest });

@@ -255,7 +255,8 @@ fn starter(
     let calls = parameters.calls().map(|call| call_name(machine, call.number));
     let code = converted.part(parameters.code.clone()).unwrap_or_default();
     Ok(Starter {
-        is_ours: code.starts_with(starter::IMAGE),
+        is_ours: starter::image(converted.elf.header().e_machine)
+            .is_some_and(|image| code.starts_with(image)),
         pointers,
         fixups,
         constants: parameters.constants(params.constants).count() as u64,
@@ -294,7 +295,7 @@ fn name_of(parameters: &Parameters<'_>, fixup: &Fixup) -> String {
         statify_params::FIXUP_ARGC => "argc",
         statify_params::FIXUP_AUX_VALUE => return format!("auxv {}", auxv_name(fixup.arg)),
         statify_params::FIXUP_CANARY => "canary",
-        statify_params::FIXUP_POINTER_GUARD => "pointer guard",
+        statify_params::FIXUP_POINTER_GUARD | statify_params::FIXUP_RANDOM_WORD => "pointer guard",
         statify_params::FIXUP_THREAD_ID => "thread id",
         statify_params::FIXUP_BREAK => "break",
         statify_params::FIXUP_STACK_LIMIT => "stack limit",
@@ -304,7 +305,7 @@ fn name_of(parameters: &Parameters<'_>, fixup: &Fixup) -> String {
         }
         statify_params::FIXUP_RANDOM => "random",
         statify_params::FIXUP_UNALIGNED_SLIDE => "unaligned pointer",
-        statify_params::FIXUP_TIMESTAMP => "timestamp",
+        statify_params::FIXUP_TIMESTAMP | statify_params::FIXUP_TIMESTAMP_HIGH => "timestamp",
         statify_params::FIXUP_SECURE => "secure",
         statify_params::FIXUP_ORIGIN => "path by $ORIGIN",
         statify_params::FIXUP_RSEQ_SIZE => "rseq size",

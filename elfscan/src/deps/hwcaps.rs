@@ -13,8 +13,8 @@ pub enum Cpu {
     /// This machine's. For programs of another architecture: one that has nothing special.
     #[default]
     This,
-    /// One that is called like the subdirectory for it, as `x86-64-v3`, or `x86-64` for the least;
-    /// of Intel's make where that matters.
+    /// One that is called like the subdirectory for it, as `x86-64-v3` or `atomics`, or `x86-64` and the like for
+    /// the least; of Intel's make where that matters.
     Named(String),
 }
 
@@ -38,14 +38,18 @@ pub struct UnknownCpu;
 pub fn choose(loader: &Loader, cpu: &Cpu) -> Result<Choice, UnknownCpu> {
     let level = level(loader.abi, cpu);
     let least = least_name(loader.abi);
+    let abilities = match cpu {
+        Cpu::Named(name) => ability(loader, name),
+        Cpu::This => None,
+    };
     let named: Vec<String> = match cpu {
         Cpu::Named(name) if Some(name.as_str()) == least => Vec::new(),
         Cpu::Named(name) => {
             let at = loader.hwcaps.iter().position(|known| known == name);
             match at {
                 Some(at) => loader.hwcaps[at..].to_vec(),
-                // A level that this loader is too old to know.
-                None if level.is_some() => Vec::new(),
+                // A level that this loader is too old to know, or what is no level.
+                None if level.is_some() || abilities.is_some() => Vec::new(),
                 None => return Err(UnknownCpu),
             }
         }
@@ -59,7 +63,8 @@ pub fn choose(loader: &Loader, cpu: &Cpu) -> Result<Choice, UnknownCpu> {
         Cpu::Named(_) => true,
     };
     let level = level.unwrap_or(Level::V1);
-    let legacy = loader.abi.older_scheme(loader.names_platforms, level, intel);
+    let legacy =
+        loader.abi.older_scheme(loader.names_platforms, level, intel, abilities.as_slice());
     let mut subdirectories: Vec<Vec<u8>> =
         named.iter().map(|name| format!("glibc-hwcaps/{name}/").into_bytes()).collect();
     if loader.searches_legacy {
@@ -88,12 +93,22 @@ pub fn names(loader: &Loader) -> Vec<String> {
     if names.is_empty() && loader.abi.has_levels() {
         names.extend([Level::V4, Level::V3, Level::V2].map(|level| level.name().to_owned()));
     }
+    let known = loader.abi.abilities().filter(|_| loader.searches_legacy);
+    names
+        .extend(known.into_iter().flat_map(|(known, _)| known).map(|(_, name)| (*name).to_owned()));
     names.extend(least_name(loader.abi).map(String::from));
     names
 }
 
+/// An ability of CPUs that a loader heeds.
+fn ability(loader: &Loader, name: &str) -> Option<&'static str> {
+    let (known, _) = loader.abi.abilities().filter(|_| loader.searches_legacy)?;
+    known.iter().map(|(_, known)| *known).find(|known| *known == name)
+}
+
 fn least_name(abi: Abi) -> Option<&'static str> {
-    abi.has_levels().then_some(Level::V1.name())
+    let without_levels = || abi.abilities().map(|(_, least)| least);
+    abi.has_levels().then_some(Level::V1.name()).or_else(without_levels)
 }
 
 /// The level of a CPU; `None` for machines without levels.

@@ -34,7 +34,7 @@ pub fn make(
     wanted: impl Fn(&EmbeddedFile) -> bool,
     tables: impl Fn(&EmbeddedFile) -> Vec<Mmap>,
 ) -> Option<Vec<u8>> {
-    let elf = ElfFile::parse(output).ok()?;
+    let elf = ElfFile::parse_known(output).ok()?;
     let mut debug = front(output, &elf)?;
     let mut sections = vec![note(&debug, output, &elf)?];
     let mut named = vec![];

@@ -38,7 +38,7 @@ pub fn is_plausible(output: &[u8], manifest: &Manifest) -> bool {
 /// Everything that can be made of a converted file's bytes, which may be any. For tests and for fuzzing.
 #[cfg(any(test, fuzzing))]
 pub fn everything(output: &[u8]) {
-    let manifest = ElfFile::parse(output).ok().and_then(|elf| Manifest::read(&elf));
+    let manifest = ElfFile::parse_known(output).ok().and_then(|elf| Manifest::read(&elf));
     let Some(manifest) = manifest.filter(|manifest| is_plausible(output, manifest)) else { return };
     for embedded in &manifest.files {
         let _ = file::rebuild(output, embedded);

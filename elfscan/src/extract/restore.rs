@@ -12,17 +12,17 @@ use crate::converted::module::{Addresses, Module};
 
 /// Puts back the words of a module that is loaded.
 pub fn restore(module: &mut Module) {
-    let Some(words) = words(module) else { return };
+    let Some((size, words)) = words(module) else { return };
     for (offset, value) in words {
-        if let Some(word) = offset.checked_add(8).and_then(|end| module.image.get_mut(offset..end))
-        {
-            word.copy_from_slice(&value.to_le_bytes());
+        let end = offset.checked_add(size);
+        if let Some(word) = end.and_then(|end| module.image.get_mut(offset..end)) {
+            word.copy_from_slice(&value.to_le_bytes()[..size]);
         }
     }
 }
 
-/// File offsets and the values that the file has there.
-fn words(module: &Module) -> Option<Vec<(usize, u64)>> {
+/// The size of a word in bytes, 8 at most; file offsets and the values that the file has there.
+fn words(module: &Module) -> Option<(usize, Vec<(usize, u64)>)> {
     let addresses = module.addresses.as_ref()?;
     let elf = ElfFile::parse_any(&module.image).ok()?;
     let facts = elf.dynamic().ok()??;
@@ -32,7 +32,8 @@ fn words(module: &Module) -> Option<Vec<(usize, u64)>> {
     let lazy = machine.lazy_targets(&elf, &facts);
     let mut words = Vec::new();
     // Tables that lie may name a word any number of times.
-    let most = module.image.len() / size_of::<u64>();
+    let size = elf.address_size();
+    let most = module.image.len() / size;
     let mut put = |at: u64, value: u64| {
         if let Some(offset) = place.changed(at).filter(|_| words.len() < most) {
             words.push((offset, value));
@@ -45,14 +46,20 @@ fn words(module: &Module) -> Option<Vec<(usize, u64)>> {
     }
     for relocation in facts.relocations() {
         let Relocation { at, kind, addend, .. } = relocation;
-        match machine.file_value(kind) {
-            FileValue::Addend if filled => put(at, addend.unwrap_or(0) as u64),
-            FileValue::Addend | FileValue::Zero => put(at, 0),
-            FileValue::TwoZeros => {
-                put(at, 0);
-                put(at.wrapping_add(8), 0);
+        match (machine.file_value(kind), addend) {
+            // It stands in the word, as in those of DT_RELR.
+            (FileValue::Addend, None) => {
+                if let Some(stored) = place.read(&module.image, at) {
+                    put(at, addresses.pointer(stored));
+                }
             }
-            FileValue::Lazy | FileValue::Unknown => {}
+            (FileValue::Addend, Some(addend)) if filled => put(at, addend as u64),
+            (FileValue::Addend | FileValue::Zero, _) => put(at, 0),
+            (FileValue::TwoZeros, _) => {
+                put(at, 0);
+                put(at.wrapping_add(size as u64), 0);
+            }
+            (FileValue::Lazy | FileValue::Unknown, _) => {}
         }
     }
     for (index, relocation) in facts.plt_relocations().enumerate() {
@@ -60,21 +67,22 @@ fn words(module: &Module) -> Option<Vec<(usize, u64)>> {
             put(relocation.at, lazy.get(&(index as u32)).copied().unwrap_or(0));
         }
     }
-    restore_got_header(&facts, addresses, &mut put);
-    Some(words)
+    restore_got_header(&facts, addresses, machine.word(), &mut put);
+    Some((size, words))
 }
 
 /// The three words at DT_PLTGOT: the dynamic section, and two that a loader writes for lazy binding.
 fn restore_got_header(
     facts: &DynamicFacts<'_>,
     addresses: &Addresses,
+    word: u64,
     put: &mut impl FnMut(u64, u64),
 ) {
     let got = facts.value(dynamic::DT_PLTGOT).filter(|got| addresses.span.contains(got));
     let lazy = facts.value(dynamic::DT_JMPREL).is_some();
     if let Some(got) = got.filter(|_| lazy) {
-        put(got.wrapping_add(8), 0);
-        put(got.wrapping_add(16), 0);
+        put(got.wrapping_add(word), 0);
+        put(got.wrapping_add(2 * word), 0);
     }
 }
 
@@ -96,17 +104,18 @@ fn fills_addends(
 
 /// File offsets of addresses.
 struct Places<'a> {
+    elf: &'a ElfFile<'a>,
     /// Addresses and file offsets of what is loaded from the file.
     loads: Vec<(Range<u64>, u64)>,
     pristine: &'a [Range<u64>],
 }
 
 impl<'a> Places<'a> {
-    fn new(elf: &ElfFile<'_>, pristine: &'a [Range<u64>]) -> Self {
+    fn new(elf: &'a ElfFile<'a>, pristine: &'a [Range<u64>]) -> Self {
         let load = |load: &goblin::elf::ProgramHeader| {
             (load.p_vaddr..load.p_vaddr.saturating_add(load.p_filesz), load.p_offset)
         };
-        Self { loads: elf.loads().map(load).collect(), pristine }
+        Self { elf, loads: elf.loads().map(load).collect(), pristine }
     }
 
     /// The file offset of the word at an address.
@@ -124,6 +133,7 @@ impl<'a> Places<'a> {
 
     fn read(&self, image: &[u8], at: u64) -> Option<u64> {
         let offset = usize::try_from(self.offset(at)?).ok()?;
-        Some(u64::from_le_bytes(*image.get(offset..)?.first_chunk()?))
+        let bytes = image.get(offset..)?.get(..self.elf.address_size())?;
+        Some(self.elf.address(bytes))
     }
 }

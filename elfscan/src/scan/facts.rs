@@ -15,6 +15,9 @@ pub struct Facts {
     pub machine: Option<Machine>,
     /// What it is for.
     pub kind: Option<Kind>,
+    /// The largest pages, in bytes, of kernels on which it can be loaded: the least alignment of what is loaded of it
+    /// (gABI, p_align; glibc's loader refuses less). None of files that nothing is loaded of.
+    pub largest_page: Option<u64>,
     /// PT_INTERP; what is no UTF-8 in it is replaced.
     pub interpreter: Option<String>,
     /// DT_NEEDED entries; none without a dynamic section.
@@ -46,6 +49,7 @@ impl Facts {
             class: Some(class),
             machine: Some(Machine { number: elf.header().e_machine, class }),
             kind: Some(kind),
+            largest_page: elf.loads().map(|load| load.p_align).min().filter(|&align| align > 0),
             interpreter: elf.interpreter().ok().flatten().map(path),
             libraries: needed(DT_NEEDED),
             hardening: Hardening::of(&elf, kind, dynamic),

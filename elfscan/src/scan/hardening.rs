@@ -1,7 +1,9 @@
 //! What makes it harder to attack a file's program. Where a question makes no sense or cannot be
 //! answered from the file, the answer is none.
 
-use goblin::elf::dynamic::{DF_1_NOW, DF_BIND_NOW, DT_BIND_NOW, DT_FLAGS, DT_FLAGS_1};
+use goblin::elf::dynamic::{
+    DF_1_NOW, DF_BIND_NOW, DF_TEXTREL, DT_BIND_NOW, DT_FLAGS, DT_FLAGS_1, DT_TEXTREL,
+};
 use goblin::elf::program_header::{PF_X, PT_GNU_RELRO, PT_GNU_STACK};
 use serde::Serialize;
 use statify_elf::{DynamicFacts, ElfFile};
@@ -39,6 +41,14 @@ pub struct Hardening {
     pub ibt: Option<bool>,
     /// It is marked for shadow stacks. Of x86.
     pub shstk: Option<bool>,
+    /// It is marked for branch target identification. Of Arm's 64-bit machines, as the next two.
+    pub bti: Option<bool>,
+    /// It is marked as signing its return addresses.
+    pub pac: Option<bool>,
+    /// It is marked for guarded control stacks.
+    pub gcs: Option<bool>,
+    /// Its code is written to when it is loaded: relocations lie in it (DT_TEXTREL, DF_TEXTREL). Of dynamic files.
+    pub text_relocations: Option<bool>,
 }
 
 /// The C libraries themselves define what others call.
@@ -53,16 +63,20 @@ impl Hardening {
             return own;
         }
         let cet = elf.cet();
+        let branches = elf.branch_protection();
         let stack = elf.of_type(PT_GNU_STACK).next();
         let own = Self {
             nx: Some(stack.is_some_and(|stack| stack.p_flags & PF_X == 0)),
             ibt: cet.map(|cet| cet.ibt),
             shstk: cet.map(|cet| cet.shstk),
+            bti: branches.map(|branches| branches.bti),
+            pac: branches.map(|branches| branches.pac),
+            gcs: branches.map(|branches| branches.gcs),
             ..own
         };
         if kind == Kind::Converted {
             // Its starter makes constants read-only, whatever its program headers say.
-            return Self { ibt: None, shstk: None, ..own };
+            return Self { ibt: None, shstk: None, bti: None, pac: None, gcs: None, ..own };
         }
         let now = dynamic.is_some_and(binds_now);
         let relro = match (elf.of_type(PT_GNU_RELRO).next(), now) {
@@ -72,22 +86,29 @@ impl Hardening {
         };
         let pie = matches!(kind, Kind::DynamicPie | Kind::StaticPie);
         let pie = kind.is_program().then_some(pie);
-        Self { pie, relro: Some(relro), bind_now: Some(now), ..own }
+        let text_relocations = dynamic.map(relocates_text);
+        Self { pie, relro: Some(relro), bind_now: Some(now), text_relocations, ..own }
     }
 }
 
 impl Hardening {
     /// How many of the means it has, for an order.
     pub fn strength(&self) -> usize {
-        let flags = [self.pie, self.nx, self.canary, self.fortify, self.ibt, self.shstk];
+        let branches = [self.ibt, self.shstk, self.bti, self.pac, self.gcs];
+        let flags = [self.pie, self.nx, self.canary, self.fortify].into_iter().chain(branches);
         let relro = self.relro.map_or(0, |relro| relro as usize);
-        relro + flags.iter().filter(|flag| **flag == Some(true)).count()
+        relro + flags.filter(|flag| *flag == Some(true)).count()
     }
 }
 
 fn binds_now(dynamic: &DynamicFacts<'_>) -> bool {
     let has = |tag, flag| dynamic.value(tag).is_some_and(|flags| flags & flag != 0);
     dynamic.value(DT_BIND_NOW).is_some() || has(DT_FLAGS, DF_BIND_NOW) || has(DT_FLAGS_1, DF_1_NOW)
+}
+
+fn relocates_text(dynamic: &DynamicFacts<'_>) -> bool {
+    dynamic.value(DT_TEXTREL).is_some()
+        || dynamic.value(DT_FLAGS).is_some_and(|flags| flags & DF_TEXTREL != 0)
 }
 
 /// Canary and fortify.

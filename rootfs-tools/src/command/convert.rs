@@ -263,6 +263,10 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
     log.line(&text);
     if !arguments.quiet {
         statify_command_line::print(&format!("{text}\n"))?;
+        for program in &outcome.foreign {
+            let message = statify_printable::printable(&program.message);
+            statify_command_line::print(&format!("  {message}\n"))?;
+        }
     }
     if let Some(dir) = &arguments.report {
         let tree = unpacked.as_ref().map_or_else(|| outcome.tree.clone(), |all| all.tree());

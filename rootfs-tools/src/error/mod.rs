@@ -33,8 +33,8 @@ pub enum Error {
     #[error("{path}: the loader of its programs ({interpreter}) is not there, so none can be converted; install the C library into it", path = .0.display(), interpreter = .1.display())]
     NoLoader(PathBuf, PathBuf),
     /// Every executable is for another machine.
-    #[error("{path}: its programs are for another architecture (ELF machine {machine}), which is not supported yet", path = .0.display(), machine = .1)]
-    OtherArchitecture(PathBuf, u16),
+    #[error("{path}: none of its programs can be converted here: {machines}", path = .0.display(), machines = .1)]
+    OtherArchitecture(PathBuf, String),
     /// Another run works on it.
     #[error("{path}: another run of rootfs-tools works on it; wait for its end", path = .0.display())]
     Locked(PathBuf),

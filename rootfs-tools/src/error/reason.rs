@@ -4,6 +4,7 @@
 use std::io;
 
 use statify::Error as Cause;
+use statify_elf::ElfError;
 use statify_program::Refusal;
 
 /// Of a kind that can be counted, with its sentence.
@@ -65,6 +66,7 @@ fn kind(error: &Cause) -> &'static str {
 fn kind_of(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::Privileged(..) => "privileged",
+        Refusal::Elf(_, ElfError::NotHere(_) | ElfError::Machine(..)) => "another machine",
         Refusal::Interpreter(..) => "loader missing",
         Refusal::Loader(..) => "other C library",
         Refusal::LibraryMissing(..) => "library missing",

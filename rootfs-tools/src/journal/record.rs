@@ -265,4 +265,7 @@ pub struct End {
     pub seconds: u64,
     /// What was found in the directories and stays, by kind.
     pub left: std::collections::BTreeMap<String, u64>,
+    /// Of that, programs for machines whose programs are not converted there, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<Failure>,
 }

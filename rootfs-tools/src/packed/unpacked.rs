@@ -27,7 +27,7 @@ pub(crate) fn convert_tree(
     convert::convert(&tree, tell).map_err(|error| match error {
         Error::NotARoot(_, dirs) => Error::NotARoot(root(), dirs),
         Error::NoLoader(_, loader) => Error::NoLoader(root(), loader),
-        Error::OtherArchitecture(_, machine) => Error::OtherArchitecture(root(), machine),
+        Error::OtherArchitecture(_, machines) => Error::OtherArchitecture(root(), machines),
         Error::Stopped { source, .. } | Error::File { source, .. } => {
             Error::NotFinished(root(), source)
         }

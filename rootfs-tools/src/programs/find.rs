@@ -42,12 +42,18 @@ pub struct Found {
     pub failures: Vec<Failure>,
     /// What stays as it is, by kind.
     pub left: BTreeMap<String, u64>,
+    /// Of that, programs for machines whose programs are not converted here, and why; the first of them.
+    pub foreign: Vec<Failure>,
 }
+
+/// More programs for other machines are counted only.
+const MOST_FOREIGN: usize = 1000;
 
 /// What a file is, besides a program.
 enum Kind {
     Left(&'static str),
     Failed(Reason),
+    Foreign(Reason),
 }
 
 /// Looks into `dirs`, paths of the tree, but for what `exclude` matches.
@@ -85,6 +91,12 @@ pub fn find(tree: &Tree, dirs: &[PathBuf], exclude: &GlobSet) -> Result<Found> {
             match kind {
                 Kind::Left(kind) => *found.left.entry(kind.into()).or_default() += 1,
                 Kind::Failed(reason) => found.failures.push(Failure::new(vec![path], reason)),
+                Kind::Foreign(reason) => {
+                    *found.left.entry("for another architecture".into()).or_default() += 1;
+                    if found.foreign.len() < MOST_FOREIGN {
+                        found.foreign.push(Failure::new(vec![path], reason));
+                    }
+                }
             }
         }
     }
@@ -145,7 +157,8 @@ fn kind_without_opening(stat: &Metadata, excluded: bool) -> Option<&'static str>
 /// What stands against conversion, and what it is if it is the same for all.
 #[derive(Default)]
 struct Obstacles {
-    machines: Vec<u16>,
+    /// Machines whose programs are not converted here, and how many are for each.
+    machines: Vec<(ElfError, usize)>,
     loaders: Vec<PathBuf>,
     others: usize,
 }
@@ -160,10 +173,12 @@ impl Obstacles {
                 return Kind::Left("converted already");
             }
             Refusal::Elf(_, ElfError::NotElf) => return Kind::Left("no ELF file"),
-            Refusal::Elf(_, ElfError::Class32) => return Kind::Left("for another architecture"),
-            Refusal::Elf(_, ElfError::Machine(machine)) => {
-                self.machines.push(*machine);
-                return Kind::Left("for another architecture");
+            Refusal::Elf(_, error @ (ElfError::NotHere(_) | ElfError::Machine(..))) => {
+                match self.machines.iter_mut().find(|(known, _)| known == error) {
+                    Some((_, count)) => *count += 1,
+                    None => self.machines.push((*error, 1)),
+                }
+                return Kind::Foreign(Reason::refused(&refusal));
             }
             Refusal::NotExecutable(..) => return Kind::Left("no program"),
             Refusal::NotPermitted(_) => return Kind::Left("not executable"),
@@ -178,12 +193,11 @@ impl Obstacles {
         if let (Some(loader), 0) = (self.loaders.first(), self.others) {
             return Err(Error::NoLoader(tree.path.clone(), loader.clone()));
         }
-        match self.machines.first() {
-            Some(&machine) if self.others == 0 => {
-                Err(Error::OtherArchitecture(tree.path.clone(), machine))
-            }
-            _ => Ok(()),
+        if self.machines.is_empty() || self.others > 0 {
+            return Ok(());
         }
+        let told = self.machines.iter().map(|(error, count)| format!("of {count} {error}"));
+        Err(Error::OtherArchitecture(tree.path.clone(), told.collect::<Vec<_>>().join("; ")))
     }
 }
 

@@ -57,8 +57,11 @@ pub fn of(root: PathBuf, records: &[Record], now: Size, measured: Measured) -> R
     });
     let original = original.unwrap_or_default();
     let left = records.iter().rev().find_map(|record| match record {
-        Record::End(end) => Some(end.left.clone()),
+        Record::End(end) => Some((end.left.clone(), &end.foreign)),
         _ => None,
+    });
+    let (left, foreign) = left.map_or_else(Default::default, |(left, foreign)| {
+        (left, foreign.iter().map(shown).collect())
     });
     Report {
         root,
@@ -68,7 +71,8 @@ pub fn of(root: PathBuf, records: &[Record], now: Size, measured: Measured) -> R
         distribution: distribution(&programs),
         failures,
         failure_reasons,
-        left: left.unwrap_or_default(),
+        left,
+        foreign,
         image: Image {
             original,
             converted: now,
@@ -162,12 +166,15 @@ fn failures(records: &[Record], replaced: &[&Replacement]) -> Vec<Failure> {
         }
     }
     last.retain(|names, _| !names.iter().any(|name| converted.contains(name)));
-    let shown = |failure: &record::Failure| Failure {
+    last.into_values().map(shown).collect()
+}
+
+fn shown(failure: &record::Failure) -> Failure {
+    Failure {
         names: texts(&failure.names),
         reason: failure.reason.clone(),
         message: failure.message.clone(),
-    };
-    last.into_values().map(shown).collect()
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Report {
     pub failure_reasons: BTreeMap<String, usize>,
     /// What the last run left as it is, by kind.
     pub left: BTreeMap<String, u64>,
+    /// Of that, programs for machines whose programs are not converted there.
+    pub foreign: Vec<Failure>,
     /// The whole tree.
     pub image: Image,
     /// What of it is the pool that came with the conversion, if there is one.

@@ -48,6 +48,12 @@ pub fn text(report: &Report) -> String {
     let _ = writeln!(text, "Not converted\n{}", failures(report));
     let left = report.left.iter().map(|(kind, count)| format!("{count} {}", printable(kind)));
     let left: Vec<_> = left.collect();
+    if !report.foreign.is_empty() {
+        let _ = writeln!(text, "\nFor other machines");
+        for program in &report.foreign {
+            let _ = writeln!(text, "  {}", printable(&program.message));
+        }
+    }
     if !left.is_empty() {
         let _ = writeln!(text, "\nOther files: {}", left.join(", "));
     }

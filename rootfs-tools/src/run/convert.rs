@@ -71,7 +71,7 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     let (ledger, others) = open_ledger(&tree, &keep)?;
     let mut recorder = Recorder::new(journal, ledger);
     recorder.vouch(&[Record::Begin(begin)])?;
-    let Found { candidates, failures, left, .. } = found;
+    let Found { candidates, failures, left, foreign, .. } = found;
     let work = Work::make(&candidates, pool.as_ref(), id)?;
     let (units, unreadable) = plan::plan(candidates);
     let failures: Vec<_> = failures.into_iter().chain(unreadable).collect();
@@ -79,7 +79,8 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
         tell(Event::Failed(failure));
     }
     recorder.append(&failures.iter().cloned().map(Record::Failed).collect::<Vec<_>>())?;
-    let mut outcome = Outcome { tree: tree.path.clone(), failures, left, ..Outcome::default() };
+    let tree_path = tree.path.clone();
+    let mut outcome = Outcome { tree: tree_path, failures, left, foreign, ..Outcome::default() };
     let next_id = history::next_id(records.iter().chain(&others));
     let each = each(options, &tree, donor.clone(), pool.as_deref());
     let with = With { tree: &tree, options: each, cache, donor };
@@ -91,7 +92,8 @@ pub fn convert(options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Out
     outcome.notices = filler.as_ref().map(Filler::notices).unwrap_or_default();
     work.remove()?;
     let seconds = since.elapsed().as_secs();
-    let end = Record::End(End { seconds, left: outcome.left.clone() });
+    let (left, foreign) = (outcome.left.clone(), outcome.foreign.clone());
+    let end = Record::End(End { seconds, left, foreign });
     let result = result.and_then(|()| recorder.append(&[end]));
     times::set_back(&tree, &records);
     result.map(|()| outcome)

@@ -56,6 +56,8 @@ pub struct Estimate {
     /// The pool, if there is to be one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// Of that, programs for machines whose programs are not converted here, and why.
+    pub foreign: Vec<Failure>,
     /// The whole tree now.
     pub image: Size,
     /// The sum of its files' sizes, before and after.
@@ -82,7 +84,7 @@ pub fn estimate(options: &Options) -> Result<Estimate> {
     let place = options.pool.as_deref().map(|pool| place::find(&tree, pool)).transpose()?;
     let found = find::find(&tree, &options.dirs, &options.exclude)?;
     let image = size::tree(&tree)?;
-    let Found { candidates, failures, left, .. } = found;
+    let Found { candidates, failures, left, foreign, .. } = found;
     let (units, unreadable) = plan::plan(candidates);
     let sizes = Sizes::new(&tree, options);
     let of = |unit: &Unit| sizes.of_output(&unit.candidates[0]);
@@ -120,6 +122,7 @@ pub fn estimate(options: &Options) -> Result<Estimate> {
         failure_reasons,
         left,
         pool,
+        foreign,
         image,
         image_growth: Growth::new(image.apparent, after),
         programs,
@@ -272,6 +275,12 @@ pub fn text(estimate: &Estimate) -> String {
             for failure in estimate.failures.iter().filter(|failure| failure.reason == *reason) {
                 text.push_str(&format!("    {}\n", printable(&failure.message)));
             }
+        }
+    }
+    if !estimate.foreign.is_empty() {
+        text.push_str("\nFor other machines\n");
+        for program in &estimate.foreign {
+            text.push_str(&format!("  {}\n", printable(&program.message)));
         }
     }
     text

@@ -35,6 +35,8 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// What stays as it is, by kind.
     pub left: BTreeMap<String, u64>,
+    /// Of that, programs for machines whose programs are not converted here, and why.
+    pub foreign: Vec<Failure>,
     /// What was wrong with the place of the cache, in a sentence.
     pub cache_failures: Option<String>,
     /// What a user should know, each in a sentence.

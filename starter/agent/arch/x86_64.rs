@@ -6,6 +6,8 @@
 
 #[path = "../../image/arch/x86_64/call.rs"]
 mod call;
+#[path = "../../image/arch/x86_64/memory.rs"]
+mod memory;
 
 use core::arch::naked_asm;
 

@@ -8,11 +8,14 @@
 
 #[path = "x86_64/call.rs"]
 mod call;
+#[path = "x86_64/memory.rs"]
+mod memory;
 
 use core::arch::{asm, naked_asm};
 
 pub use call::syscall;
 
+use crate::PAGE;
 use crate::params::{self, CpuFeatures, Params};
 
 /// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_64.tbl).
@@ -55,10 +58,15 @@ pub const O_NONBLOCK: u64 = 0o4000;
 pub const O_DIRECTORY: u64 = 0o200000;
 pub const O_NOFOLLOW: u64 = 0o400000;
 pub const O_CLOEXEC: u64 = 0o2000000;
+pub const O_LARGEFILE: u64 = 0;
 
-/// The end of the lower 47 bits of addresses, less the page that is never mapped: where a stack that
-/// is not randomised ends (DEFAULT_MAP_WINDOW in arch/x86/include/asm/page_64_types.h).
-pub const STACK_TOP: u64 = (1 << 47) - 4096;
+/// Whether the executed path lies where a stack ends that is not randomised: at the end of the lower 47 bits of
+/// addresses, less the page that is never mapped (DEFAULT_MAP_WINDOW in arch/x86/include/asm/page_64_types.h).
+pub fn ends_address_space(path: u64) -> bool {
+    const STACK_TOP: u64 = (1 << 47) - PAGE;
+    path >= STACK_TOP - 2 * PAGE
+}
+
 /// How many pages a random address may be away from where it is counted from, less one: as many
 /// random bits as vm.mmap_rnd_bits is at most.
 pub const RANDOM_PAGES: u64 = (1 << 32) - 1;
@@ -75,8 +83,14 @@ pub const HEAP: u64 = 0x5555_5555_4000;
 /// Where and with what to continue; returned in rax and rdx.
 #[repr(C)]
 pub struct Resume {
-    pub entry: u64,
-    pub handoff: u64,
+    entry: u64,
+    handoff: u64,
+}
+
+impl Resume {
+    pub fn new(entry: u64, handoff: u64) -> Self {
+        Self { entry, handoff }
+    }
 }
 
 /// The first instruction of every converted program.
@@ -189,4 +203,20 @@ pub unsafe fn call(function: u64, argument: u64) -> u64 {
         let function: unsafe extern "C" fn(u64) -> u64 = core::mem::transmute(function);
         function(argument)
     }
+}
+
+/// Makes a call that the loader has made, once more.
+///
+/// # Safety
+///
+/// As the call.
+pub unsafe fn repeat(number: u64, args: [u64; 6]) -> i64 {
+    // SAFETY: the caller's promise.
+    unsafe { syscall(number, args) }
+}
+
+/// getrlimit(2): the limit, and the most that it can be raised to.
+pub fn old_limit(resource: u64, limits: &mut [u64; 2]) -> i64 {
+    // SAFETY: two words are written.
+    unsafe { syscall(nr::GETRLIMIT, [resource, (&raw mut *limits) as u64, 0, 0, 0, 0]) }
 }

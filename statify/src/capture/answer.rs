@@ -101,13 +101,19 @@ impl Run<'_> {
     /// Calls that name none.
     fn answer(&mut self, number: i64, args: [u64; 6]) -> Result<Answer, RunError> {
         let machine = self.subject.machine;
+        // As the machine itself numbers it.
+        let own = machine.call_number(number).unwrap_or(-1);
         let result = match number {
             // Under AT_SECURE: whether the standard descriptors are open. They are.
             libc::SYS_fcntl if args[1] == libc::F_GETFD as u64 => return Ok(Answer::Kernel),
             // Messages; they are read when the process is gone.
             libc::SYS_write | libc::SYS_writev if args[0] == 2 => return Ok(Answer::Kernel),
-            _ if machine.sets_thread_pointer(number, &args) => {
-                self.record_call(number, &args[..2]);
+            _ if machine.sets_thread_pointer(own, &args) => {
+                let told = machine.thread_pointer_call(args, |at| {
+                    let mut bytes = [0; 16];
+                    self.tracee.read(at, &mut bytes).ok().map(|()| bytes)
+                });
+                self.record_call(number, &told.ok_or_else(|| refused(number))?);
                 self.foreign |= self.subject.c_library.runs_resolvers();
                 return Ok(Answer::Kernel);
             }
@@ -122,7 +128,7 @@ impl Run<'_> {
             // Only advice.
             libc::SYS_madvise => 0,
             // Shadow stacks and the like are for the output's process to decide.
-            _ if machine.is_own_call(number) => return Ok(Answer::error(libc::EINVAL)),
+            _ if machine.is_own_call(own) => return Ok(Answer::error(libc::EINVAL)),
             libc::SYS_set_tid_address => {
                 self.record_call(number, &args[..1]);
                 i64::from(self.variation.thread_id)
@@ -136,8 +142,10 @@ impl Run<'_> {
                 self.record_call(number, &args[..4]);
                 0
             }
-            libc::SYS_getrlimit => return self.answer_limit(args[0], args[1]),
-            libc::SYS_prlimit64 if args[2] == 0 => return self.answer_limit(args[1], args[3]),
+            libc::SYS_getrlimit => {
+                return self.answer_limit(args[0], args[1], machine.word() as usize);
+            }
+            libc::SYS_prlimit64 if args[2] == 0 => return self.answer_limit(args[1], args[3], 8),
             libc::SYS_getrandom => {
                 let bytes = self.variation.getrandom.iter().copied().cycle();
                 let bytes: Vec<u8> = bytes.take(args[1].min(256) as usize).collect();
@@ -146,19 +154,21 @@ impl Run<'_> {
                 bytes.len() as i64
             }
             // Newer than what the capture wants: as on an older kernel.
-            NEWER.. => return Ok(Answer::error(libc::ENOSYS)),
+            NEWER.. if own >= NEWER => return Ok(Answer::error(libc::ENOSYS)),
             _ => return Err(refused(number)),
         };
         Ok(Answer::Result(result))
     }
 
-    /// getrlimit(2): the stack's is the variation's.
-    fn answer_limit(&mut self, resource: u64, to: u64) -> Result<Answer, RunError> {
+    /// getrlimit(2): the stack's is the variation's. A limit has `size` bytes.
+    fn answer_limit(&mut self, resource: u64, to: u64, size: usize) -> Result<Answer, RunError> {
         if resource != u64::from(libc::RLIMIT_STACK) {
             return Ok(Answer::Kernel);
         }
         let limits = [self.variation.stack_limit.value(), libc::RLIM_INFINITY];
-        self.tracee.write(to, limits.map(u64::to_le_bytes).as_flattened())?;
+        let limits = limits.map(|limit| limit.min(u64::MAX >> (64 - 8 * size)).to_le_bytes());
+        let limits: Vec<u8> = limits.iter().flat_map(|limit| &limit[..size]).copied().collect();
+        self.tracee.write(to, &limits)?;
         Ok(Answer::Result(0))
     }
 

@@ -12,7 +12,7 @@ use memmap2::Mmap;
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
 use statify_elf::holes;
-use statify_elf::machine::CpuidSites;
+use statify_elf::machine::{CpuidSites, Space};
 use statify_elf::{ElfFile, page_up};
 use statify_room::root::Root;
 
@@ -22,16 +22,6 @@ use super::stopwatch::Stopwatch;
 /// loader's data lie together: fewer mappings at start. Not more than most programs need: a hole
 /// takes page tables.
 const ARENA: u64 = 256 << 10;
-/// In a capture whose groups lie further apart than the first's: how much further, each from the one
-/// before it. As the bases, a multiple of 1 GiB, so that every alignment up to that is kept.
-const FURTHER: u64 = 1 << 30;
-/// Where objects have addresses of their own: this much at the block's base...
-const OWN_ADDRESSES: u64 = 1 << 40;
-/// ...in steps of this.
-const OWN_ALIGNMENT: u64 = 2 << 20;
-/// Where files go that the loader only reads (ld.so.cache): far from the block's end, behind thousands of
-/// libraries.
-const SCRATCH: u64 = 8 << 40;
 
 /// The program's index in a capture's objects.
 pub const PROGRAM: usize = 0;
@@ -203,6 +193,7 @@ pub enum Role {
 /// Gives out addresses.
 #[derive(Debug)]
 pub struct Block {
+    space: &'static Space,
     base: u64,
     distances: Distances,
     /// Where each group begins; ascending.
@@ -210,19 +201,26 @@ pub struct Block {
     next: u64,
     arena: Range<u64>,
     scratch: u64,
+    /// The addresses of a program that is not position-independent.
+    program: Range<u64>,
     /// What is taken where objects lie at addresses of their own.
     taken: Option<Vec<Range<u64>>>,
 }
 
 impl Block {
-    /// An empty block at `base`. If `fixed`, an object's address depends on its contents only (as
-    /// long as two do not want the same).
-    pub fn new(base: u64, fixed: bool, distances: Distances) -> Self {
-        let own_addresses = if fixed { OWN_ADDRESSES } else { 0 };
-        let scratch = base + own_addresses + SCRATCH;
+    /// An empty block at `base`, in a process with such a space. If `fixed`, an object's address depends on its contents
+    /// only (as long as two do not want the same).
+    pub fn new(space: &'static Space, base: u64, fixed: bool, distances: Distances) -> Self {
+        let own_addresses = if fixed { space.own_addresses } else { 0 };
+        let scratch = base + own_addresses + space.scratch;
         let taken = fixed.then(Vec::new);
         let (next, groups) = (base + own_addresses, Vec::new());
-        Self { base, distances, groups, next, arena: 0..0, scratch, taken }
+        Self { space, base, distances, groups, next, arena: 0..0, scratch, program: 0..0, taken }
+    }
+
+    /// Keeps clear of the program, which lies at these addresses.
+    pub fn avoid(&mut self, program: &Range<u64>) {
+        self.program = program.clone();
     }
 
     /// The addresses that the block has so far.
@@ -253,22 +251,31 @@ impl Block {
         let align = elf.alignment();
         let Some(taken) = &mut self.taken else {
             let begins = self.begins_group(role);
-            let bias = self.next.saturating_sub(span.start).next_multiple_of(align);
-            self.next = bias + span.end;
+            let mut bias = self.next.saturating_sub(span.start).next_multiple_of(align);
+            let meets = |start: u64, end: u64| self.program.start < end && start < self.program.end;
+            if meets(bias + span.start, bias.checked_add(span.end)?) {
+                let behind = page_up(self.program.end).saturating_sub(span.start);
+                bias = behind.next_multiple_of(align);
+            }
+            self.next = bias.checked_add(span.end)?;
+            if self.next > self.scratch {
+                return None;
+            }
             if begins {
                 self.groups.push(bias + span.start);
             }
             return Some(bias);
         };
-        let align = align.max(OWN_ALIGNMENT);
-        let slots = OWN_ADDRESSES / align;
+        let own_addresses = self.space.own_addresses;
+        let align = align.max(self.space.own_alignment);
+        let slots = own_addresses / align;
         let len = span.end - span.start;
         let wanted = key() % slots;
         for slot in (wanted..slots).chain(0..wanted) {
             let start = self.base + slot * align;
             let range = start..start + len;
             let free = |taken: &Range<u64>| range.end <= taken.start || taken.end <= range.start;
-            if taken.iter().all(free) && range.end <= self.base + OWN_ADDRESSES {
+            if taken.iter().all(free) && range.end <= self.base + own_addresses {
                 taken.push(range);
                 return Some(start.wrapping_sub(span.start));
             }
@@ -280,7 +287,7 @@ impl Block {
     fn begins_group(&mut self, role: Role) -> bool {
         let begins = role != Role::Library || self.distances.apart;
         if begins && self.distances.further && !self.groups.is_empty() {
-            self.next += FURTHER;
+            self.next += self.space.further;
         }
         begins
     }
@@ -328,7 +335,9 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use statify_elf::machine::Machine;
 
+    static SPACE: &Space = Machine::HOST.space();
     const TOGETHER: Distances = Distances { apart: false, further: false };
 
     #[test]
@@ -337,7 +346,7 @@ mod tests {
         let elf = ElfFile::parse(&bytes).unwrap();
         let span = elf.span().unwrap();
         let groups = |apart, further| {
-            let mut block = Block::new(1 << 44, false, Distances { apart, further });
+            let mut block = Block::new(SPACE, 1 << 44, false, Distances { apart, further });
             for role in [Role::Program, Role::Loader, Role::Library, Role::Library] {
                 block.place_object(&elf, &span, role, || 0).unwrap();
             }
@@ -345,7 +354,10 @@ mod tests {
         };
         let by = |apart| {
             let (near, far) = (groups(apart, false), groups(apart, true));
-            near.iter().zip(&far).map(|(near, far)| (far - near) / FURTHER).collect::<Vec<_>>()
+            near.iter()
+                .zip(&far)
+                .map(|(near, far)| (far - near) / SPACE.further)
+                .collect::<Vec<_>>()
         };
         assert_eq!(by(false), [0, 1]);
         assert_eq!(by(true), [0, 1, 2, 3]);
@@ -356,10 +368,10 @@ mod tests {
         let bytes = std::fs::read("/proc/self/exe").unwrap();
         let elf = ElfFile::parse(&bytes).unwrap();
         let span = elf.span().unwrap();
-        let mut alone = Block::new(1 << 44, true, TOGETHER);
+        let mut alone = Block::new(SPACE, 1 << 44, true, TOGETHER);
         let address =
             alone.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)).unwrap();
-        let mut other = Block::new(1 << 44, true, TOGETHER);
+        let mut other = Block::new(SPACE, 1 << 44, true, TOGETHER);
         other.open_arena();
         other.reserve(1 << 30);
         assert_eq!(
@@ -368,12 +380,12 @@ mod tests {
         );
         let again =
             other.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)).unwrap();
-        assert!(again != address && again.is_multiple_of(OWN_ALIGNMENT));
+        assert!(again != address && again.is_multiple_of(SPACE.own_alignment));
     }
 
     #[test]
     fn the_arena_keeps_small_memory_together() {
-        let mut block = Block::new(1 << 44, false, TOGETHER);
+        let mut block = Block::new(SPACE, 1 << 44, false, TOGETHER);
         block.open_arena();
         assert_eq!(block.place_anonymous(100), 1 << 44);
         assert_eq!(block.place_anonymous(4096), (1 << 44) + 4096);

@@ -9,6 +9,8 @@ use seccompiler::{
 };
 use statify_elf::machine::Machine;
 
+use super::bpf;
+
 /// What only reads what is open, or changes no more than the process's own memory at addresses that are
 /// already dictated.
 const ALLOWED: &[i64] = &[
@@ -38,8 +40,18 @@ pub fn writes(flags: u64) -> bool {
     flags & (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC) as u64 != libc::O_RDONLY as u64
 }
 
-/// The filter, as BPF. Whatever names a file stops.
-pub fn program() -> BpfProgram {
+/// The filter of a process of this machine, as BPF. Whatever names a file stops.
+pub fn program(machine: Machine) -> BpfProgram {
+    let own = of_calls(Machine::HOST);
+    match machine {
+        Machine::HOST => own,
+        // What executes the program is of this process's machine.
+        other => bpf::either(other.audit_number(), of_calls(other), own),
+    }
+}
+
+/// The filter of the calls as this machine numbers them.
+fn of_calls(machine: Machine) -> BpfProgram {
     let masked = |argument: u8, mask: i32, value: i32| {
         let operator = SeccompCmpOp::MaskedEq(u64::from(mask as u32));
         SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value as u64)
@@ -63,17 +75,25 @@ pub fn program() -> BpfProgram {
     let anonymous = masked(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS);
     let later = SeccompCondition::new(5, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
     rules.insert(libc::SYS_mmap, vec![rule(vec![fixed(), later]), rule(vec![fixed(), anonymous])]);
-    let filter = TargetArch::try_from(Machine::HOST.kernel_name()).and_then(|machine| {
-        SeccompFilter::new(rules, SeccompAction::Trace(0), SeccompAction::Allow, machine)
+    let own = |(number, rules): (i64, Vec<SeccompRule>)| {
+        machine.call_numbers(number).into_iter().map(move |number| (number, rules.clone()))
+    };
+    let rules = rules.into_iter().flat_map(own).collect();
+    let filter = TargetArch::try_from(Machine::HOST.kernel_name()).and_then(|host| {
+        SeccompFilter::new(rules, SeccompAction::Trace(0), SeccompAction::Allow, host)
     });
     filter.and_then(BpfProgram::try_from).expect("the filter is constant and valid")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_filter_compiles() {
-        assert!(super::program().len() > 40);
+        for machine in Machine::ALL.into_iter().filter(|machine| machine.runs_here()) {
+            assert!(super::program(machine).len() > 40, "{machine:?}");
+        }
     }
 
     #[test]

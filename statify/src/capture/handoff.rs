@@ -34,15 +34,18 @@ pub fn find(
     }
 }
 
-/// The return address of the first call in the loader's entry code (`_dl_start_user` in glibc).
-/// `sp` is the initial stack pointer.
+/// Where the first call in the loader's entry code returns to, as soon as the stack is as it was before
+/// (`_dl_start_user` in glibc, or an instruction before that). `sp` is the initial stack pointer.
 pub fn after_first_call(
     tracee: &mut Tracee,
     machine: Machine,
     loader_entry: u64,
     sp: u64,
 ) -> Result<u64, RunError> {
-    let mut before = loader_entry;
+    /// No instructions are longer that take back what was pushed for a call.
+    const LONGEST: usize = 16;
+    let word = machine.word();
+    let (mut before, mut stack) = (loader_entry, sp);
     for _ in 0..MOST_STEPS {
         match tracee.step()? {
             Stop::Trap => {}
@@ -51,12 +54,17 @@ pub fn after_first_call(
             Stop::Call(_) | Stop::Signal(_) | Stop::Event(_) => return Err(RunError::Loader),
         }
         let regs = tracee.registers()?;
-        if let Some(at) = regs.return_address(sp) {
-            let back = tracee.read_word(at)?;
-            let is_call = machine.is_call(before, back);
-            return if is_call { Ok(back) } else { Err(RunError::Loader) };
+        if let Some(at) = regs.pushed(stack) {
+            let back = tracee.read_word(at, word)?;
+            if machine.is_call(before, back) {
+                let mut code = [0; LONGEST];
+                tracee.read(back, &mut code)?;
+                let pushed = sp.wrapping_sub(at.wrapping_add(word));
+                let behind = machine.stack_restored(&code, pushed).ok_or(RunError::Loader)?;
+                return Ok(back.wrapping_add(behind));
+            }
         }
-        before = regs.instruction_pointer();
+        (before, stack) = (regs.instruction_pointer(), regs.stack_pointer());
     }
     Err(RunError::Loader)
 }

@@ -137,7 +137,7 @@ impl Child {
         };
         let (argv, envp) = (pointers(&arguments), pointers(&environment));
         let parent = nix::unistd::getpid();
-        let filter = filter::program();
+        let filter = filter::program(subject.machine);
         Ok(Self {
             program,
             _strings: (arguments, environment),

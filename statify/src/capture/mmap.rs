@@ -7,8 +7,6 @@ use super::block::{Object, Role};
 use super::run::Run;
 use super::run_error::RunError;
 
-/// No mapping of a loader's is larger: 16 TiB, an eighth of the address space.
-const MOST_MAPPED: u64 = 1 << 44;
 /// mmap(2), Linux 4.17; a hint to older kernels, and the hint is free.
 const MAP_FIXED_NOREPLACE: u64 = 0x0010_0000;
 
@@ -20,7 +18,7 @@ impl Run<'_> {
         if flags & libc::MAP_PRIVATE as u64 == 0 {
             return Err(RunError::Behaviour("map shared memory".into()));
         }
-        if len > MOST_MAPPED {
+        if len > self.subject.machine.space().most_mapped {
             return Err(RunError::Behaviour(format!("map {len} bytes")));
         }
         if flags & libc::MAP_FIXED as u64 != 0 {

@@ -9,6 +9,7 @@
 mod answer;
 pub mod auxv;
 mod block;
+mod bpf;
 mod cpuid;
 mod explain;
 mod filter;
@@ -93,8 +94,12 @@ pub struct Subject {
 /// A process at the hand-off.
 #[derive(Debug)]
 pub struct Capture {
+    /// The machine that it is a process of.
+    pub machine: Machine,
     /// Where the block lies.
     pub block: Range<u64>,
+    /// Whether the program lies at the addresses it was linked for, and not in the block.
+    pub fixed_program: bool,
     /// Where each group of modules that slide alike begins; ascending. None if nothing slides.
     pub groups: Vec<u64>,
     /// The initial stack.
@@ -141,6 +146,16 @@ impl Capture {
     /// The loader's file.
     pub fn loader(&self) -> Option<&Object> {
         self.objects.get(LOADER)
+    }
+
+    /// Where the thread's own memory is, as the loader has told the kernel.
+    pub fn thread_pointer(&self) -> Option<u64> {
+        let sets = |call: &&KernelCall| {
+            let own = self.machine.call_number(call.number).unwrap_or(-1);
+            self.machine.sets_thread_pointer(own, &call.args)
+        };
+        let call = self.calls.iter().find(sets)?;
+        Some(self.machine.thread_pointer(&call.args))
     }
 
     /// The region that an address lies in.
@@ -258,7 +273,15 @@ fn start(
     let path = || subject.program.clone();
     let mut launched = launch::launch(subject, variation, more).map_err(|error| match error {
         LaunchError::Trace(source) => Error::Trace(path(), source, explain::cause_of_refusal()),
-        LaunchError::Exec(source) => Refusal::Program(path(), source).into(),
+        LaunchError::Exec(source) => {
+            let needs = subject.machine.kernel_needs();
+            let needs = needs.filter(|_| source.raw_os_error() == Some(libc::ENOEXEC));
+            let source = match needs {
+                Some(needs) => std::io::Error::other(format!("{source}: {needs}")),
+                None => source,
+            };
+            Refusal::Program(path(), source).into()
+        }
         LaunchError::Sandbox(source) => sandbox::refused(source).into(),
     })?;
     if let Some(reader) = subject.reader {
@@ -298,8 +321,7 @@ fn to_handoff(
 ) -> Result<(Capture, Arranged), Stage> {
     let tracee = &mut launched.tracee;
     let mut arranged =
-        rearrange::rearrange(tracee, variation, &subject.interpreter, &subject.files)
-            .map_err(Stage::Rearrange)?;
+        rearrange::rearrange(tracee, variation, subject).map_err(Stage::Rearrange)?;
     record.objects.append(&mut arranged.objects);
     let handoff = run::run_to_handoff(tracee, &mut arranged, variation, record, subject)
         .map_err(Stage::Run)?;
@@ -334,7 +356,9 @@ fn to_handoff(
         CLibrary::Musl => read_search_file(subject),
     };
     let capture = Capture {
+        machine: subject.machine,
         block,
+        fixed_program: arranged.fixed_program,
         groups: arranged.block.groups().to_vec(),
         stack: arranged.stack.clone(),
         program_break: variation.program_break,

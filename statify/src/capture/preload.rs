@@ -79,7 +79,8 @@ fn to_handoff(
                 if foreign && answer::names_file(number) {
                     return Err(RunError::Behaviour(answer::LOOKS_AT_FILE.into()));
                 }
-                foreign |= machine.sets_thread_pointer(number, &args);
+                let own = machine.call_number(number).unwrap_or(-1);
+                foreign |= machine.sets_thread_pointer(own, &args);
                 if let Some(answer) = answer(machine, number, args)? {
                     regs.skip_call(answer);
                     tracee.set_registers(&regs)?;
@@ -110,6 +111,7 @@ fn to_handoff(
 /// What a call that the filter does not simply allow gets: itself (`None`) or an answer.
 fn answer(machine: Machine, number: i64, args: [u64; 6]) -> Result<Option<i64>, RunError> {
     let shared = |flags: u64| flags & libc::MAP_PRIVATE as u64 == 0;
+    let own = machine.call_number(number).unwrap_or(-1);
     match number {
         libc::SYS_mmap if shared(args[3]) => Err(RunError::Behaviour("map shared memory".into())),
         libc::SYS_open if filter::writes(args[1]) => Err(answer::refused(number)),
@@ -133,12 +135,12 @@ fn answer(machine: Machine, number: i64, args: [u64; 6]) -> Result<Option<i64>, 
         | libc::SYS_getpid
         | libc::SYS_gettid
         | libc::SYS_getrlimit => Ok(None),
-        _ if machine.is_own_call(number) => Ok(None),
+        _ if machine.is_own_call(own) => Ok(None),
         libc::SYS_open if !filter::writes(args[1]) => Ok(None),
         libc::SYS_openat if !filter::writes(args[2]) => Ok(None),
         libc::SYS_prlimit64 if args[2] == 0 => Ok(None),
         libc::SYS_write | libc::SYS_writev if args[0] == 2 => Ok(None),
-        answer::NEWER.. => Ok(Some(-i64::from(libc::ENOSYS))),
+        answer::NEWER.. if own >= answer::NEWER => Ok(Some(-i64::from(libc::ENOSYS))),
         _ => Err(answer::refused(number)),
     }
 }

@@ -2,21 +2,21 @@
 //! made to say so, before either holds an absolute address.
 
 use std::ops::Range;
-use std::path::Path;
 
 use goblin::elf::header::ET_DYN;
 use nix::errno::Errno;
-use statify_elf::ElfFile;
-use statify_elf::machine::{self, Cpu};
+use statify_elf::machine::{self, Cpu, Machine};
+use statify_elf::{ElfFile, little_endian};
 use statify_params::agent::AGENT_ROOM;
 use statify_process::Tracee;
 use statify_process::procfs;
 
+use super::Subject;
 use super::auxv::{
-    AT_BASE, AT_ENTRY, AT_EXECFN, AT_IGNORE, AT_PHDR, AT_RANDOM, AT_SECURE, AT_SYSINFO_EHDR,
-    InitialStack,
+    AT_BASE, AT_ENTRY, AT_EXECFN, AT_IGNORE, AT_PHDR, AT_RANDOM, AT_SECURE, AT_SYSINFO,
+    AT_SYSINFO_EHDR, InitialStack,
 };
-use super::block::{Block, Files, Object, Role};
+use super::block::{Block, Object, Role};
 use super::cpuid::Cpuids;
 use super::launch::open_proc;
 use super::variation::Variation;
@@ -62,20 +62,20 @@ pub struct Arranged {
     pub cpu_dictated: bool,
 }
 
-/// Rearranges a process that stands at its loader's first instruction. `interpreter` is the path of the loader.
+/// Rearranges a process that stands at its loader's first instruction.
 pub fn rearrange(
     tracee: &mut Tracee,
     variation: &Variation,
-    interpreter: &Path,
-    files: &Files,
+    subject: &Subject,
 ) -> Result<Arranged, RearrangeError> {
+    let Subject { interpreter, files, machine, .. } = subject;
     let pid = tracee.pid();
     let mut regs = tracee.registers()?;
     let maps = read_maps(pid)?;
     let stack_end =
         maps.iter().find(|m| m.range.contains(&regs.stack_pointer())).map(|m| m.range.end);
     let stack_end = stack_end.ok_or(RearrangeError::Form("its initial stack is not mapped"))?;
-    let stack = read_stack(tracee, regs.stack_pointer()..stack_end)?;
+    let stack = read_stack(tracee, regs.stack_pointer()..stack_end, *machine)?;
     let vdso = maps.iter().find(|m| m.name == b"[vdso]").map(|m| m.range.clone());
 
     let mut program = files.of_process(pid, "exe")?;
@@ -87,8 +87,10 @@ pub fn rearrange(
 
     let fixed_program = program_elf.header().e_type != ET_DYN;
     let now = Loaded::by_the_kernel(&stack, &program_elf, &loader_elf)?;
-    let mut block = Block::new(variation.base, variation.fixed, variation.distances);
+    let mut block =
+        Block::new(machine.space(), variation.base, variation.fixed, variation.distances);
     let program_move = if fixed_program {
+        block.avoid(&now.program);
         Move { from: now.program, by: 0 }
     } else {
         let key = || files.content_key(&program, &program_elf);
@@ -116,7 +118,7 @@ pub fn rearrange(
         (AT_BASE, now.base.wrapping_add(loader_move.by)),
     ];
     rewrite_stack(tracee, variation, &stack, &moved)?;
-    let stack = read_stack(tracee, stack.sp..stack_end)?;
+    let stack = read_stack(tracee, stack.sp..stack_end, *machine)?;
     program.range = program_move.target();
     loader.range = loader_move.target();
     let objects = vec![program, loader];
@@ -246,22 +248,23 @@ fn rewrite_stack(
     stack: &InitialStack,
     moved: &[(u64, u64)],
 ) -> Result<(), RearrangeError> {
+    let word = stack.word as usize;
     let mut values = moved.to_vec();
     // The filter keeps privileges away (no_new_privs), whatever the kernel says here.
     values.push((AT_SECURE, u64::from(variation.secure)));
     values.extend(variation.auxv);
     if variation.name_is_argument {
-        values.push((AT_EXECFN, tracee.read_word(stack.sp + 8)?));
+        values.push((AT_EXECFN, tracee.read_word(stack.sp + stack.word, stack.word)?));
     }
     for (kind, value) in values {
         if let Some(address) = stack.address_of(kind) {
-            tracee.write(address + 8, &value.to_le_bytes())?;
+            tracee.write(address + stack.word, &value.to_le_bytes()[..word])?;
         }
     }
-    let hidden_vdso = (!variation.vdso).then_some(&AT_SYSINFO_EHDR);
-    for &kind in variation.hidden.iter().chain(hidden_vdso) {
+    let vdso: &[u64] = if variation.vdso { &[] } else { &[AT_SYSINFO, AT_SYSINFO_EHDR] };
+    for &kind in variation.hidden.iter().chain(vdso) {
         if let Some(address) = stack.address_of(kind) {
-            tracee.write(address, &AT_IGNORE.to_le_bytes())?;
+            tracee.write(address, &AT_IGNORE.to_le_bytes()[..word])?;
         }
     }
     if let Some(address) = stack.value(AT_RANDOM) {
@@ -282,15 +285,18 @@ fn read_proc(pid: nix::unistd::Pid, name: &str) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read_stack(tracee: &Tracee, range: Range<u64>) -> Result<InitialStack, RearrangeError> {
+fn read_stack(
+    tracee: &Tracee,
+    range: Range<u64>,
+    machine: Machine,
+) -> Result<InitialStack, RearrangeError> {
     let sp = range.start;
     let mut bytes = vec![0; STACK_BYTES.min((range.end - sp) as usize)];
     tracee.read(sp, &mut bytes)?;
-    let words: Vec<u64> = bytes
-        .chunks_exact(8)
-        .map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()))
-        .collect();
-    InitialStack::parse(sp, &words).ok_or(RearrangeError::Form("its initial stack is not one"))
+    let word = machine.word();
+    let words: Vec<u64> = bytes.chunks_exact(word as usize).map(little_endian).collect();
+    InitialStack::parse(sp, &words, word)
+        .ok_or(RearrangeError::Form("its initial stack is not one"))
 }
 
 /// The unbiased address of a system call instruction in executable, file-backed memory.

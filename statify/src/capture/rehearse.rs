@@ -49,23 +49,24 @@ impl Rehearsal<'_> {
         resolution: &Resolution,
     ) -> Result<(Vec<u64>, Pages), Stage> {
         let system = |errno: nix::errno::Errno| Stage::Run(RunError::from(errno));
+        let word = capture.machine.word();
         let resets = resolution.resets.iter().map(|reset| reset.0);
         self.unlock(capture, resets).map_err(system)?;
         for &(at, value) in &resolution.resets {
-            self.tracee.poke(at, value as i64).map_err(system)?;
+            self.tracee.poke_word(at, value, word).map_err(system)?;
         }
         self.arranged.cpuids.replace_again(self.tracee).map_err(system)?;
         let registers = self.tracee.registers().map_err(system)?;
-        let word = self.tracee.set_breakpoint(self.handoff).map_err(system)?;
+        let code = self.tracee.set_breakpoint(self.handoff).map_err(system)?;
         let mut answers = Vec::with_capacity(resolution.resolvers.len());
         for (function, slots) in &resolution.resolvers {
             let answer = self.call(cpu, *function, 0, registers).map_err(Stage::Run)?;
             for &slot in slots {
-                self.tracee.poke(slot, answer as i64).map_err(system)?;
+                self.tracee.poke_word(slot, answer, word).map_err(system)?;
             }
             answers.push(answer);
         }
-        self.tracee.poke(self.handoff, word).map_err(system)?;
+        self.tracee.poke(self.handoff, code).map_err(system)?;
         self.tracee.set_registers(&registers).map_err(system)?;
         self.arranged.cpuids.put_back(self.tracee).map_err(system)?;
         let wanted = memory(self.arranged, &capture.objects);
@@ -124,8 +125,8 @@ impl Rehearsal<'_> {
         argument: u64,
         mut regs: Registers,
     ) -> Result<u64, RunError> {
-        let back = regs.prepare_function(function, argument);
-        self.tracee.write(back, &self.handoff.to_le_bytes())?;
+        let (at, written) = regs.prepare_function(function, argument, self.handoff);
+        self.tracee.write(at, &written)?;
         self.tracee.set_registers(&regs)?;
         let variation = Variation { cpu, ..self.variation.clone() };
         let mut record = Record::default();

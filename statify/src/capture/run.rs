@@ -118,10 +118,9 @@ impl Run<'_> {
         let objects = &self.record.objects;
         let module = |address: u64| objects.iter().position(|o| o.range.contains(&address));
         let inner = module(regs.instruction_pointer());
+        let size = self.subject.machine.word();
         let mut words = (0..WORDS).map_while(|word| {
-            let mut bytes = [0; 8];
-            self.tracee.read(regs.stack_pointer().checked_add(8 * word)?, &mut bytes).ok()?;
-            Some(u64::from_le_bytes(bytes))
+            self.tracee.read_word(regs.stack_pointer().checked_add(size * word)?, size).ok()
         });
         let caller =
             words.find_map(|word| module(word).filter(|&m| m > LOADER && Some(m) != inner));

@@ -77,14 +77,13 @@ fn to_question(
 ) -> Result<Option<LoaderMemory>, Stage> {
     let system = |errno| Stage::Run(RunError::System(errno));
     let tracee = &mut launched.tracee;
-    let files = &subject.files;
-    let mut arranged = rearrange::rearrange(tracee, variation, &subject.interpreter, files)
-        .map_err(Stage::Rearrange)?;
+    let mut arranged =
+        rearrange::rearrange(tracee, variation, subject).map_err(Stage::Rearrange)?;
     // No further in any case: a loader that does not ask would go on to the program.
     let handoff =
         handoff::find(tracee, &arranged, &arranged.objects[LOADER], subject).map_err(Stage::Run)?;
     tracee.set_breakpoint(handoff).map_err(system)?;
-    let search = Search::start(tracee, &arranged.objects[LOADER], arranged.stack.envp);
+    let search = Search::start(tracee, &arranged.objects[LOADER], &arranged.stack);
     let mut search = search.map_err(system)?;
     let mut record = Record::default();
     let loader = arranged.objects[LOADER].range.clone();
@@ -170,7 +169,8 @@ mod tests {
             reader: None,
         };
         let cpu = Cpu::Of(Level::V1);
-        let mode = Mode { fixed: false, apart: false, bind_now: true, cpu, agent: false };
+        let machine = Machine::HOST;
+        let mode = Mode { machine, fixed: false, apart: false, bind_now: true, cpu, agent: false };
         let early = capture(&subject, mode, 0).map_err(|failure| failure.error).unwrap().unwrap();
         let whole = [false, true].map(|secure| {
             let variation = variation::secure(mode, secure);

@@ -6,7 +6,7 @@ use memchr::memmem;
 use statify_elf::ElfFile;
 use statify_process::Tracee;
 
-use super::Object;
+use super::{InitialStack, Object};
 
 /// As it stands in the loader.
 pub const NAME: &[u8] = b"GLIBC_TUNABLES\0";
@@ -18,13 +18,16 @@ pub(super) struct Search {
     /// Addresses, and the words that the breakpoints went into.
     candidates: Vec<(u64, i64)>,
     envp: u64,
+    /// The size of a word, in bytes.
+    word: u64,
     found: Option<u64>,
 }
 
 impl Search {
-    /// Sets them in a process whose loader is this, with its environment at `envp`.
-    pub fn start(tracee: &Tracee, loader: &Object, envp: u64) -> nix::Result<Self> {
-        let mut search = Self { candidates: Vec::new(), envp, found: None };
+    /// Sets them in a process whose loader is this, with this initial stack.
+    pub fn start(tracee: &Tracee, loader: &Object, stack: &InitialStack) -> nix::Result<Self> {
+        let (envp, word) = (stack.envp, stack.word);
+        let mut search = Self { candidates: Vec::new(), envp, word, found: None };
         for address in candidates(loader) {
             search.candidates.push((address, tracee.set_breakpoint(address)?));
         }
@@ -39,7 +42,8 @@ impl Search {
             return Ok(false);
         };
         let (_, word) = self.candidates.swap_remove(index);
-        if regs.first_argument() == self.envp {
+        let read = |at| tracee.read_word(at, self.word).ok();
+        if regs.first_argument(read) == Some(self.envp) {
             self.found = self.found.or(Some(at));
         }
         tracee.poke(at, word)?;

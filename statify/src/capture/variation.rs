@@ -1,7 +1,7 @@
 //! What is varied between captures, on purpose, so that the words that depend on it show
 //! themselves. All is constant: two conversions see the same values.
 
-use statify_elf::machine::Cpu;
+use statify_elf::machine::{Cpu, Machine};
 
 use super::auxv::{AT_CLKTCK, AT_HWCAP2, AT_MINSIGSTKSZ};
 use super::block::Distances;
@@ -72,6 +72,8 @@ pub struct Variation {
 /// What all captures of a conversion have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Mode {
+    /// The machine whose process it is.
+    pub machine: Machine,
     /// See [`Variation::fixed`].
     pub fixed: bool,
     /// See [`Distances::apart`].
@@ -84,18 +86,11 @@ pub struct Mode {
     pub agent: bool,
 }
 
-/// Where fixed addresses begin: 16 TiB, which the kernel gives to nobody by itself.
-const FIXED_BASE: u64 = 0x1000_0000_0000;
-/// The first base. Neither it nor [`SLIDE`] is a number that data has for other reasons; both are
-/// multiples of 1 GiB, so that every alignment below that is kept.
-const BASE: u64 = 0x1353_4000_0000;
-/// By how much the second capture's block lies higher: 2,711 GiB.
-const SLIDE: u64 = 2711 << 30;
-
 /// The capture that the output is made of.
 pub fn first(mode: Mode) -> Variation {
+    let space = mode.machine.space();
     Variation {
-        base: if mode.fixed { FIXED_BASE } else { BASE },
+        base: if mode.fixed { space.fixed_base } else { space.base },
         fixed: mode.fixed,
         distances: Distances { apart: mode.apart, further: false },
         arguments: 0,
@@ -103,7 +98,7 @@ pub fn first(mode: Mode) -> Variation {
         random: *b"\x5a\x17\xc3\x88\x21\xf6\x09\x9d\x6b\xe4\x30\xd2\x7f\x15\xa8\x4c",
         getrandom: *b"\x93\x3e\x61\xfa\x07\xb5\xcc\x28",
         timestamp: 0x0007_31c5_88e2_f04b,
-        program_break: 0x5c41_93d2_7000,
+        program_break: space.program_breaks[0],
         thread_id: 0x0051_a7ed,
         stack_limit: StackLimit::Bytes(0x0080_0000),
         secure: false,
@@ -119,8 +114,9 @@ pub fn first(mode: Mode) -> Variation {
 
 /// Everything varied that must not change the loader's heap.
 pub fn second(mode: Mode) -> Variation {
+    let space = mode.machine.space();
     Variation {
-        base: if mode.fixed { FIXED_BASE } else { BASE + SLIDE },
+        base: if mode.fixed { space.fixed_base } else { space.base + space.slide },
         fixed: mode.fixed,
         distances: Distances { apart: mode.apart, further: true },
         arguments: 3,
@@ -128,7 +124,7 @@ pub fn second(mode: Mode) -> Variation {
         random: *b"\xe1\x4b\x02\x79\xd8\x36\xaf\x60\x1c\x95\x53\xfe\x8a\x27\xb4\x0f",
         getrandom: *b"\x4d\xd0\x1b\x86\xe9\x72\x35\xaf",
         timestamp: 0x0019_d64a_2b07_9c35,
-        program_break: 0x56ea_0f8b_5000,
+        program_break: space.program_breaks[1],
         thread_id: 0x0036_c91b,
         stack_limit: StackLimit::Bytes(0x0155_5000),
         secure: false,

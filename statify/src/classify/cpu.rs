@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use statify_elf::ElfFile;
 use statify_elf::machine::{Cpu, Vendor};
+use statify_elf::{ElfFile, PROT_EXEC};
 use statify_params::CpuFeatures;
 
 use super::frame::{self, Frame};
@@ -184,9 +184,8 @@ impl Variant {
         fixed: bool,
     ) -> Self {
         let (mut literals, mut pointers) = (Vec::new(), Vec::new());
-        for (at, _, value) in words {
-            // No other value than an address is one of the block's by accident.
-            if first.block.contains(&value) && !fixed {
+        for (at, before, value) in words {
+            if is_pointer(first, before, value) && !fixed {
                 pointers.push((at, frame.place(value)));
             } else {
                 literals.push((at, value));
@@ -205,13 +204,23 @@ impl Variant {
     }
 }
 
+/// Whether a word that depends on the CPU, and is `before` in the first capture, holds an address. Where words have 64 bits no
+/// other value is one of the block's by accident. Where they have 32, what CPUID answers may be: but such a word is null or an
+/// address in the first capture, too, and leads to code.
+fn is_pointer(first: &Capture, before: u64, value: u64) -> bool {
+    let is_code =
+        |address| first.region_at(address).is_some_and(|region| region.prot & PROT_EXEC != 0);
+    first.block.contains(&value)
+        && (first.machine.is_64() || is_code(value) && (before == 0 || is_code(before)))
+}
+
 /// What the object's file has for the word at an address; beyond what it has, memory is zero.
 fn original(object: &Object, address: u64) -> u64 {
     let elf = ElfFile::parse(&object.bytes).ok();
     let word = elf.and_then(|elf| {
         let bias = object.range.start.wrapping_sub(elf.span()?.start);
         let mut word = [0; 8];
-        for (index, byte) in word.iter_mut().enumerate() {
+        for (index, byte) in word.iter_mut().enumerate().take(elf.address_size()) {
             let at = address.wrapping_sub(bias).wrapping_add(index as u64);
             *byte = elf.at(at, 1).map_or(0, |bytes| bytes[0]);
         }

@@ -16,6 +16,9 @@ use super::{probes, rseq};
 use crate::capture::{Capture, LOADER};
 use crate::place::Place;
 
+/// What begins at the thread pointer (psABI: the thread control block) has words of the loader's in so many bytes.
+const THREAD: u64 = 256;
+
 /// See above.
 pub struct Draft<'a> {
     first: &'a Capture,
@@ -41,6 +44,11 @@ impl<'a> Draft<'a> {
         Self { first, frame, modules, pages, slid, fixups }
     }
 
+    /// The size of a word, in bytes.
+    fn word(&self) -> u64 {
+        self.first.machine.word()
+    }
+
     /// Overwrites bytes, across page boundaries.
     pub fn write(&mut self, at: Place, bytes: &[u8]) {
         words::write(&mut self.pages, at, bytes);
@@ -52,7 +60,7 @@ impl<'a> Draft<'a> {
             return;
         };
         self.slid.retain(|slid| slid.at != pointer);
-        self.write(pointer, &[0; 8]);
+        self.write(pointer, &[0; 8][..self.word() as usize]);
         if let Some((at, len)) = text {
             self.write(at, &vec![0; len]);
         }
@@ -64,27 +72,30 @@ impl<'a> Draft<'a> {
         let relative = origin.relative.iter().map(|word| word.0);
         let words: BTreeSet<Place> = origin.forgotten.iter().copied().chain(relative).collect();
         self.slid.retain(|slid| !words.contains(&slid.at));
+        let word = self.word() as u8;
         for &at in &words {
-            self.write(at, &[0; 8]);
+            self.write(at, &[0; 8][..usize::from(word)]);
         }
         for &at in &origin.missing {
             self.write(at, &[0; 4]);
         }
         let relative = origin.relative.into_iter();
-        let fixup = |(at, rest)| Fixup { at, width: 8, value: Value::Origin(rest) };
+        let fixup = |(at, rest)| Fixup { at, width: word, value: Value::Origin(rest) };
         self.fixups.extend(relative.map(fixup));
         Ok(())
     }
 
-    /// Pointers, stored relative to the module that they lead into: those at multiples of 8, and the others;
+    /// Pointers, stored relative to the module that they lead into: those at multiples of a word's size, and the others;
     /// ascending. `None` if one leads nowhere.
     pub fn store_pointers(&mut self) -> Option<(Vec<Slide>, Vec<Slide>)> {
         let (mut slides, mut unaligned) = (Vec::new(), Vec::new());
+        let word = self.word();
         for &Slid { at, value, group } in &self.slid {
             let target = frame::attribute(self.modules, group, at, self.frame.place(value))?;
             let start = self.frame.address(self.modules[target].range.start);
-            words::write(&mut self.pages, at, &value.wrapping_sub(start).to_le_bytes());
-            let list = if at.is_multiple_of(8) { &mut slides } else { &mut unaligned };
+            let relative = value.wrapping_sub(start).to_le_bytes();
+            words::write(&mut self.pages, at, &relative[..word as usize]);
+            let list = if at.is_multiple_of(word) { &mut slides } else { &mut unaligned };
             list.push(Slide { target, at });
         }
         slides.sort_unstable();
@@ -106,7 +117,21 @@ impl<'a> Draft<'a> {
         let modules = self.modules;
         let is_module =
             |at| frame::module_at(modules, at).is_some_and(|m| modules[m].object.is_some());
-        let functions = probes::vdso_functions(vdso, frame).filter(|fixup| is_module(fixup.at));
+        let thread = [self.first, vdso].map(Capture::thread_pointer);
+        let functions = probes::vdso_functions(vdso).filter_map(|(address, width, value)| {
+            let of_thread = match thread {
+                // The thread's own memory is elsewhere here.
+                [Some(own), Some(other)] => address
+                    .checked_sub(other)
+                    .filter(|offset| *offset < THREAD)
+                    .map(|offset| self.frame.place(own + offset)),
+                _ => None,
+            };
+            let in_module = || Some(frame.place(address)).filter(|at| is_module(*at));
+            Some(Fixup { at: of_thread.or_else(in_module)?, width, value })
+        });
+        let functions: Vec<Fixup> = functions.collect();
+        // What has been a pointer to the loader's own instruction becomes one to the kernel's.
         self.fixups.extend(functions);
         let defaults = probes::auxv_defaults(&self.fixups, self.frame, vdso);
         for (at, default) in defaults.filter(|default| is_module(default.0)) {
@@ -132,10 +157,11 @@ impl<'a> Draft<'a> {
         let at = self.frame.place(difference.address);
         let end = at + u64::from(difference.width);
         let apart = |fixup: &Fixup| fixup.at + u64::from(fixup.width) <= at || end <= fixup.at;
-        let slid = self.slid.iter().any(|slid| slid.at < end && at < slid.at + 8);
+        let word = self.word();
+        let slid = self.slid.iter().any(|slid| slid.at < end && at < slid.at + word);
         let is_loaders =
             |value| self.first.loader().is_some_and(|loader| loader.range.contains(&value));
-        let pointers = difference.width == 8 && is_loaders(a) && is_loaders(b);
+        let pointers = u64::from(difference.width) == word && is_loaders(a) && is_loaders(b);
         self.fixups.iter().all(apart) && (fixed || slid == pointers)
     }
 

@@ -6,8 +6,11 @@ use statify_elf::PROT_READ;
 use statify_params::ABSOLUTE;
 
 use super::memory::{Module, Region};
-use crate::capture::Capture;
+use crate::capture::{Capture, PROGRAM};
 use crate::place::Place;
+
+/// A region's first byte and the first behind it, its PROT_*, and its file with the offset in it.
+type Mapped = (Place, Place, u32, Option<(usize, u64)>);
 
 /// A capture's block.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct Frame {
     base: u64,
     /// The addresses that belong to the block.
     block: Range<u64>,
+    /// Those of a program that is not position-independent.
+    absolute: Range<u64>,
     /// The groups: where each begins in the capture, and the place that this is. Ascending in both.
     groups: Vec<(u64, Place)>,
 }
@@ -23,12 +28,14 @@ impl Frame {
     /// The frame of a capture; where nothing slides, places are addresses.
     pub fn new(capture: &Capture, fixed: bool) -> Self {
         if fixed {
-            return Self { base: 0, block: 0..ABSOLUTE, groups: Vec::new() };
+            return Self { base: 0, block: 0..ABSOLUTE, absolute: 0..0, groups: Vec::new() };
         }
         let base = capture.block.start;
         let groups =
             capture.groups.iter().map(|&start| (start, Place::new(start - base))).collect();
-        Self { base, block: capture.block.clone(), groups }
+        let absolute = capture.fixed_program.then(|| capture.objects[PROGRAM].range.clone());
+        let absolute = absolute.unwrap_or_default();
+        Self { base, block: capture.block.clone(), absolute, groups }
     }
 
     /// The frame of a capture whose groups are those of this frame's, further apart.
@@ -40,6 +47,7 @@ impl Frame {
         Self {
             base: capture.block.start,
             block: capture.block.clone(),
+            absolute: self.absolute.clone(),
             groups: starts.zip(self.groups.iter().map(|group| group.1)).collect(),
         }
     }
@@ -47,7 +55,9 @@ impl Frame {
     /// The place of an address. What is not in the program's fixed range counts from the block,
     /// even outside of it: biased pointers do.
     pub fn place(&self, address: u64) -> Place {
-        if self.block.start <= address && address <= self.block.end {
+        if self.absolute.contains(&address) {
+            Place::new(address | ABSOLUTE)
+        } else if self.block.start <= address && address <= self.block.end {
             let next = self.groups.partition_point(|group| group.0 <= address);
             match next.checked_sub(1).and_then(|group| self.groups.get(group)) {
                 Some((start, place)) => *place + (address - start),
@@ -119,6 +129,17 @@ impl Frame {
         modules
     }
 
+    /// What is mapped in a capture, by place. Of addresses a program that does not slide may be before a block or behind it.
+    fn shape(&self, capture: &Capture) -> Vec<Mapped> {
+        let mapped = |region: &crate::capture::Region| {
+            let Range { start, end } = self.range(&region.range);
+            (start, end, region.prot, region.file)
+        };
+        let mut shape: Vec<Mapped> = capture.regions.iter().map(mapped).collect();
+        shape.sort_unstable();
+        shape
+    }
+
     /// The regions of a capture.
     pub fn regions(&self, capture: &Capture, modules: &[Module]) -> Vec<Region> {
         let mut regions: Vec<Region> = capture
@@ -161,14 +182,9 @@ pub fn module_at(modules: &[Module], place: Place) -> Option<usize> {
 
 /// Whether two captures have the same mappings, places apart.
 pub fn same_shape(a: &Capture, frame_a: &Frame, b: &Capture, frame_b: &Frame) -> bool {
-    a.regions.len() == b.regions.len()
-        && a.objects.len() == b.objects.len()
+    a.objects.len() == b.objects.len()
         && a.objects.iter().zip(&b.objects).all(|(a, b)| a.id == b.id)
-        && a.regions.iter().zip(&b.regions).all(|(a, b)| {
-            frame_a.range(&a.range) == frame_b.range(&b.range)
-                && a.prot == b.prot
-                && a.file == b.file
-        })
+        && frame_a.shape(a) == frame_b.shape(b)
 }
 
 #[cfg(test)]
@@ -210,6 +226,7 @@ mod tests {
         let frame = |base, groups: &[(u64, u64)]| Frame {
             base,
             block: base..base + 0x10_0000,
+            absolute: 0..0,
             groups: groups.iter().map(|&(start, place)| (start, Place::new(place))).collect(),
         };
         let near = frame(0x10_0000, &[(0x10_0000, 0), (0x10_3000, 0x3000)]);

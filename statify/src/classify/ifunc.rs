@@ -17,7 +17,7 @@ use crate::place::Place;
 pub struct Resolver {
     /// The function.
     pub function: Place,
-    /// The words: multiples of 8, ascending.
+    /// The words, at multiples of their size; ascending.
     pub slots: Vec<Place>,
 }
 
@@ -66,6 +66,12 @@ struct Module<'a> {
 }
 
 impl Module<'_> {
+    /// What a relocation adds: where it does not say so itself, what the file has in its word.
+    fn addend(&self, relocation: &Relocation) -> Option<u64> {
+        let own = relocation.addend.map(|addend| addend as u64);
+        own.or_else(|| self.symbols.word(relocation.at))
+    }
+
     /// Whether a PLT's word holds what stands there until its function is called first: an address
     /// in the PLT itself.
     fn is_unbound(&self, relocation: &Relocation, value: u64) -> bool {
@@ -96,17 +102,19 @@ impl Found<'_> {
         let at = module.bias.wrapping_add(relocation.at);
         let function = match module.machine.relocation(relocation.kind) {
             Some(Meaning::Indirect) => {
-                relocation.addend.map(|addend| module.bias.wrapping_add(addend as u64))
+                module.addend(relocation).map(|addend| module.bias.wrapping_add(addend))
             }
             Some(Meaning::GlobalData | Meaning::JumpSlot) => {
                 self.chosen(at, module, all, relocation)
             }
-            Some(Meaning::Symbol) if relocation.addend == Some(0) => {
+            Some(Meaning::Symbol) if module.addend(relocation) == Some(0) => {
                 self.chosen(at, module, all, relocation)
             }
             _ => None,
         };
-        let Some(function) = function.filter(|_| at.is_multiple_of(8)) else { return };
+        let Some(function) = function.filter(|_| at.is_multiple_of(module.machine.word())) else {
+            return;
+        };
         let function = self.memory.frame.place(function);
         let index = *self.known.entry(function).or_insert_with(|| {
             self.resolvers.push(Resolver { function, slots: Vec::new() });

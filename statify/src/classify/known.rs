@@ -1,6 +1,8 @@
 //! Values whose origin is known in both captures: a word that has the one value in the first and
 //! the other in the second is that value.
 
+use statify_elf::{little_endian, word_mask};
+
 use crate::capture::Capture;
 use crate::capture::auxv::AT_IGNORE;
 
@@ -31,8 +33,12 @@ pub enum Value {
     RseqSize,
     /// Fresh random bytes.
     Random,
-    /// The time-stamp counter.
+    /// The time-stamp counter, or as much of it as there is room for.
     Timestamp,
+    /// What of that a word of 32 bits has no room for.
+    TimestampHigh,
+    /// AT_RANDOM's word of this number, from 0 on: of those that have no other name.
+    RandomWord(u16),
     /// What the word holds, and under AT_SECURE this much more.
     Secure(i32),
     /// The address of the output's directory with this behind it.
@@ -51,6 +57,8 @@ pub struct Known {
     sp: (u64, u64),
     /// The difference by which pointers into each group differ.
     pub slides: Vec<u64>,
+    /// The size of a word, in bytes.
+    pub word: u64,
 }
 
 /// How far below argc a loader's frames reach, in bytes: what a stack may have by default.
@@ -59,24 +67,36 @@ const MOST_STACK: u64 = 8 << 20;
 impl Known {
     /// Collects what is known of two captures, in which pointers differ by `slides`.
     pub fn new(a: &Capture, b: &Capture, slides: Vec<u64>) -> Self {
-        let mut known = Self { pairs: Vec::new(), sp: (a.stack.sp, b.stack.sp), slides };
+        let word = a.machine.word();
+        let mut known = Self { pairs: Vec::new(), sp: (a.stack.sp, b.stack.sp), slides, word };
         let mut note = |a, b, value| known.pairs.push((a, b, value));
         let mut add = |a, b, value| note(a, b, Some(value));
         add(a.stack.sp, b.stack.sp, Value::Stack(0));
-        add(a.stack.sp + 8, b.stack.sp + 8, Value::Stack(8));
+        add(a.stack.sp + word, b.stack.sp + word, Value::Stack(word as i32));
         add(a.stack.envp, b.stack.envp, Value::Envp);
         add(a.stack.auxv, b.stack.auxv, Value::Auxv);
         add(a.stack.argc, b.stack.argc, Value::Argc);
-        let (random_a, random_b) = (random(&a.random), random(&b.random));
-        add(random_a[0] & !0xff, random_b[0] & !0xff, Value::Canary);
-        add(random_a[1], random_b[1], Value::PointerGuard);
+        let random = |capture: &Capture, index: usize| {
+            little_endian(&capture.random[index * word as usize..][..word as usize])
+        };
+        add(random(a, 0) & !0xff, random(b, 0) & !0xff, Value::Canary);
+        add(random(a, 1), random(b, 1), Value::PointerGuard);
         add(u64::from(a.thread_id), u64::from(b.thread_id), Value::ThreadId);
         add(a.program_break, b.program_break, Value::Break);
-        add(a.timestamp, b.timestamp, Value::Timestamp);
+        add(a.timestamp & word_mask(word), b.timestamp & word_mask(word), Value::Timestamp);
+        if word == 4 {
+            add(a.timestamp >> 32, b.timestamp >> 32, Value::TimestampHigh);
+            for index in [2, 3] {
+                add(random(a, index), random(b, index), Value::RandomWord(index as u16));
+            }
+        }
         add(a.stack_limit, b.stack_limit, Value::StackLimit);
         if a.used_getrandom {
-            let word = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
-            add(word(a.getrandom), word(b.getrandom), Value::Random);
+            for (one, other) in
+                a.getrandom.chunks(word as usize).zip(b.getrandom.chunks(word as usize))
+            {
+                add(little_endian(one), little_endian(other), Value::Random);
+            }
         }
         for &(kind, value) in &a.stack.entries {
             let other = b.stack.value(kind).filter(|_| kind != AT_IGNORE);
@@ -88,13 +108,16 @@ impl Known {
         note(cpu(a.cpu_identity), cpu(b.cpu_identity), None);
         // What is the same in both cannot be told apart from a constant; what slides is a pointer.
         let slides = &known.slides;
-        known.pairs.retain(|(a, b, _)| a != b && !slides.contains(&b.wrapping_sub(*a)));
+        known.pairs.retain(|(a, b, _)| {
+            a != b && !slides.contains(&(b.wrapping_sub(*a) & word_mask(word)))
+        });
         known
     }
 
     /// The group that a word points into which is `a` in the first capture and `b` in the second.
     pub fn group(&self, a: u64, b: u64) -> Option<usize> {
-        self.slides.iter().position(|&slide| b.wrapping_sub(a) == slide)
+        let difference = b.wrapping_sub(a) & word_mask(self.word);
+        self.slides.iter().position(|&slide| difference == slide)
     }
 
     /// The value that is `a` in the first capture and `b` in the second, if they are known; without one where
@@ -113,16 +136,11 @@ impl Known {
     }
 }
 
-fn random(bytes: &[u8; 16]) -> [u64; 2] {
-    let (words, _) = bytes.as_chunks::<8>();
-    [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
-}
-
 #[cfg(test)]
 impl Known {
     /// A table made by hand.
     pub fn for_test(slides: &[u64], pairs: &[(u64, u64, Value)]) -> Self {
         let pairs = pairs.iter().map(|(a, b, value)| (*a, *b, Some(value.clone()))).collect();
-        Self { pairs, sp: (0x7fff_f000, 0x7eee_e000), slides: slides.to_vec() }
+        Self { pairs, sp: (0x7fff_f000, 0x7eee_e000), slides: slides.to_vec(), word: 8 }
     }
 }

@@ -45,7 +45,7 @@ pub struct Slide {
 pub struct Fixup {
     /// Where.
     pub at: Place,
-    /// Bytes: 4 or 8.
+    /// Bytes: 4, or as many as a word has.
     pub width: u8,
     /// Which value.
     pub value: Value,

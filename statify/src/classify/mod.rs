@@ -123,7 +123,7 @@ pub fn classify(program: &Path, captures: Captures, fixed: bool) -> Result<Image
 
     let loader = first.loader().map(|loader| &loader.bytes[..]);
     let variables = Variables::of(tunables, loader.unwrap_or_default());
-    cpu.spare(&fixups.iter().map(|fixup| fixup.at.align_down(8)).collect());
+    cpu.spare(&fixups.iter().map(|fixup| fixup.at.align_down(first.machine.word())).collect());
     let calls = calls::calls(&first, &second, frame, &frames.slides)
         .ok_or_else(|| unexpected("two runs made different system calls"))?;
     let aux = |kind| first.stack.value(kind).unwrap_or(0);

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use statify_elf::c_library::CLibrary;
-use statify_elf::{DynamicFacts, ElfFile, PAGE, PROT_READ, page_down};
+use statify_elf::{DynamicFacts, ElfFile, PAGE, PROT_READ, little_endian, page_down, word_mask};
 
 use super::frame::Frame;
 use super::words;
@@ -49,8 +49,6 @@ const FIRST_WORDS: u64 = 5;
 const MISSING: u32 = 1;
 const EXISTING: u32 = 2;
 const MOST_STATUSES: u64 = 64;
-/// In place of a list of directories: none of them was there.
-const NO_LIST: u64 = u64::MAX;
 
 /// Finds it.
 pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Origin, NotFound> {
@@ -59,13 +57,14 @@ pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Ori
         return Ok(Origin::default());
     }
     let memory = Memory { capture, words: words::Memory { capture, frame } };
+    let size = memory.size();
     let Some(program) = capture.objects.get(PROGRAM) else { return Err(NotFound) };
     let directory = parent(program.path.as_os_str().as_bytes());
     let maps = maps(&memory, &modules);
     // The directory of each module that was found by way of the program's.
     let mut origins = BTreeMap::from([(PROGRAM, directory.clone())]);
     for (&index, &map) in maps.iter().filter(|&(&index, _)| index > LOADER) {
-        let name = memory.word(map + 8).and_then(|name| memory.string(name)).unwrap_or_default();
+        let name = memory.word(map + size).and_then(|name| memory.string(name)).unwrap_or_default();
         let by = |(other, origin): (&usize, &Vec<u8>)| {
             modules.get(other).is_some_and(|module| module.leads_to(origin, &name))
         };
@@ -82,17 +81,17 @@ pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Ori
         for (_, &map) in maps.iter().filter(|(index, _)| has_some(index)) {
             // Of a path without a directory that is there glibc keeps that, and whether it had a list.
             let is_given_up = |at: &u64| {
-                memory.word(*at) == Some(NO_LIST)
-                    && memory.word(at + 8).is_some_and(|word| word <= 1)
+                memory.word(*at) == Some(word_mask(size))
+                    && memory.word(at + size).is_some_and(|word| word <= 1)
             };
-            let lists = fields_of(&maps, map).filter(is_given_up);
+            let lists = fields_of(&maps, map, size).filter(is_given_up);
             found.forgotten.extend(lists.map(|at| frame.place(at)));
         }
     }
     for (&index, origin) in &origins {
         let (Some(&map), Some(module)) = (maps.get(&index), modules.get(&index)) else { continue };
         let mut dirs = 0;
-        for at in fields_of(&maps, map) {
+        for at in fields_of(&maps, map, size) {
             let Some(value) = memory.word(at) else { break };
             let is_path = match c_library {
                 CLibrary::Glibc => memory.is_search_path(value, origin),
@@ -106,7 +105,8 @@ pub fn find(c_library: CLibrary, capture: &Capture, frame: &Frame) -> Result<Ori
                 continue;
             }
             let Some(text) = memory.string(value) else { continue };
-            let is_element = text.ends_with(b"/") && memory.word(at + 8) == Some(text.len() as u64);
+            let is_element =
+                text.ends_with(b"/") && memory.word(at + size) == Some(text.len() as u64);
             match behind(&directory, &text) {
                 _ if is_element => {}
                 Some(b"") if index == PROGRAM => found.forgotten.push(frame.place(at)),
@@ -194,15 +194,16 @@ fn maps(memory: &Memory<'_>, modules: &BTreeMap<usize, Module>) -> BTreeMap<usiz
     let by_section: BTreeMap<u64, usize> =
         modules.iter().map(|(&index, module)| (module.at.1, index)).collect();
     let mut maps = BTreeMap::new();
+    let size = memory.size();
     for (address, page) in memory.capture.pages.iter() {
-        for (index, word) in page.as_chunks::<8>().0.iter().enumerate() {
-            let Some(&object) = by_section.get(&u64::from_le_bytes(*word)) else { continue };
-            let at = (address + 8 * index as u64).wrapping_sub(16);
+        for (index, word) in page.chunks_exact(size as usize).enumerate() {
+            let Some(&object) = by_section.get(&little_endian(word)) else { continue };
+            let at = (address + size * index as u64).wrapping_sub(2 * size);
             let bias = modules[&object].at.0;
             if memory.word(at) != Some(bias) {
                 continue;
             }
-            let name = || memory.string(memory.word(at + 8)?);
+            let name = || memory.string(memory.word(at + size)?);
             let is_map = match memory.capture.objects[object].range.contains(&at) {
                 // Its own GOT begins with that address, too. But musl allocates in the gaps of modules'
                 // pages as well, those of the very module among them.
@@ -218,10 +219,14 @@ fn maps(memory: &Memory<'_>, modules: &BTreeMap<usize, Module>) -> BTreeMap<usiz
     maps
 }
 
-/// The words of a module's record.
-fn fields_of(maps: &BTreeMap<usize, u64>, map: u64) -> impl Iterator<Item = u64> + use<> {
+/// The words, of so many bytes, of a module's record.
+fn fields_of(
+    maps: &BTreeMap<usize, u64>,
+    map: u64,
+    size: u64,
+) -> impl Iterator<Item = u64> + use<> {
     let next = maps.values().copied().filter(|&other| other > map).min();
-    (map..next.unwrap_or(u64::MAX).min(map + MOST_MAP)).step_by(8)
+    (map..next.unwrap_or(u64::MAX).min(map + MOST_MAP)).step_by(size as usize)
 }
 
 /// A capture's memory by address.
@@ -231,9 +236,14 @@ struct Memory<'a> {
 }
 
 impl Memory<'_> {
+    /// The size of a word, in bytes.
+    fn size(&self) -> u64 {
+        self.words.word_size()
+    }
+
     fn word(&self, address: u64) -> Option<u64> {
         self.capture.region_at(address)?;
-        self.capture.region_at(address.checked_add(7)?)?;
+        self.capture.region_at(address.checked_add(self.size() - 1)?)?;
         Some(self.words.word(self.words.frame.place(address)))
     }
 
@@ -265,16 +275,18 @@ impl Memory<'_> {
     /// of them null), of which one is in `origin`. A directory has its path, which ends with a
     /// slash, and then its length.
     fn is_search_path(&self, address: u64, origin: &[u8]) -> bool {
+        let size = self.size();
         let elements = (0..MOST_DIRECTORIES).map_while(|index| {
-            self.word(address.checked_add(8 * index)?).filter(|&element| element != 0)
+            self.word(address.checked_add(size * index)?).filter(|&element| element != 0)
         });
-        let mut fields = elements
-            .flat_map(|element| (0..FIRST_WORDS).map(move |word| element.wrapping_add(8 * word)));
+        let mut fields = elements.flat_map(|element| {
+            (0..FIRST_WORDS).map(move |word| element.wrapping_add(size * word))
+        });
         fields.any(|field| {
             let text = self.word(field).and_then(|text| self.string(text)).unwrap_or_default();
             text.ends_with(b"/")
                 && text.starts_with(origin)
-                && self.word(field.wrapping_add(8)) == Some(text.len() as u64)
+                && self.word(field.wrapping_add(size)) == Some(text.len() as u64)
         })
     }
 
@@ -283,21 +295,25 @@ impl Memory<'_> {
     fn missing(&self, directories: &BTreeSet<Vec<u8>>) -> Vec<u64> {
         let lengths: BTreeSet<u64> = directories.iter().map(|path| path.len() as u64).collect();
         let mut missing = Vec::new();
+        let size = self.size();
         for (address, page) in self.capture.pages.iter() {
-            for (index, word) in page.as_chunks::<8>().0.iter().enumerate() {
-                if !lengths.contains(&u64::from_le_bytes(*word)) {
+            for (index, word) in page.chunks_exact(size as usize).enumerate() {
+                if !lengths.contains(&little_endian(word)) {
                     continue;
                 }
-                let field = address + 8 * index as u64;
-                let text = field.checked_sub(8).and_then(|at| self.word(at)).unwrap_or(0);
-                let (start, end) = (field + 8, text.min(field + 8 + 4 * MOST_STATUSES));
+                let field = address + size * index as u64;
+                let text = field.checked_sub(size).and_then(|at| self.word(at)).unwrap_or(0);
+                let (start, end) = (field + size, text.min(field + size + 4 * MOST_STATUSES));
                 if text < start
                     || !self.string(text).is_some_and(|text| directories.contains(&text))
                 {
                     continue;
                 }
                 let fields = (start..end).step_by(4);
-                let value = |at: &u64| Some((self.word(at & !7)? >> (8 * (at & 7))) as u32);
+                let value = |at: &u64| {
+                    let rest = at % size;
+                    Some((self.word(at - rest)? >> (8 * rest)) as u32)
+                };
                 if fields.clone().all(|at| value(&at).is_some_and(|value| value <= EXISTING)) {
                     missing.extend(fields.filter(|at| value(at) == Some(MISSING)));
                 }

@@ -1,7 +1,7 @@
 //! What the further captures tell: each varies one thing, and is asked only about that. The
 //! loader's heap shifts in them, so that only modules' own data can be compared.
 
-use statify_elf::PAGE;
+use statify_elf::{PAGE, little_endian};
 
 use super::frame::Frame;
 use super::known::Value;
@@ -10,14 +10,15 @@ use crate::capture::Capture;
 use crate::capture::variation::NEWER_AUXV;
 use crate::place::Place;
 
-/// Words that hold the address of a vDSO function when the vDSO is not hidden.
-pub fn vdso_functions(capture: &Capture, frame: &Frame) -> impl Iterator<Item = Fixup> {
+/// The addresses of words that hold the address of a vDSO function when the vDSO is not hidden, and what a start writes there.
+pub fn vdso_functions(capture: &Capture) -> impl Iterator<Item = (u64, u8, Value)> {
+    let size = capture.machine.word();
     capture.pages.iter().flat_map(move |(address, page)| {
-        let words = page.as_chunks::<8>().0.iter().enumerate();
+        let words = page.chunks_exact(size as usize).enumerate();
         words.filter_map(move |(index, word)| {
-            let name = capture.vdso.name(u64::from_le_bytes(*word))?;
-            let at = frame.place(address + 8 * index as u64);
-            Some(Fixup { at, width: 8, value: Value::Vdso(name.to_owned()) })
+            let name = capture.vdso.name(little_endian(word))?;
+            let at = address + size * index as u64;
+            Some((at, size as u8, Value::Vdso(name.to_owned())))
         })
     })
 }
@@ -47,12 +48,13 @@ pub fn thread_stack(
     unlimited: &Capture,
     least: Option<&Capture>,
 ) -> (u64, u64) {
-    let at = fixups.iter().find(|fixup| fixup.value == Value::StackLimit).map(|fixup| fixup.at);
+    let fixup = fixups.iter().find(|fixup| fixup.value == Value::StackLimit);
     let value = |capture: &Capture| {
-        let address = frame.address(at?);
+        let fixup = fixup?;
+        let address = frame.address(fixup.at);
         let page = capture.pages.get(address & !(PAGE - 1))?;
         let offset = (address % PAGE) as usize;
-        Some(u64::from_le_bytes(page.get(offset..offset + 8)?.try_into().ok()?))
+        Some(little_endian(page.get(offset..offset + usize::from(fixup.width))?))
     };
     // PTHREAD_STACK_MIN, where no capture tells.
     const LEAST: u64 = 16 << 10;

@@ -36,7 +36,7 @@ pub fn file_ids(
     let memory = words::Memory { capture, frame };
     // As captured: a pointer of the output, stored relative to its module, may be any number.
     let is_id = |place: Place| {
-        let words = [memory.word(place), memory.word(place + 8)].map(u64::to_le_bytes);
+        let words = [memory.number(place, 8), memory.number(place + 8, 8)].map(u64::to_le_bytes);
         words.as_flattened().first_chunk().is_some_and(|bytes| ids.contains_key(bytes))
     };
     let is_written = |place: Place, bytes: &[u8; 16]| {
@@ -46,7 +46,7 @@ pub fn file_ids(
         let at = (address % PAGE) as usize;
         page.get(at..at + bytes.len()).is_none_or(|original| original != bytes)
     };
-    let found = find(pages, 8, |place, bytes: &[u8; 16]| {
+    let found = find(pages, memory.word_size() as usize, |place, bytes: &[u8; 16]| {
         bytes.first_chunk().is_some_and(|device| devices.contains(device))
             && ids.contains_key(bytes)
             && is_id(place)

@@ -3,7 +3,7 @@
 //! machine of the conversion did, but ask the machine it runs on.
 
 use statify_elf::c_library::musl;
-use statify_elf::{PAGE, PROT_WRITE};
+use statify_elf::{PAGE, PROT_WRITE, little_endian};
 
 use super::frame::Frame;
 use super::words;
@@ -34,10 +34,11 @@ pub fn find(capture: &Capture, frame: &Frame) -> Option<SearchPath> {
             && capture.region_at(address).is_some_and(writable)
     });
     for (address, page) in data {
-        for (index, word) in page.as_chunks::<8>().0.iter().enumerate() {
-            let target = u64::from_le_bytes(*word);
+        let size = memory.word_size();
+        for (index, word) in page.chunks_exact(size as usize).enumerate() {
+            let target = little_endian(word);
             if starts_with(&memory, target, &remembered) {
-                let pointer = frame.place(address + 8 * index as u64);
+                let pointer = frame.place(address + size * index as u64);
                 let text = capture.search_path.as_ref().map(|_| (frame.place(target), text.len()));
                 return Some(SearchPath { pointer, text });
             }

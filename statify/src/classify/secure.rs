@@ -1,8 +1,8 @@
 //! What AT_SECURE changes in the loader's data: words that get another value at a start with
 //! privileges that the caller lacks.
 
-use statify_elf::ElfFile;
 use statify_elf::c_library::CLibrary;
+use statify_elf::{ElfFile, little_endian};
 
 use crate::capture::Capture;
 use crate::capture::secure::Secure;
@@ -35,7 +35,7 @@ impl SecureStart {
 pub struct Difference {
     /// Its address in the first capture.
     pub address: u64,
-    /// Its bytes, 4 or 8.
+    /// Its bytes, 4 or as many as a word has.
     pub width: u8,
     /// By how much it is larger under AT_SECURE.
     pub larger: i32,
@@ -59,15 +59,17 @@ pub fn decide(
     let Some(secure) = secure else { return refused };
     let mut differences = Vec::new();
     let (without, with) = (&secure.without, &secure.with);
-    let words = without.bytes.as_chunks::<8>().0.iter().zip(with.bytes.as_chunks::<8>().0);
+    let size = first.machine.word();
+    let words = without.bytes.chunks_exact(size as usize);
+    let words = words.zip(with.bytes.chunks_exact(size as usize));
     for (index, (a, b)) in words.enumerate().filter(|(_, (a, b))| a != b) {
-        let address = without.start + 8 * index as u64;
-        let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+        let address = without.start + size * index as u64;
+        let (a, b) = (little_endian(a), little_endian(b));
         // The kernel puts the stack elsewhere at each start; other captures tell what that means.
         if without.stack.contains(&a) && with.stack.contains(&b) {
             continue;
         }
-        let Some(difference) = difference(address, a, b) else { return refused };
+        let Some(difference) = difference(address, a, b, size) else { return refused };
         // The hand-off is later than these two; what has changed meanwhile is not understood.
         let mask = if difference.width == 8 { u64::MAX } else { 0xffff_ffff };
         let shift = 8 * (difference.address - address);
@@ -80,8 +82,12 @@ pub fn decide(
     if differences.is_empty() { refused } else { (SecureStart::AsGlibc, differences) }
 }
 
-/// The difference of two words, of their lower or of their upper half if only that differs.
-fn difference(address: u64, a: u64, b: u64) -> Option<Difference> {
+/// The difference of two words of so many bytes, of their lower or of their upper half if only that differs.
+fn difference(address: u64, a: u64, b: u64, size: u64) -> Option<Difference> {
+    if size == 4 {
+        let larger = (b as u32).wrapping_sub(a as u32) as i32;
+        return Some(Difference { address, width: 4, larger });
+    }
     let halves = [0, 32].map(|shift| ((a >> shift) as u32, (b >> shift) as u32));
     let half = |index: usize| {
         let (a, b) = halves[index];
@@ -102,12 +108,13 @@ fn difference(address: u64, a: u64, b: u64) -> Option<Difference> {
 fn word(capture: &Capture, address: u64) -> u64 {
     let page = address & !(statify_elf::PAGE - 1);
     let offset = (address - page) as usize;
+    let size = capture.machine.word() as usize;
     let bytes = capture.pages.get(page).or_else(|| {
         let region = capture.region_at(page)?;
         capture.file_page(region, page)
     });
-    let bytes = bytes.and_then(|bytes| bytes.get(offset..offset + 8));
-    bytes.map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap_or_default()))
+    let bytes = bytes.and_then(|bytes| bytes.get(offset..offset + size));
+    bytes.map_or(0, little_endian)
 }
 
 /// Whether a file's search path or the name of a library that it needs says `$ORIGIN`, which under
@@ -140,7 +147,7 @@ mod tests {
             (5 << 32, 6 << 32, Some((0x14, 4, 1))),
             (0x7, 0x7f00_0000_1000, None),
         ] {
-            let found = difference(0x10, a, b).map(|d| (d.address, d.width, d.larger));
+            let found = difference(0x10, a, b, 8).map(|d| (d.address, d.width, d.larger));
             assert_eq!(found, expected, "{a:#x} {b:#x}");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use goblin::elf::sym::STT_GNU_IFUNC;
-use statify_elf::{DynamicFacts, HIDDEN, Relocation, SymbolTable, Versions};
+use statify_elf::{DynamicFacts, HIDDEN, Relocation, SymbolTable, Versions, little_endian};
 
 /// A symbol as a relocation refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ impl<'a> Symbols<'a> {
 
     /// The word at this address (before any bias), as the file has it.
     pub fn word(&self, at: u64) -> Option<u64> {
-        Some(u64::from_le_bytes(*self.facts.bytes(at, 8)?.first_chunk()?))
+        let size = self.facts.file().address_size() as u64;
+        Some(little_endian(self.facts.bytes(at, size)?))
     }
 
     /// What a relocation refers to.

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use memchr::memmem;
-use statify_elf::{ElfFile, PAGE, page_down};
+use statify_elf::{ElfFile, PAGE, little_endian, page_down, word_mask};
 use statify_format::variables::{BY_LIBRARY, BY_LOADER, BY_OLDER_LOADER, FROZEN};
 
 use super::frame::Frame;
@@ -87,7 +87,8 @@ pub fn study(
     let loader = &capture.loader()?.range;
     let take_over = take_over(capture);
     let environment = capture.stack.sp.checked_sub(BELOW)?;
-    let text = variables(environment);
+    let word = capture.machine.word();
+    let text = variables(environment, word);
     let within: Vec<u64> = [loader.start]
         .into_iter()
         .chain(take_over.as_ref().map(|&(_, function)| function))
@@ -103,7 +104,9 @@ pub fn study(
     let library = take_over.map(|(library, _)| &capture.objects[library].range);
     let is_expected = |at: &u64| loader.contains(at) || library.is_some_and(|l| l.contains(at));
     let is_there = |value| words.iter().any(|&(at, word)| word == value && loader.contains(&at));
-    if !words.iter().all(|(at, _)| is_expected(at)) || !VARIABLES.iter().all(|v| is_there(v.1)) {
+    if !words.iter().all(|(at, _)| is_expected(at))
+        || !VARIABLES.iter().all(|v| is_there(value(v.1, word)))
+    {
         return None;
     }
     let frame = Frame::new(capture, fixed);
@@ -117,16 +120,21 @@ pub fn study(
     Some(Tunables { read: frame.place(read), take_over, written })
 }
 
-/// An environment of [`VARIABLES`] alone, to lie at `at`.
-fn variables(at: u64) -> Vec<u8> {
-    let texts = VARIABLES.map(|(name, value)| format!("{name}={value}\0"));
-    let mut next = at + 8 * (texts.len() as u64 + 1);
+/// As much of a variable's value as a word of so many bytes holds, whatever its sign.
+fn value(value: u64, word: u64) -> u64 {
+    value & word_mask(word) >> 1
+}
+
+/// An environment of [`VARIABLES`] alone, to lie at `at`; words have so many bytes.
+fn variables(at: u64, word: u64) -> Vec<u8> {
+    let texts = VARIABLES.map(|(name, number)| format!("{name}={}\0", value(number, word)));
+    let mut next = at + word * (texts.len() as u64 + 1);
     let mut bytes = Vec::new();
     for text in &texts {
-        bytes.extend(next.to_le_bytes());
+        bytes.extend(&next.to_le_bytes()[..word as usize]);
         next += text.len() as u64;
     }
-    bytes.extend([0; 8]);
+    bytes.extend(&[0; 8][..word as usize]);
     bytes.extend(texts.concat().as_bytes());
     bytes
 }
@@ -158,13 +166,11 @@ fn changed(capture: &Capture, pages: &Pages) -> Vec<(u64, u64)> {
         if before == page {
             continue;
         }
-        for offset in (0..PAGE as usize).step_by(8) {
+        let size = capture.machine.word() as usize;
+        for offset in (0..PAGE as usize).step_by(size) {
             let word = |bytes: &[u8]| {
-                let mut word = [0; 8];
                 let from = bytes.get(offset..).unwrap_or(NOTHING);
-                let len = from.len().min(8);
-                word[..len].copy_from_slice(&from[..len]);
-                u64::from_le_bytes(word)
+                little_endian(&from[..from.len().min(size)])
             };
             if word(before) != word(page) {
                 words.push((address + offset as u64, word(page)));
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_environment_is_an_array_of_pointers_to_strings() {
-        let bytes = variables(0x1000);
+        let bytes = variables(0x1000, 8);
         let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
         for (index, begin) in [(0, "MALLOC_ARENA_MAX=5"), (1, "MALLOC_TOP_PAD_=8")] {
             let text = &bytes[(word(8 * index) - 0x1000) as usize..];

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use statify_elf::PAGE;
+use statify_elf::{PAGE, little_endian};
 
 use super::frame::Frame;
 use super::known::{Known, Value};
@@ -75,16 +75,26 @@ impl<'a> Memory<'a> {
         places.into_iter().map(|place| (place, Box::new(*self.page(place)))).collect()
     }
 
+    /// The size of a word, in bytes.
+    pub fn word_size(&self) -> u64 {
+        self.capture.machine.word()
+    }
+
     /// The word at a place, of whatever alignment.
     pub fn word(&self, place: Place) -> u64 {
+        self.number(place, self.word_size() as usize)
+    }
+
+    /// The number of so many bytes, 8 at most, at a place.
+    pub fn number(&self, place: Place, size: usize) -> u64 {
         let mut bytes = [0; 8];
         let first = self.page(place.page());
         let at = place.in_page();
-        let here = 8.min(PAGE as usize - at);
+        let here = size.min(PAGE as usize - at);
         bytes[..here].copy_from_slice(&first[at..at + here]);
-        if here < 8 {
+        if here < size {
             let second = self.page(place.page() + PAGE);
-            bytes[here..].copy_from_slice(&second[..8 - here]);
+            bytes[here..size].copy_from_slice(&second[..size - here]);
         }
         u64::from_le_bytes(bytes)
     }
@@ -99,15 +109,28 @@ pub fn differences(a: &Memory<'_>, b: &Memory<'_>) -> Vec<(Place, u64, u64)> {
         if page_a == page_b {
             continue;
         }
-        let words = page_a.as_chunks::<8>().0.iter().zip(page_b.as_chunks::<8>().0);
-        for (index, (word_a, word_b)) in words.enumerate() {
-            if word_a != word_b {
-                let at = place + 8 * index as u64;
-                differences.push((at, u64::from_le_bytes(*word_a), u64::from_le_bytes(*word_b)));
-            }
+        match a.word_size() {
+            4 => differing::<4>(place, &page_a, &page_b, &mut differences),
+            _ => differing::<8>(place, &page_a, &page_b, &mut differences),
         }
     }
     differences
+}
+
+/// The words, each of so many bytes, that two pages have differently.
+fn differing<const SIZE: usize>(
+    place: Place,
+    a: &[u8; PAGE as usize],
+    b: &[u8; PAGE as usize],
+    differences: &mut Vec<(Place, u64, u64)>,
+) {
+    let words = a.as_chunks::<SIZE>().0.iter().zip(b.as_chunks::<SIZE>().0);
+    for (index, (word_a, word_b)) in words.enumerate() {
+        if word_a != word_b {
+            let at = place + (SIZE * index) as u64;
+            differences.push((at, little_endian(word_a), little_endian(word_b)));
+        }
+    }
 }
 
 /// Compares two captures word by word.
@@ -144,8 +167,12 @@ fn explain(a: u64, b: u64, known: &Known) -> Option<Meaning> {
     if let Some(group) = known.group(a, b) {
         return Some(Meaning::Slid(group));
     }
+    let width = known.word as u8;
     if let Some(value) = known.find(a, b) {
-        return Some(Meaning::Known(value.into_iter().map(|value| (0, 8, value)).collect()));
+        return Some(Meaning::Known(value.into_iter().map(|value| (0, width, value)).collect()));
+    }
+    if width == 4 {
+        return None;
     }
     // Fields of four bytes, one or both of them varying.
     let mut values = Vec::new();
@@ -166,23 +193,26 @@ fn explain_unaligned(
     open: Vec<(Place, u64, u64)>,
     compared: &mut Compared,
 ) {
+    let size = known.word;
     let mut covered = Place::default();
     for (at, word_a, word_b) in open {
         let differing = (word_a ^ word_b).to_le_bytes();
         let mut byte = 0;
-        while let Some(next) = (byte..8).find(|&i| differing[i] != 0 && at + i as u64 >= covered) {
+        while let Some(next) =
+            (byte..size as usize).find(|&i| differing[i] != 0 && at + i as u64 >= covered)
+        {
             // A pointer's lowest byte never differs, the block being aligned to pages.
             let first = at + next as u64;
-            let window = (0..8)
-                .map(|before| first.saturating_sub(7 - before))
-                .filter(|&start| !start.is_multiple_of(8) && start >= covered)
+            let window = (0..size)
+                .map(|before| first.saturating_sub(size - 1 - before))
+                .filter(|&start| !start.is_multiple_of(size) && start >= covered)
                 .find_map(|start| Some((start, known.group(a.word(start), b.word(start))?)));
             let Some((start, group)) = window else {
                 compared.unexplained.push((at, word_a, word_b));
                 break;
             };
             compared.slid.push(Slid { at: start, value: a.word(start), group });
-            covered = start + 8;
+            covered = start + size;
             byte = next + 1;
         }
     }
@@ -227,6 +257,21 @@ mod tests {
             (0x7fff_ef00, 0x7eee_df08, None),
             (0x5000, 0x5008, None),
             (0x7ee0, 0x7ff0, None),
+        ] {
+            assert_eq!(explain(a, b, &known), meaning, "{a:#x} {b:#x}");
+        }
+    }
+
+    #[test]
+    fn words_of_four_bytes_are_counted_modulo_their_number() {
+        let mut known = Known::for_test(&[0x2940_0000], &[(5, 9, Value::Argc)]);
+        known.word = 4;
+        for (a, b, meaning) in [
+            (0x1840_0010, 0x4180_0010, Some(Meaning::Slid(0))),
+            // Biased below zero.
+            (0xffff_fff0, 0x293f_fff0, Some(Meaning::Slid(0))),
+            (5, 9, Some(Meaning::Known(vec![(0, 4, Value::Argc)]))),
+            (5, 8, None),
         ] {
             assert_eq!(explain(a, b, &known), meaning, "{a:#x} {b:#x}");
         }

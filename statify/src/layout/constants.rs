@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use statify_elf::{ElfFile, PAGE, PROT_EXEC, page_down};
+use statify_elf::{ElfFile, PAGE, PROT_EXEC, little_endian, page_down, word_mask};
 use statify_params::leb128;
 
 use crate::capture::{LOADER, PROGRAM};
@@ -32,6 +32,7 @@ pub fn take(image: &mut Image) -> Constants {
     let mut constants = Constants::new();
     let mut pages = Vec::new();
     let pointers = Pointers::of(image);
+    let size = image.machine().word() as usize;
     // What is executable never becomes writable; the agent's index is not complete yet.
     let is_data = |region: &&Region| {
         region.prot & PROT_EXEC == 0 && !image.index.contains(&region.range.start)
@@ -39,7 +40,10 @@ pub fn take(image: &mut Image) -> Constants {
     for region in image.regions.iter().filter(is_data) {
         let file = File::of(image, region);
         for (&place, page) in image.pages.range(region.range.clone()) {
-            let compared = Compared::new(place, page, &file, &pointers);
+            let compared = match size {
+                4 => Compared::new::<4>(place, page, &file, &pointers),
+                _ => Compared::new::<8>(place, page, &file, &pointers),
+            };
             let words = compared.to_write();
             if words.is_empty() {
                 continue;
@@ -47,7 +51,7 @@ pub fn take(image: &mut Image) -> Constants {
             constants.insert(place, words.iter().map(|word| (word.at, word.value)).collect());
             // With none of them left the page is its file's.
             let is_plain = words.len() == compared.words.len();
-            pages.push((place, (!is_plain).then(|| without(page, &words))));
+            pages.push((place, (!is_plain).then(|| without(page, &words, size))));
         }
     }
     for (place, rest) in pages {
@@ -59,12 +63,12 @@ pub fn take(image: &mut Image) -> Constants {
     constants
 }
 
-/// A page with what the loader has found in place of these words.
-fn without(page: &PageBytes, words: &[Word]) -> PageBytes {
+/// A page with what the loader has found in place of these words of so many bytes.
+fn without(page: &PageBytes, words: &[Word], size: usize) -> PageBytes {
     let mut rest = page.clone();
     for word in words {
         let at = word.at.in_page();
-        rest[at..at + 8].copy_from_slice(&word.found.to_le_bytes());
+        rest[at..at + size].copy_from_slice(&word.found.to_le_bytes()[..size]);
     }
     rest
 }
@@ -172,6 +176,12 @@ struct Word {
     is_everywhere: bool,
 }
 
+/// The number of 64 bits whose lowest are the word's, with its sign.
+fn extended(word: &[u8]) -> u64 {
+    let unused = 64 - 8 * word.len().min(8) as u32;
+    (little_endian(word) << unused).cast_signed().wrapping_shr(unused).cast_unsigned()
+}
+
 /// A page beside its file's.
 struct Compared {
     words: Vec<Word>,
@@ -179,20 +189,28 @@ struct Compared {
 }
 
 impl Compared {
-    fn new(place: Place, page: &PageBytes, file: &File<'_>, pointers: &Pointers<'_>) -> Self {
+    /// By words of so many bytes.
+    fn new<const SIZE: usize>(
+        place: Place,
+        page: &PageBytes,
+        file: &File<'_>,
+        pointers: &Pointers<'_>,
+    ) -> Self {
         let (plain, len) = file.page(place);
         let mut found = plain.clone();
         found[len..].fill(0);
-        let words = |page: &'_ PageBytes| page.as_chunks::<8>().0.to_vec();
+        let words = |page: &'_ PageBytes| page.as_chunks::<SIZE>().0.to_vec();
         let all = words(page).into_iter().zip(words(&plain)).zip(words(&found)).enumerate();
         let differing = all.filter(|(_, ((value, plain), _))| value != plain);
         let words = differing.map(|(index, ((value, _), found))| {
-            let [value, found] = [value, found].map(u64::from_le_bytes);
-            let at = place + 8 * index as u64;
+            // Small numbers below zero are short, as in words of 64 bits.
+            let [value, found] = [value, found].map(|word| extended(&word));
+            let at = place + (SIZE * index) as u64;
             // What is zero in the beginning is not relocated: the loader or the library keep something there.
-            let may_be = 8 * index < len;
-            let is_everywhere =
-                value == found || may_be && file.has_everywhere(pointers.target(at, value));
+            let may_be = SIZE * index < len;
+            let is_everywhere = value == found
+                || may_be
+                    && file.has_everywhere(pointers.target(at, value & word_mask(SIZE as u64)));
             Word { at, value, found, is_everywhere }
         });
         Self { words: words.collect(), is_own: file.is_own }
@@ -254,7 +272,7 @@ mod tests {
     fn what_is_not_written_is_as_the_loader_has_found_it() {
         let page: PageBytes = Box::new([1; PAGE as usize]);
         let word = Word { at: Place::new(16), value: 9, found: 3, is_everywhere: false };
-        let rest = without(&page, &[word]);
+        let rest = without(&page, &[word], 8);
         assert_eq!(rest[16..24], 3u64.to_le_bytes());
         assert!(rest[..16].iter().chain(&rest[24..]).all(|&byte| byte == 1));
     }

@@ -76,6 +76,8 @@ pub fn lay_out(
 ) -> Plan {
     let constants = &constants::take(image);
     let image = &*image;
+    let machine = image.machine();
+    let starter = starter::image(machine.e_machine()).unwrap_or_default();
     let patched = &pieces::patched_pages(image, constants);
     let mut pieces = pieces::cut(image, patched, pool.is_some());
     let mut segments = segments::choose(image, &mut pieces);
@@ -83,10 +85,13 @@ pub fn lay_out(
     let addresses = &Addresses::choose(image, PAGE);
     let placement = &placement::place(image, &segments, addresses);
     let pooled = pool.map_or_else(Vec::new, |_| pooled::objects(placement.in_files()));
-    let slides = &tables::SlideGroups::new(&image.slides, &image.cpu.resolvers, addresses);
+    let slides =
+        &tables::SlideGroups::new(&image.slides, &image.cpu.resolvers, addresses, machine.word());
     let (pieces, no_spare) = (&pieces[..], 0..0);
     let input = tables::Input {
         image,
+        machine,
+        starter,
         shape,
         pieces,
         placement,
@@ -99,8 +104,8 @@ pub fn lay_out(
         spare: (OutPlace::default(), no_spare),
     };
     let size = tables::size(&input);
-    let code_len = page_up(starter::IMAGE.len() as u64);
-    let headers = placement::headers(placement);
+    let code_len = page_up(starter.len() as u64);
+    let headers = placement::headers(placement, machine.sizes());
     let front_len = page_up(headers + size as u64) + code_len;
     let addresses = &Addresses::choose(image, front_len + PAGE);
     let room = unloaded.map_or(0, |len| page_up(len + offsets::description(image, pieces)));

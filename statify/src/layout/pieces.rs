@@ -89,7 +89,9 @@ fn join_constants(pieces: &mut [Piece], most: u64) {
 /// The pages that the starter writes to.
 pub fn patched_pages(image: &Image, constants: &Constants) -> BTreeSet<Place> {
     let words = image.slides.iter().map(|slide| slide.at);
-    let unaligned = image.unaligned_slides.iter().flat_map(|slide| [slide.at, slide.at + 7]);
+    let last = image.machine().word() - 1;
+    let unaligned =
+        image.unaligned_slides.iter().flat_map(move |slide| [slide.at, slide.at + last]);
     let fixups = image.fixups.iter().map(|fixup| fixup.at);
     let cpu = image.cpu.words().chain(image.cpu.written.iter().copied());
     let tunables = image

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use statify_elf::encode::Sizes;
 use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 use statify_params::{Group, MOST_GROUPS};
 
@@ -20,8 +21,11 @@ use crate::place::{OutPlace, Place};
 
 /// PT_LOADs that fit: the headers may take 4 KiB (load_elf_phdrs in fs/binfmt_elf.c, up to Linux
 /// 5.17), the ELF header among them, and two PT_NOTEs, PT_GNU_STACK and the build-id are wanted too.
-const MOST_LOADS: usize =
-    (MOST_HEADERS as usize - 64 - statify_format::build_id::NOTE) / 56 - OTHER_HEADERS;
+fn most_loads(sizes: Sizes) -> usize {
+    let room = MOST_HEADERS as usize - sizes.header - statify_format::build_id::NOTE;
+    room / sizes.program_header - OTHER_HEADERS
+}
+
 /// PT_GNU_STACK and the two PT_NOTEs.
 pub const OTHER_HEADERS: usize = 3;
 /// The front's two, and the spare page.
@@ -194,7 +198,7 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
     let of_program = |segment: &Segment| {
         image.modules[segment.module].object == Some(PROGRAM) && !must_move(image, segment)
     };
-    let room = MOST_LOADS - OWN_LOADS;
+    let room = most_loads(image.machine().sizes()) - OWN_LOADS;
     let mut kept: Option<Range<OutPlace>> = None;
     for segment in segments {
         let range = addresses.range(&segment.range);
@@ -240,9 +244,9 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
 
 /// How many bytes the headers take, with the build-id behind them, where the front's own are to come yet; the tables'
 /// alignment included.
-pub fn headers(placement: &Placement) -> u64 {
+pub fn headers(placement: &Placement, sizes: Sizes) -> u64 {
     let count = placement.loads.len() + FRONT_LOADS + OTHER_HEADERS;
-    let len = 64 + count * 56 + statify_format::build_id::NOTE;
+    let len = sizes.header + count * sizes.program_header + statify_format::build_id::NOTE;
     (len as u64).next_multiple_of(16)
 }
 

@@ -110,6 +110,7 @@ fn preload(subject: &Subject, modules: &[Object], request: &Request) -> Result<O
         libraries.push(bytes);
     }
     let variation = variation::first(Mode {
+        machine: subject.machine,
         fixed: false,
         apart: false,
         bind_now: false,

@@ -4,10 +4,7 @@
 //! has it.
 
 use goblin::elf::section_header::{SHF_ALLOC, SHT_NOBITS, SHT_NULL, SectionHeader};
-use object::elf::SectionHeader64;
-use object::endian::{LittleEndian, U32, U64};
-use object::pod::bytes_of;
-use statify_elf::ElfFile;
+use statify_elf::{ElfFile, encode};
 use statify_format::build_id;
 use statify_format::manifest::Memory;
 
@@ -53,7 +50,8 @@ pub fn section_headers(program: &[u8], unloaded: &Unloaded, place: &Embedding<'_
         }
         section
     };
-    sections.iter().flat_map(|section| encoded(&header(section))).collect()
+    let is_64 = elf.is_64();
+    sections.iter().flat_map(|section| encode::section_header(&header(section), is_64)).collect()
 }
 
 /// Where the output has bytes of the program's file.
@@ -84,21 +82,4 @@ fn in_memory(memory: &[Memory], address: u64, size: u64) -> Option<u64> {
         }
     }
     None
-}
-
-fn encoded(section: &SectionHeader) -> Vec<u8> {
-    let e = LittleEndian;
-    let header = SectionHeader64 {
-        sh_name: U32::new(e, section.sh_name as u32),
-        sh_type: U32::new(e, section.sh_type),
-        sh_flags: U64::new(e, section.sh_flags),
-        sh_addr: U64::new(e, section.sh_addr),
-        sh_offset: U64::new(e, section.sh_offset),
-        sh_size: U64::new(e, section.sh_size),
-        sh_link: U32::new(e, section.sh_link),
-        sh_info: U32::new(e, section.sh_info),
-        sh_addralign: U64::new(e, section.sh_addralign),
-        sh_entsize: U64::new(e, section.sh_entsize),
-    };
-    bytes_of(&header).to_vec()
 }

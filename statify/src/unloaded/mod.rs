@@ -12,8 +12,7 @@ use std::ops::Range;
 use goblin::elf::section_header::{
     SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_REL, SHT_RELA, SHT_SYMTAB, SHT_SYMTAB_SHNDX, SectionHeader,
 };
-use object::elf::SectionHeader64;
-use object::endian::LittleEndian;
+use statify_elf::encode::Sizes;
 use statify_elf::{ElfFile, PAGE, page_down, page_up};
 use statify_format::Shape;
 use statify_program::Unclaimed;
@@ -101,10 +100,12 @@ pub fn unloaded(
 /// right behind the section headers.
 pub fn small(image: &Image, unclaimed: &Unclaimed, shape: &Shape) -> Option<u64> {
     let bytes = &image.objects[PROGRAM].bytes;
-    let sections = ElfFile::parse(bytes).map(|elf| sections(&elf, shape.strip)).unwrap_or_default();
+    let elf = ElfFile::parse(bytes).ok();
+    let sizes = Sizes::of(elf.as_ref().is_none_or(ElfFile::is_64));
+    let sections = elf.map(|elf| sections(&elf, shape.strip)).unwrap_or_default();
     let runs = runs(&sections, bytes.len() as u64).into_iter().filter(is_small);
     let end = runs.fold(0, |at, range| beside(at, &range).1);
-    let headers = sections.len() * size_of::<SectionHeader64<LittleEndian>>();
+    let headers = sections.len() * sizes.section_header;
     unclaimed.payload.is_none().then_some(end + headers as u64)
 }
 

@@ -107,7 +107,7 @@ fn fixtures() -> Vec<Fixture> {
         (
             "32-bit",
             &["-m32", "-pie", "-fPIE"],
-            json!({"class": 32, "machine": "i386", "kind": "dynamic_pie", "verdict": "refused",
+            json!({"class": 32, "machine": "i386", "kind": "dynamic_pie", "verdict": "convertible",
                 "interpreter": "/lib/ld-linux.so.2"}),
         ),
         (

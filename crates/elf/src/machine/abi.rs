@@ -10,7 +10,7 @@ use object::elf::{
 
 use super::Machine;
 use super::row::Row;
-use super::x86_64::loader::{ROW, ROW_X32};
+use super::{aarch64, i386, x86_64};
 use crate::ElfFile;
 
 /// Class, byte order and machine of a file.
@@ -113,15 +113,11 @@ impl Abi {
         let row = |name, flags, glibc, musl, hwcaps| Row { name, flags, glibc, musl, hwcaps };
         let double = |bits| self.flavour == bits;
         match (self.machine, self.is_64, self.is_little_endian) {
-            (header::EM_X86_64, true, _) => ROW,
-            (header::EM_X86_64, false, _) => ROW_X32,
-            (header::EM_386, ..) => row("i386", 0, "/lib/ld-linux.so.2", "i386", ""),
-            (header::EM_AARCH64, _, true) => {
-                row("aarch64", 0xa00, "/lib/ld-linux-aarch64.so.1", "aarch64", "")
-            }
-            (header::EM_AARCH64, ..) => {
-                row("aarch64_be", 0xa00, "/lib/ld-linux-aarch64_be.so.1", "aarch64_be", "")
-            }
+            (header::EM_X86_64, true, _) => x86_64::loader::ROW,
+            (header::EM_X86_64, false, _) => x86_64::loader::ROW_X32,
+            (header::EM_386, ..) => i386::loader::ROW,
+            (header::EM_AARCH64, _, true) => aarch64::loader::ROW,
+            (header::EM_AARCH64, ..) => aarch64::loader::ROW_BIG_ENDIAN,
             (header::EM_ARM, ..) => row("arm", 0, "/lib/ld-linux-armhf.so.3", "armhf", ""),
             (header::EM_PPC64, _, true) => {
                 row("ppc64le", 0x500, "/lib64/ld64.so.2", "powerpc64le", "power")

@@ -1,7 +1,7 @@
 //! What glibc's loader takes of the CPU into the names of the directories that it searches.
 
 use super::abi::Abi;
-use super::{Level, x86_64};
+use super::{Level, aarch64, x86_64};
 
 /// What the scheme of directories says of a CPU that glibc had before `glibc-hwcaps` (up to 2.36;
 /// elf/dl-hwcaps.c).
@@ -32,16 +32,29 @@ impl Abi {
         x86_64::is_run(self.machine)
     }
 
-    /// What the older scheme says of a CPU of this level, `intel` if it is one of Intel's. `names_platforms`:
-    /// the loader has words of its own for CPUs (from 2.26 on).
-    pub fn older_scheme(&self, names_platforms: bool, level: Level, intel: bool) -> OlderScheme {
-        let mut scheme = match self.name() {
-            "aarch64" => OlderScheme { platform: Some("aarch64"), ..OlderScheme::default() },
-            _ if self.has_levels() => {
+    /// The abilities of CPUs, as the kernel tells them (AT_HWCAP), that decide on subdirectories in the older
+    /// scheme, on machines without levels; and how the least CPU is called.
+    pub fn abilities(&self) -> Option<(&'static [(u64, &'static str)], &'static str)> {
+        aarch64::hwcaps::abilities(self.machine, self.is_64 && self.is_little_endian)
+    }
+
+    /// What the older scheme says of a CPU of this level, `intel` if it is one of Intel's, or, on machines without
+    /// levels, one that has these abilities. `names_platforms`: the loader has words of its own for CPUs (from 2.26
+    /// on).
+    pub fn older_scheme(
+        &self,
+        names_platforms: bool,
+        level: Level,
+        intel: bool,
+        abilities: &[&str],
+    ) -> OlderScheme {
+        let mut scheme = match self.abilities() {
+            Some(_) => aarch64::hwcaps::older_scheme(abilities),
+            None if self.has_levels() => {
                 x86_64::hwcaps::older_scheme(self.machine, names_platforms, level, intel)
             }
             // The kernel's word, which depends on the CPU: not known of another machine's.
-            _ => OlderScheme::default(),
+            None => OlderScheme::default(),
         };
         scheme.names.extend(scheme.platform);
         scheme.names.push("tls");

@@ -10,21 +10,28 @@
 //!
 //! Tables that name all machines at once are beside the folders: [`Abi`] for loaders, [`name`] for people.
 
+mod aarch64;
 mod abi;
 mod code;
+mod conversion;
 mod hwcaps;
+mod i386;
 mod names;
 mod relocations;
 mod row;
+mod space;
 mod x86_64;
 
-use crate::{DynamicFacts, ElfFile};
+use crate::encode::Sizes;
+use crate::{DynamicFacts, ElfError, ElfFile};
 
 pub use abi::{Abi, CacheFlags};
 pub use code::{Call, CodePart, CpuidSites, Uses};
+pub use conversion::NotHere;
 pub use hwcaps::OlderScheme;
-pub use names::{LIBRARY_DIRECTORIES, LINKED_DIRECTORIES, name};
+pub use names::{LIBRARY_DIRECTORIES, LINKED_DIRECTORIES, describe, name};
 pub use relocations::{FileValue, Meaning};
+pub use space::Space;
 pub use x86_64::{
     Answers, CPUID, Code, Cpu, CpuModel, LONGEST_TRAP, Level, OWN_PLATFORM, Redirection, Registers,
     UNDEFINED, Vendor, calls_that_trap, cpu_identity, is_intel_here, without_apic_id,
@@ -38,6 +45,10 @@ compile_error!("statify converts x86-64 programs and runs on x86-64 only, so far
 pub enum Machine {
     /// AMD64, with addresses of 64 bits.
     X86_64,
+    /// The Intel386 and all after it, with addresses of 32 bits.
+    I386,
+    /// Arm's 64-bit architecture, with addresses of 64 bits.
+    Aarch64,
 }
 
 /// The same item of each machine's folder.
@@ -45,13 +56,15 @@ macro_rules! on {
     ($machine:expr, $($item:ident)::+ $(($($argument:expr),*))?) => {
         match $machine {
             Machine::X86_64 => x86_64::$($item)::+ $(($($argument),*))?,
+            Machine::I386 => i386::$($item)::+ $(($($argument),*))?,
+            Machine::Aarch64 => aarch64::$($item)::+ $(($($argument),*))?,
         }
     };
 }
 
 impl Machine {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::X86_64];
+    pub const ALL: [Self; 3] = [Self::X86_64, Self::I386, Self::Aarch64];
 
     /// The one that this is compiled for and runs on.
     #[cfg(target_arch = "x86_64")]
@@ -75,14 +88,25 @@ impl Machine {
         self.word() == 8
     }
 
+    /// How many bytes the structures of its files take.
+    pub fn sizes(self) -> Sizes {
+        Sizes::of(self.is_64())
+    }
+
     /// The size of an address, a GOT entry and a pushed return address, in bytes.
     pub fn word(self) -> u64 {
         on!(self, WORD)
     }
 
-    /// The size of a page, in bytes: [`crate::PAGE`].
+    /// The size of the smallest page that its kernels have, in bytes: [`crate::PAGE`].
     pub fn page(self) -> u64 {
         on!(self, PAGE)
+    }
+
+    /// The size of the largest page by which its kernels map files, in bytes. A file whose segments are not laid
+    /// out for it starts on kernels with smaller pages only.
+    pub fn largest_page(self) -> u64 {
+        on!(self, LARGEST_PAGE)
     }
 
     /// The first address that no program has: those above are the kernel's.
@@ -145,9 +169,9 @@ impl Machine {
         on!(self, plt::lazy_targets(elf, facts))
     }
 
-    /// If this is the code of a stub that has the loader bind its slot: which entry of DT_JMPREL that is.
-    pub fn lazy_stub(self, code: &[u8]) -> Option<u32> {
-        on!(self, plt::lazy_stub(code))
+    /// Whether this is the code of a stub that has the loader bind the slot of the entry of this index in DT_JMPREL.
+    pub fn is_lazy_stub(self, code: &[u8], index: u32) -> bool {
+        on!(self, plt::is_lazy_stub(code, index))
     }
 
     /// How the code of `elf` uses the imports whose addresses the loader writes to these words (before any
@@ -191,6 +215,54 @@ impl Machine {
         self.own_call_name(number).is_some()
     }
 
+    /// The number that it has for the system call which the machine that this runs on numbers so; `None` if none is known
+    /// that does the same.
+    pub fn call_number(self, number: i64) -> Option<i64> {
+        self.call_numbers(number).first().copied()
+    }
+
+    /// All numbers that it has for calls which do what that one does.
+    pub fn call_numbers(self, number: i64) -> Vec<i64> {
+        match self {
+            Self::HOST => vec![number],
+            Self::I386 => i386::numbers::all(number).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What seccomp(2) and the audit subsystem call it: AUDIT_ARCH_* (linux/audit.h).
+    pub const fn audit_number(self) -> u32 {
+        on!(self, AUDIT)
+    }
+
+    /// Where captures of its programs lie.
+    pub const fn space(self) -> &'static Space {
+        on!(self, SPACE)
+    }
+
+    /// How many bytes of code there are up to the instruction before which `pushed` bytes have been taken back from the
+    /// stack; `None` if other instructions come first.
+    pub fn stack_restored(self, code: &[u8], pushed: u64) -> Option<u64> {
+        match pushed {
+            0 => Some(0),
+            _ => on!(self, stack_restored(code, pushed)),
+        }
+    }
+
+    /// Of a call that sets the thread pointer: the arguments by which it can be made again. `read` reads memory.
+    pub fn thread_pointer_call(
+        self,
+        args: [u64; 6],
+        read: impl FnOnce(u64) -> Option<[u8; 16]>,
+    ) -> Option<[u64; 4]> {
+        on!(self, system_calls::thread_pointer_call(args, read))
+    }
+
+    /// The thread pointer that a call with these arguments, as [`Self::thread_pointer_call`] has them, sets.
+    pub fn thread_pointer(self, args: &[u64; 4]) -> u64 {
+        on!(self, system_calls::thread_pointer(args))
+    }
+
     /// Whether this system call tells the kernel where the thread's memory is, as a loader does once, when
     /// all files are mapped and before code of others runs. `args` may be cut behind the first.
     pub fn sets_thread_pointer(self, number: i64, args: &[u64]) -> bool {
@@ -202,6 +274,12 @@ impl ElfFile<'_> {
     /// The machine that it is for; `None` if nothing is known of it.
     pub fn machine(&self) -> Option<Machine> {
         Machine::of(self.header().e_machine, self.is_64())
+    }
+
+    /// The machine that it is for, or that nothing is known of it.
+    pub fn known_machine(&self) -> Result<Machine, ElfError> {
+        let bits = 8 * self.address_size() as u8;
+        self.machine().ok_or(ElfError::Machine(self.header().e_machine, bits))
     }
 }
 

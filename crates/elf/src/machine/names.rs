@@ -29,6 +29,12 @@ pub fn name(e_machine: u16, bits: u8) -> Option<&'static str> {
     })
 }
 
+/// The machine of a file in a sentence: its name, if it has one, and the two numbers that say it.
+pub fn describe(e_machine: u16, bits: u8) -> String {
+    let numbers = format!("ELF machine {e_machine}, {bits}-bit");
+    name(e_machine, bits).map_or_else(|| numbers.clone(), |name| format!("{name}: {numbers}"))
+}
+
 /// Directories of the root that are links into /usr on many systems, and no links on others.
 pub const LINKED_DIRECTORIES: [&str; 4] = ["/lib", "/lib64", "/lib32", "/libx32"];
 

@@ -19,6 +19,8 @@ pub enum Meaning {
     TlsOffset,
     /// The symbol's offset from the thread pointer.
     ThreadOffset,
+    /// How far it lies below the thread pointer: the same number with the other sign.
+    NegatedThreadOffset,
     /// A function of the loader's and its argument: two words.
     TlsDescriptor,
     /// A copy of another module's variable.

@@ -5,7 +5,7 @@ use elfscan::scan::{Privilege, Row};
 use super::table::relro;
 use crate::Failure;
 
-const HEADER: [&str; 19] = [
+const HEADER: [&str; 24] = [
     "path",
     "size",
     "class",
@@ -21,6 +21,11 @@ const HEADER: [&str; 19] = [
     "fortify",
     "ibt",
     "shstk",
+    "bti",
+    "pac",
+    "gcs",
+    "text_relocations",
+    "largest_page",
     "glibc",
     "privileges",
     "verdict",
@@ -53,6 +58,11 @@ pub fn text(rows: &[Row]) -> Result<String, Failure> {
             flag(hardening.fortify),
             flag(hardening.ibt),
             flag(hardening.shstk),
+            flag(hardening.bti),
+            flag(hardening.pac),
+            flag(hardening.gcs),
+            flag(hardening.text_relocations),
+            number(facts.largest_page),
             facts.glibc.as_ref().map(ToString::to_string).unwrap_or_default(),
             privileges.join(" "),
             row.verdict.name().to_owned(),

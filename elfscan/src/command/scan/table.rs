@@ -62,8 +62,8 @@ fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
-/// What it has of RELRO, NX, canary, fortify and CET; its privileges are no hardening, but are seen
-/// best there.
+/// What it has of RELRO, NX, canary, fortify and marks of branches; its privileges and relocations in its code are
+/// no hardening, but are seen best there.
 fn hardening(row: &Row) -> String {
     let hardening = &row.facts.hardening;
     let mut words = Vec::new();
@@ -80,6 +80,10 @@ fn hardening(row: &Row) -> String {
         (hardening.fortify, "fortify"),
         (hardening.ibt, "ibt"),
         (hardening.shstk, "shstk"),
+        (hardening.bti, "bti"),
+        (hardening.pac, "pac"),
+        (hardening.gcs, "gcs"),
+        (hardening.text_relocations, "textrel"),
     ];
     words.extend(flags.iter().filter(|(has, _)| *has == Some(true)).map(|(_, word)| *word));
     if words.is_empty() { "-".into() } else { words.join(" ") }

@@ -8,6 +8,7 @@
 
 mod agent;
 mod contents;
+mod findings;
 mod headers;
 mod manifest;
 mod on_this_machine;
@@ -19,6 +20,7 @@ use std::ops::Range;
 
 use statify_format::parameters::Parameters;
 
+pub use findings::Findings;
 pub use on_this_machine::check as check_pool_on_this_machine;
 pub use problem::{Part, Problem};
 
@@ -26,15 +28,6 @@ use super::memory::Memory;
 use super::open::Converted;
 use super::places::Places;
 use problem::Problems;
-
-/// What was found.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// What is not as it should be.
-    pub problems: Vec<Problem>,
-    /// What a user should know.
-    pub notices: Vec<String>,
-}
 
 /// Checks a converted file. `extents` are where it may have other bytes than zeros, ascending.
 pub fn check(converted: &Converted<'_>, extents: &[Range<u64>]) -> Findings {

@@ -11,7 +11,7 @@ use statify_format::parameters::Parameters;
 use statify_format::verity;
 use statify_params::{Map, PoolFile};
 
-use super::Findings;
+use super::findings::Findings;
 use super::problem::{Part, Problem, Problems};
 use crate::converted::open::Converted;
 use crate::converted::pages::as_in_original;

@@ -3,8 +3,9 @@
 use statify_elf::PAGE;
 use statify_format::parameters::Parameters;
 use statify_params::{
-    ABSOLUTE, FIXUP_ORIGIN, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_VDSO, FROZEN_TUNABLES, Group,
-    MOST_GROUPS, RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED, SECURE_REFUSED,
+    ABSOLUTE, FIXUP_ORIGIN, FIXUP_RANDOM_WORD, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_TIMESTAMP_HIGH,
+    FIXUP_VDSO, FROZEN_TUNABLES, Group, MOST_GROUPS, RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED,
+    SECURE_REFUSED,
 };
 
 use super::problem::{Part, Problem, Problems};
@@ -102,7 +103,10 @@ fn check_fixups(parameters: &Parameters<'_>, places: &Places, problems: &mut Pro
     let mut room = 0u64;
     for fixup in parameters.fixups() {
         let known = (1..=FIXUP_RSEQ_SIZE).contains(&fixup.kind)
-            || matches!(fixup.kind, FIXUP_SECURE | FIXUP_ORIGIN);
+            || matches!(
+                fixup.kind,
+                FIXUP_SECURE | FIXUP_ORIGIN | FIXUP_TIMESTAMP_HIGH | FIXUP_RANDOM_WORD
+            );
         if !known || !matches!(fixup.width, 4 | 8) {
             problems.push(at(places, fixup.at, "a fix-up of no known kind"));
         } else if fixup.kind == FIXUP_VDSO && parameters.name(fixup.arg.into()).is_none() {
@@ -212,7 +216,8 @@ pub fn check_code(
         ));
         return;
     }
-    let rest = code.strip_prefix(starter::IMAGE);
+    let rest = starter::image(converted.elf.header().e_machine);
+    let rest = rest.and_then(|image| code.strip_prefix(image));
     let is_ours = rest.is_some_and(|rest| rest.iter().all(|&byte| byte == 0));
     let what = "the code is not what statify of this version writes";
     problems.expect(is_ours, Part::Starter, what);

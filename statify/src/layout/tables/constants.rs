@@ -27,10 +27,11 @@ pub struct Constants {
 }
 
 impl Constants {
-    /// Groups and codes words, which are ascending. What says how far the stream lies below `Params` says nothing yet.
+    /// Groups and codes words of `word` bytes, which are ascending. What says how far the stream lies below `Params` says nothing yet.
     pub fn add<'a>(
         words: impl IntoIterator<Item = &'a (Place, u64)>,
         addresses: &Addresses,
+        word: u64,
         pile: &mut Pile,
     ) -> Self {
         let words: Vec<(Place, u64)> = words.into_iter().copied().collect();
@@ -40,7 +41,7 @@ impl Constants {
             let (first, _) = run[0];
             let starts = [first].into_iter().chain(run.iter().map(|word| word.0));
             let distances: Vec<u64> =
-                starts.zip(run).map(|(before, (at, _))| (*at - before) / 8).collect();
+                starts.zip(run).map(|(before, (at, _))| (*at - before) / word).collect();
             let start = stream.len();
             distances::push(&mut stream, &distances, |stream, number| {
                 leb128::push_signed(stream, run[number].1);

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use statify_elf::PAGE;
+use statify_elf::machine::Machine;
 use statify_format::Shape;
 use statify_params as params;
 use statify_params::Params;
@@ -40,6 +41,10 @@ const MOST_KEPT: u64 = 64 << 10;
 pub struct Input<'a> {
     /// The image.
     pub image: &'a Image,
+    /// The machine that it is for.
+    pub machine: Machine,
+    /// The starter's code for that.
+    pub starter: &'a [u8],
     /// What the user has chosen.
     pub shape: &'a Shape,
     /// Its memory by permissions.
@@ -75,7 +80,7 @@ pub fn build(input: &Input<'_>, base: OutPlace, code: OutPlace, headers: u64) ->
     let room = (code - base - headers) as usize;
     let mut front = vec![0; room - tables.len()];
     front.extend(tables);
-    front.extend(starter::IMAGE);
+    front.extend(input.starter);
     front
 }
 
@@ -124,7 +129,8 @@ struct Tables {
 impl Tables {
     /// Adds all of them. What says how far others lie below `Params` says nothing yet.
     fn add(input: &Input<'_>, pile: &mut Pile) -> Self {
-        let Input { image, addresses, placement, pieces, .. } = *input;
+        let Input { image, machine, addresses, placement, pieces, .. } = *input;
+        let word = machine.word();
         let choices = &image.cpu;
         let stream = pile.bytes([&input.slides.stream[..]]);
         let mut tables = Self {
@@ -138,12 +144,12 @@ impl Tables {
                 pile.table(runs.map(|(start, len)| records::range(addresses.at(start), len, 0)))
             },
             calls: {
-                let call = |call| records::call(call, addresses, image.machine());
+                let call = |call| records::call(call, addresses, machine);
                 pile.table(image.calls.iter().map(call))
             },
-            constants: Constants::add(input.constants.values().flatten(), addresses, pile),
+            constants: Constants::add(input.constants.values().flatten(), addresses, word, pile),
             slides: pile.table(records::slides(input, stream, usize::MAX)),
-            fixups: pile.table(records::fixups(image, addresses)),
+            fixups: pile.table(records::fixups(image, addresses, word)),
             protects: {
                 let runs = runs::protects(pieces, addresses);
                 let range = |(start, len, prot)| records::range(addresses.at(start), len, prot);
@@ -153,7 +159,7 @@ impl Tables {
                 let runs = runs::seals(pieces, addresses);
                 pile.table(runs.map(|(start, len)| records::range(addresses.at(start), len, 0)))
             },
-            resets: Constants::add(&choices.resets, addresses, pile),
+            resets: Constants::add(&choices.resets, addresses, word, pile),
             resolvers: pile.table(records::resolvers(input, stream, usize::MAX)),
             variants: pile.table(
                 choices
@@ -168,7 +174,7 @@ impl Tables {
         for variant in &choices.variants {
             let pointers = variant.pointers.iter();
             tables.of_variants.push(OfVariant {
-                literals: Constants::add(&variant.literals, addresses, pile),
+                literals: Constants::add(&variant.literals, addresses, word, pile),
                 pointers: pile.table(pointers.map(|word| records::pointer(word, addresses))),
                 results: pile.table(records::results(input, variant)),
             });

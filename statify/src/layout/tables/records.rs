@@ -108,6 +108,8 @@ pub fn results(input: &Input<'_>, variant: &Variant) -> impl Iterator<Item = u64
 /// A system call that the loader has made.
 pub fn call(call: &Call, addresses: &Addresses, machine: Machine) -> params::Call {
     let numbers = call.args.map(Argument::number);
+    // As the machine itself numbers it.
+    let own = machine.call_number(call.number).unwrap_or(-1);
     let mut places = 0;
     for (index, argument) in call.args.iter().enumerate() {
         places |= u64::from(matches!(argument, Argument::Place(_))) << index;
@@ -117,22 +119,22 @@ pub fn call(call: &Call, addresses: &Addresses, machine: Machine) -> params::Cal
         Argument::Place(place) => addresses.at(place).value(),
     });
     let result = match call.number {
-        number if machine.sets_thread_pointer(number, &numbers) => params::CALL_REQUIRED,
+        _ if machine.sets_thread_pointer(own, &numbers) => params::CALL_REQUIRED,
         libc::SYS_set_tid_address => params::CALL_THREAD_ID,
         libc::SYS_rseq => params::CALL_RSEQ,
         _ => params::CALL_OPTIONAL,
     };
-    params::Call { number: call.number as u64, result, args, places }
+    params::Call { number: own as u64, result, args, places }
 }
 
 /// The image's fix-ups, and pointers at addresses that no slide reaches.
-pub fn fixups(image: &Image, addresses: &Addresses) -> Vec<params::Fixup> {
+pub fn fixups(image: &Image, addresses: &Addresses, word: u64) -> Vec<params::Fixup> {
     let (names, rests) = (names::vdso_names(&image.fixups), names::rests(&image.fixups));
     let others = image.fixups.iter().map(|fixup| self::fixup(fixup, addresses, &names, &rests));
     let unaligned = image.unaligned_slides.iter().map(|slide| {
         let module = addresses.at(image.modules[slide.target].range.start).value() / PAGE;
         let (at, kind) = (addresses.at(slide.at).value(), params::FIXUP_UNALIGNED_SLIDE);
-        params::Fixup { at, kind, width: 8, arg: 0, extra: module as u32 }
+        params::Fixup { at, kind, width: word as u8, arg: 0, extra: module as u32 }
     });
     others.chain(unaligned).collect()
 }
@@ -157,6 +159,8 @@ fn fixup(
         Value::RseqSize => (params::FIXUP_RSEQ_SIZE, 0, 0),
         Value::Random => (params::FIXUP_RANDOM, 0, 0),
         Value::Timestamp => (params::FIXUP_TIMESTAMP, 0, 0),
+        Value::TimestampHigh => (params::FIXUP_TIMESTAMP_HIGH, 0, 0),
+        Value::RandomWord(index) => (params::FIXUP_RANDOM_WORD, *index, 0),
         Value::Secure(difference) => (params::FIXUP_SECURE, 0, *difference as u32),
         Value::Origin(rest) => (params::FIXUP_ORIGIN, 0, rests.get(&**rest).copied().unwrap_or(0)),
         Value::Vdso(name) => (params::FIXUP_VDSO, names.get(&**name).copied().unwrap_or(0), 0),

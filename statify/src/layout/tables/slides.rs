@@ -30,16 +30,16 @@ pub struct SlideGroups {
 }
 
 impl SlideGroups {
-    /// Groups and codes them.
-    pub fn new(slides: &[Slide], resolvers: &[Resolver], addresses: &Addresses) -> Self {
+    /// Groups and codes them; a word has `word` bytes.
+    pub fn new(slides: &[Slide], resolvers: &[Resolver], addresses: &Addresses, word: u64) -> Self {
         let mut stream = Vec::new();
         let words = slides.iter().map(|slide| (slide.target, slide.at));
-        let slides = group(words, addresses, &mut stream);
+        let slides = group(words, addresses, word, &mut stream);
         let slots = resolvers
             .iter()
             .enumerate()
             .flat_map(|(index, resolver)| resolver.slots.iter().map(move |&slot| (index, slot)));
-        let resolvers = group(slots, addresses, &mut stream);
+        let resolvers = group(slots, addresses, word, &mut stream);
         Self { slides, resolvers, stream }
     }
 }
@@ -48,6 +48,7 @@ impl SlideGroups {
 fn group(
     words: impl Iterator<Item = (usize, Place)>,
     addresses: &Addresses,
+    word: u64,
     stream: &mut Vec<u8>,
 ) -> Vec<SlideGroup> {
     let words: Vec<(usize, Place)> = words.collect();
@@ -58,7 +59,7 @@ fn group(
         let (target, first) = group[0];
         let starts = [(target, first)].into_iter().chain(group.iter().copied());
         let distances: Vec<u64> =
-            starts.zip(group).map(|((_, before), (_, at))| (*at - before) / 8).collect();
+            starts.zip(group).map(|((_, before), (_, at))| (*at - before) / word).collect();
         let start = stream.len();
         distances::push(stream, &distances, |_, _| ());
         SlideGroup { target, first, stream: start, count: group.len() }

@@ -13,6 +13,7 @@ use statify_tests::directives::Fixture;
 use statify_tests::process::Outcome;
 use statify_tests::scratch::Scratch;
 use statify_tests::suite::{self, Variant};
+use statify_tests::toolchain::Toolchain;
 
 use crate::plan::Job;
 
@@ -52,8 +53,8 @@ pub fn prepare(statify: &Statify, scratch: &Scratch, only: Option<&Regex>) -> Re
         })
         .collect::<Result<_>>()?;
     for variant in variants.iter().progress() {
-        // Nothing is there to run.
-        if variant.fixture.refuses.is_some() {
+        // Nothing is there to run; and the guests have no libraries of 32 bits for the originals.
+        if variant.fixture.refuses.is_some() || variant.toolchain == Toolchain::Narrow {
             continue;
         }
         if let Some(reason) = variant.lacking()? {

@@ -57,9 +57,15 @@ pub const E_MACHINE: u16 = EM_X86_64;
 pub const WORD: u64 = 8;
 /// The size of a page, in bytes (page tables' last level).
 pub const PAGE: u64 = 4096;
+/// The largest page that kernels map files by, in bytes.
+pub const LARGEST_PAGE: u64 = PAGE;
 /// With page tables of four levels (Documentation/arch/x86/x86_64/mm.rst); nothing that is not asked to be is
 /// above.
 pub const ADDRESS_LIMIT: u64 = 1 << 47;
+/// AUDIT_ARCH_* (linux/audit.h).
+pub const AUDIT: u32 = 0xc000_003e;
+/// See [`crate::machine::Machine::space`].
+pub const SPACE: &crate::machine::Space = &crate::machine::space::WIDE;
 /// uname(2).
 pub const KERNEL_NAME: &str = "x86_64";
 /// `int3`. It moves the instruction pointer behind itself.
@@ -73,4 +79,9 @@ pub fn is_run(e_machine: u16) -> bool {
 /// See [`super::Machine::is_call`]: `call` has two to seven bytes, prefixes apart.
 pub fn is_call(before: u64, back: u64) -> bool {
     (before + 2..=before + 7).contains(&back)
+}
+
+/// See [`super::Machine::stack_restored`]: nothing is pushed but by the call.
+pub fn stack_restored(_code: &[u8], _pushed: u64) -> Option<u64> {
+    None
 }

@@ -140,12 +140,12 @@ fn pushes(entry: &[u8; ENTRY]) -> Option<(usize, u32)> {
     }
 }
 
-/// See [`crate::machine::Machine::lazy_stub`]. With ENDBR64 and BND prefixes for IBT and MPX.
-pub fn lazy_stub(code: &[u8]) -> Option<u32> {
+/// See [`crate::machine::Machine::is_lazy_stub`]. With ENDBR64 and BND prefixes for IBT and MPX.
+pub fn is_lazy_stub(code: &[u8], index: u32) -> bool {
     let code = code.strip_prefix(&ENDBR64).unwrap_or(code);
-    let (index, jump) = code.strip_prefix(&[0x68])?.split_first_chunk::<4>()?;
-    let jump = jump.strip_prefix(&[0xf2]).unwrap_or(jump);
-    (jump.first() == Some(&0xe9)).then(|| u32::from_le_bytes(*index))
+    let Some([0x68, pushed @ .., first, second]) = code.first_chunk::<7>() else { return false };
+    let jumps = *first == 0xe9 || (*first == 0xf2 && *second == 0xe9);
+    jumps && u32::from_le_bytes(*pushed) == index
 }
 
 #[cfg(test)]
@@ -154,9 +154,10 @@ mod tests {
 
     #[test]
     fn stubs_with_and_without_branch_tracking() {
-        assert_eq!(lazy_stub(&[0x68, 3, 0, 0, 0, 0xe9, 0, 0]), Some(3));
-        assert_eq!(lazy_stub(&[0xf3, 0x0f, 0x1e, 0xfa, 0x68, 1, 1, 0, 0, 0xf2, 0xe9]), Some(257));
-        assert_eq!(lazy_stub(&[0x68, 3, 0, 0, 0, 0xff]), None);
-        assert_eq!(lazy_stub(&[0x68, 3]), None);
+        assert!(is_lazy_stub(&[0x68, 3, 0, 0, 0, 0xe9, 0, 0], 3));
+        assert!(!is_lazy_stub(&[0x68, 3, 0, 0, 0, 0xe9, 0, 0], 4));
+        assert!(is_lazy_stub(&[0xf3, 0x0f, 0x1e, 0xfa, 0x68, 1, 1, 0, 0, 0xf2, 0xe9], 257));
+        assert!(!is_lazy_stub(&[0x68, 3, 0, 0, 0, 0xff, 0], 3));
+        assert!(!is_lazy_stub(&[0x68, 3], 3));
     }
 }

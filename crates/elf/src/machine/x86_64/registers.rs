@@ -1,12 +1,17 @@
 //! The registers of a traced process (ptrace(2), PTRACE_GETREGS), by what they are for: in system calls
-//! (syscall(2)) and in calls of functions (x86-64 psABI, 3.2).
+//! (syscall(2)) and in calls of functions (x86-64 psABI, 3.2). The kernel gives those of a thread that executes code of
+//! 32 bits by the same names; what they are for is then as i386 has it (its psABI, 2.2), and the numbers of system calls
+//! are those of the calls of 64 bits that do the same.
 
 use libc::user_regs_struct;
 
+use crate::machine::i386::numbers;
+
 /// Bytes below the stack pointer that a leaf function may use (psABI, 3.2.2), and more.
 const RED_ZONE: u64 = 4096;
-/// The segment of code of 64 bits (Linux, asm/segment.h: __USER_CS).
+/// The segments of code of 64 bits and of 32 (Linux, asm/segment.h: __USER_CS, __USER32_CS).
 const USER_CODE: u64 = 0x33;
+const USER_CODE_32: u64 = 0x23;
 
 /// The general registers of a stopped thread.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +40,11 @@ impl Registers {
         self.0.cs == USER_CODE
     }
 
+    /// Whether it executes code of 32 bits.
+    fn is_narrow(&self) -> bool {
+        self.0.cs == USER_CODE_32
+    }
+
     /// Continues at another instruction.
     pub fn go_to(&mut self, address: u64) {
         self.0.rip = address;
@@ -50,28 +60,61 @@ impl Registers {
         self.0.rsp
     }
 
-    /// Where the return address is, if the last instruction was a call, with the stack pointer at `before`
-    /// when it began.
-    pub fn return_address(&self, before: u64) -> Option<u64> {
-        (self.0.rsp == before - 8).then_some(self.0.rsp)
+    /// Where the word is, if the last instruction has pushed one, with the stack pointer at `before` when it began.
+    pub fn pushed(&self, before: u64) -> Option<u64> {
+        (self.0.rsp == before.wrapping_sub(self.word())).then_some(self.0.rsp)
+    }
+
+    /// The size of an address, in bytes.
+    fn word(&self) -> u64 {
+        if self.is_narrow() { crate::machine::i386::WORD } else { super::WORD }
     }
 
     /// At a system call's entry and exit: its number and its arguments.
     pub fn call(&self) -> (i64, [u64; 6]) {
         let regs = &self.0;
-        (regs.orig_rax as i64, [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9])
+        if !self.is_narrow() {
+            let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
+            return (regs.orig_rax as i64, args);
+        }
+        let number = regs.orig_rax as i32;
+        let mut args = [regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp];
+        args = args.map(|register| register & 0xffff_ffff);
+        if i64::from(number) == numbers::MMAP2 {
+            args[5] *= super::PAGE;
+        }
+        (if number < 0 { number.into() } else { numbers::of_kernel(number.into()) }, args)
     }
 
     /// Changes the arguments of the system call about to be made.
     pub fn set_arguments(&mut self, args: [u64; 6]) {
+        let number = self.0.orig_rax as i32;
+        self.put_arguments(number.into(), args);
+    }
+
+    /// Those of the call with this number, which is the thread's own.
+    fn put_arguments(&mut self, number: i64, mut args: [u64; 6]) {
+        let is_narrow = self.is_narrow();
         let regs = &mut self.0;
-        [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] = args;
+        if !is_narrow {
+            [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9] = args;
+            return;
+        }
+        if number == numbers::MMAP2 {
+            args[5] /= super::PAGE;
+        }
+        let args = args.map(|argument| argument & 0xffff_ffff);
+        [regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp] = args;
     }
 
     /// Where the instruction is by which the system call was made that the thread is in, or has just left; `None` if it is in
     /// none.
     pub fn call_site(&self) -> Option<u64> {
-        let is_in_call = self.0.orig_rax as i64 >= 0;
+        let is_in_call = match self.is_narrow() {
+            true => self.0.orig_rax as i32 >= 0,
+            false => self.0.orig_rax as i64 >= 0,
+        };
+        // Both machines' have as many bytes.
         is_in_call.then(|| self.0.rip.wrapping_sub(super::system_calls::INSTRUCTION.len() as u64))
     }
 
@@ -88,33 +131,54 @@ impl Registers {
 
     /// Makes a system call the next thing that happens, by the instruction for it at `at`.
     pub fn prepare_call(&mut self, at: u64, number: i64, args: [u64; 6]) {
+        let number = match self.is_narrow() {
+            // Or a number that no call has.
+            true => numbers::own(number).unwrap_or(i64::from(i32::MAX)),
+            false => number,
+        };
         self.0.rip = at;
         self.0.rax = number as u64;
         // Not in a system call, so nothing is restarted.
         self.0.orig_rax = u64::MAX;
-        self.set_arguments(args);
+        self.put_arguments(number, args);
     }
 
-    /// Makes a call of the function at `function`, which takes one argument at most, the next thing that
-    /// happens. Returns where its return address is to be written.
-    pub fn prepare_function(&mut self, function: u64, argument: u64) -> u64 {
+    /// Makes a call of the function at `function`, which takes one argument at most and returns to `back`, the next
+    /// thing that happens. Returns what is to be written to the stack, and where.
+    pub fn prepare_function(&mut self, function: u64, argument: u64, back: u64) -> (u64, [u8; 8]) {
         self.0.rip = function;
-        self.0.rdi = argument;
         // Not in a system call, so nothing is restarted.
         self.0.orig_rax = u64::MAX;
         // A multiple of 16 before the call pushes the address.
-        self.0.rsp = ((self.0.rsp - RED_ZONE) & !15) - 8;
-        self.0.rsp
+        let before = self.0.rsp.wrapping_sub(RED_ZONE) & !15;
+        self.0.rsp = before.wrapping_sub(self.word());
+        let written = match self.is_narrow() {
+            // Arguments are on the stack, above the return address.
+            true => back & 0xffff_ffff | argument << 32,
+            false => {
+                self.0.rdi = argument;
+                back
+            }
+        };
+        (self.0.rsp, written.to_le_bytes())
     }
 
-    /// At a function's first instruction: its first argument.
-    pub fn first_argument(&self) -> u64 {
-        self.0.rdi
+    /// At a function's first instruction: its first argument. `word` reads one of memory.
+    pub fn first_argument(&self, word: impl FnOnce(u64) -> Option<u64>) -> Option<u64> {
+        match self.is_narrow() {
+            true => word(self.0.rsp.wrapping_add(self.word())),
+            false => Some(self.0.rdi),
+        }
     }
 
     /// What a system call answered (a negative error number from -4095 on, if it failed), or a function.
     pub fn result(&self) -> u64 {
-        self.0.rax
+        let low = self.0.rax as u32;
+        match self.is_narrow() {
+            true if low > 0xffff_f000 => low as i32 as u64,
+            true => low.into(),
+            false => self.0.rax,
+        }
     }
 }
 
@@ -125,6 +189,13 @@ mod tests {
     fn registers() -> Registers {
         // SAFETY: numbers, for which all zeros are values.
         Registers(unsafe { std::mem::zeroed() })
+    }
+
+    /// Of code of 32 bits.
+    fn narrow() -> Registers {
+        let mut registers = registers();
+        registers.0.cs = USER_CODE_32;
+        registers
     }
 
     #[test]
@@ -142,10 +213,39 @@ mod tests {
     fn a_function_finds_its_stack_aligned() {
         let mut regs = registers();
         regs.0.rsp = 0x7fff_0000_1238;
-        let at = regs.prepare_function(0x2000, 7);
-        assert_eq!((regs.instruction_pointer(), regs.first_argument()), (0x2000, 7));
+        let (at, written) = regs.prepare_function(0x2000, 7, 0x3000);
+        assert_eq!((regs.instruction_pointer(), regs.first_argument(|_| None)), (0x2000, Some(7)));
         assert_eq!((at % 16, at), (8, regs.stack_pointer()));
-        assert_eq!(regs.return_address(at + 8), Some(at));
-        assert_eq!(regs.return_address(at), None);
+        assert_eq!(u64::from_le_bytes(written), 0x3000);
+        assert_eq!(regs.pushed(at + 8), Some(at));
+        assert_eq!(regs.pushed(at), None);
+    }
+
+    #[test]
+    fn calls_of_32_bits_have_the_numbers_of_those_of_64() {
+        let mut regs = narrow();
+        regs.prepare_call(0x1000, libc::SYS_mmap, [1, 2, 3, 4, u64::MAX, 0x5000]);
+        assert_eq!(regs.0.rax as i64, numbers::MMAP2);
+        assert_eq!((regs.0.rbx, regs.0.rdi, regs.0.rbp), (1, 0xffff_ffff, 5));
+        // As the kernel has it at the call's entry.
+        regs.0.orig_rax = regs.0.rax;
+        assert_eq!(regs.call(), (libc::SYS_mmap, [1, 2, 3, 4, 0xffff_ffff, 0x5000]));
+        regs.set_arguments([6, 2, 3, 4, 5, 0x7000]);
+        assert_eq!(regs.call(), (libc::SYS_mmap, [6, 2, 3, 4, 5, 0x7000]));
+        assert_eq!(regs.call_site(), Some(0xffe));
+        regs.skip_call(-38);
+        assert_eq!((regs.call().0, regs.result() as i64, regs.call_site()), (-1, -38, None));
+        regs.0.rax = 0xf7ff_0000;
+        assert_eq!(regs.result(), 0xf7ff_0000);
+    }
+
+    #[test]
+    fn a_function_of_32_bits_finds_its_argument_on_the_stack() {
+        let mut regs = narrow();
+        regs.0.rsp = 0xffff_1238;
+        let (at, written) = regs.prepare_function(0x2000, 7, 0x3000);
+        assert_eq!((at % 16, written), (12, [0, 0x30, 0, 0, 7, 0, 0, 0]));
+        assert_eq!(regs.first_argument(|address| Some(address - at)), Some(4));
+        assert_eq!(regs.pushed(at + 4), Some(at));
     }
 }

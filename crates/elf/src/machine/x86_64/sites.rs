@@ -23,11 +23,16 @@ enum Found {
 /// See [`crate::machine::Machine::cpuid_sites`]. The time that it takes does not depend on what the table of
 /// functions says.
 pub fn cpuid_sites(elf: &ElfFile<'_>) -> CpuidSites {
+    sites_of(elf, 64)
+}
+
+/// The same of code whose mode has so many bits.
+pub fn sites_of(elf: &ElfFile<'_>, bits: u32) -> CpuidSites {
     let mut sites = CpuidSites { addresses: Vec::new(), complete: true };
     let functions = elf.functions();
     for load in elf.loads().filter(|load| load.is_executable()) {
         let bytes = elf.contents(load).unwrap_or_default();
-        let mut pass = Pass::new(bytes, load.p_vaddr);
+        let mut pass = Pass::new(bytes, load.p_vaddr, bits);
         for at in memmem::find_iter(bytes, &CPUID) {
             let address = load.p_vaddr + at as u64;
             let function = functions.as_ref().and_then(|functions| functions.around(address));
@@ -47,6 +52,8 @@ pub fn cpuid_sites(elf: &ElfFile<'_>) -> CpuidSites {
 /// it is in where it stopped, so that no function is decoded from its beginning twice.
 struct Pass<'a> {
     bytes: &'a [u8],
+    /// Of the mode: 64 or 32.
+    bits: u32,
     /// The address of the first byte.
     base: u64,
     /// The beginning of the function that it is in.
@@ -61,10 +68,10 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(bytes: &'a [u8], base: u64) -> Self {
-        let decoder = Decoder::with_ip(64, bytes, base, DecoderOptions::NONE);
+    fn new(bytes: &'a [u8], base: u64, bits: u32) -> Self {
+        let decoder = Decoder::with_ip(bits, bytes, base, DecoderOptions::NONE);
         let last = Instruction::default();
-        Self { bytes, base, function: base, decoder, last, lost: false, end: base }
+        Self { bytes, bits, base, function: base, decoder, last, lost: false, end: base }
     }
 
     /// What the bytes at `address` are, in the function that begins at `start`.
@@ -93,7 +100,7 @@ impl<'a> Pass<'a> {
         let Some(rest) = rest.filter(|_| start.saturating_add(LONGEST) >= self.end) else {
             return false;
         };
-        self.decoder = Decoder::with_ip(64, rest, start, DecoderOptions::NONE);
+        self.decoder = Decoder::with_ip(self.bits, rest, start, DecoderOptions::NONE);
         (self.function, self.lost, self.end) = (start, false, start);
         true
     }
@@ -107,7 +114,7 @@ mod tests {
     fn bytes_within_another_instruction_are_none() {
         // mov eax, 0xa20f; cpuid; cpuid
         let code = [0xb8, 0x0f, 0xa2, 0, 0, 0x0f, 0xa2, 0x0f, 0xa2];
-        let mut pass = Pass::new(&code, 0x1000);
+        let mut pass = Pass::new(&code, 0x1000, 64);
         assert_eq!(pass.what_is_at(0x1000, 0x1001), Found::PartOfAnother);
         assert_eq!(pass.what_is_at(0x1000, 0x1005), Found::Instruction);
         assert_eq!(pass.what_is_at(0x1000, 0x1007), Found::Instruction);
@@ -117,7 +124,7 @@ mod tests {
     fn behind_what_is_no_instruction_the_next_function_is_known() {
         // An instruction that is none in 64-bit mode comes first.
         let code = [0x06, 0x0f, 0xa2, 0x0f, 0xa2];
-        let mut pass = Pass::new(&code, 0);
+        let mut pass = Pass::new(&code, 0, 64);
         assert_eq!(pass.what_is_at(0, 1), Found::Unknown);
         assert_eq!(pass.what_is_at(3, 3), Found::Instruction);
     }
@@ -126,7 +133,7 @@ mod tests {
     fn functions_in_disorder_are_not_decoded_again() {
         let mut code = vec![0x90; 100];
         code.extend(CPUID);
-        let mut pass = Pass::new(&code, 0);
+        let mut pass = Pass::new(&code, 0, 64);
         assert_eq!(pass.what_is_at(50, 100), Found::Instruction);
         assert_eq!(pass.what_is_at(1, 100), Found::Unknown);
         assert_eq!(pass.what_is_at(1000, 1000), Found::Unknown);
@@ -138,7 +145,7 @@ mod tests {
         // 40 GB.
         let code = [0xb8, 0x0f, 0xa2, 0, 0x11].repeat(128 << 10);
         let begun = std::time::Instant::now();
-        let mut pass = Pass::new(&code, 0);
+        let mut pass = Pass::new(&code, 0, 64);
         let mut found = memmem::find_iter(&code, &CPUID).map(|at| pass.what_is_at(0, at as u64));
         assert!(found.all(|found| found == Found::PartOfAnother));
         assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());

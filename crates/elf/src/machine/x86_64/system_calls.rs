@@ -29,3 +29,16 @@ pub fn calls_that_trap() -> [(i64, [u64; 6]); 2] {
         (libc::SYS_arch_prctl, [ARCH_SET_CPUID, 0, 0, 0, 0, 0]),
     ]
 }
+
+/// See [`crate::machine::Machine::thread_pointer_call`].
+pub fn thread_pointer_call(
+    args: [u64; 6],
+    _read: impl FnOnce(u64) -> Option<[u8; 16]>,
+) -> Option<[u64; 4]> {
+    Some([args[0], args[1], 0, 0])
+}
+
+/// See [`crate::machine::Machine::thread_pointer`].
+pub fn thread_pointer(args: &[u64; 4]) -> u64 {
+    args[1]
+}

@@ -1,0 +1,59 @@
+//! AArch64, with addresses of 64 bits: ELF for the Arm 64-bit Architecture (aaelf64), and its supplement of
+//! thread-local memory; System V ABI for it (sysvabi64); arch/arm64 of the kernel; Arm Architecture Reference
+//! Manual (Arm ARM) for instructions.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `relocations.rs` | what relocations mean and leave |
+//! | `plt.rs` | procedure linkage tables, .init and .fini |
+//! | `instruction.rs`, `follow.rs` | instructions that branch or make addresses, and constants in registers |
+//! | `calls.rs` | calls of imports, and their constant arguments |
+//! | `references.rs` | functions that take an address |
+//! | `sites.rs` | instructions that tell of the CPU |
+//! | `system_calls.rs` | the instruction |
+//! | `hwcaps.rs` | the CPU in names of directories |
+//! | `branch_protection.rs` | marks of code that bears tracked branches and the like |
+//! | `loader.rs` | names of loaders, and directories |
+
+mod branch_protection;
+pub mod calls;
+mod follow;
+pub mod hwcaps;
+mod instruction;
+pub mod loader;
+pub mod plt;
+pub mod references;
+pub mod relocations;
+pub mod sites;
+pub mod system_calls;
+
+use goblin::elf::header::EM_AARCH64;
+
+/// e_machine.
+pub const E_MACHINE: u16 = EM_AARCH64;
+/// The size of an address, in bytes.
+pub const WORD: u64 = 8;
+/// The smallest page that kernels are built for, in bytes: all others are multiples of it.
+pub const PAGE: u64 = 4096;
+/// The largest one (CONFIG_ARM64_64K_PAGES). Linkers lay files out for it.
+pub const LARGEST_PAGE: u64 = 65536;
+/// With addresses of 48 bits (Documentation/arch/arm64/memory.rst); nothing that is not asked to be is above.
+pub const ADDRESS_LIMIT: u64 = 1 << 48;
+/// AUDIT_ARCH_* (linux/audit.h).
+pub const AUDIT: u32 = 0xc000_00b7;
+/// See [`crate::machine::Machine::space`].
+pub const SPACE: &crate::machine::Space = &crate::machine::space::WIDE;
+/// uname(2).
+pub const KERNEL_NAME: &str = "aarch64";
+/// `brk #0`. It leaves the instruction pointer where it is.
+pub const BREAKPOINT: &[u8] = &[0x00, 0x00, 0x20, 0xd4];
+
+/// See [`super::Machine::is_call`]: all instructions have four bytes.
+pub fn is_call(before: u64, back: u64) -> bool {
+    before.checked_add(4) == Some(back)
+}
+
+/// See [`super::Machine::stack_restored`]: nothing is pushed but by the call.
+pub fn stack_restored(_code: &[u8], _pushed: u64) -> Option<u64> {
+    None
+}

@@ -1,0 +1,51 @@
+//! The starter for i386, made anew: an image in the repository, since compilers for the host come without a `core` for it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// Has the package's build script make it with the compiler `rustc`, which has a `core` for i686-unknown-linux-gnu, and
+/// puts it into `starter/blob`. With `check` it is held against what is there.
+pub fn make(rustc: &Path, check: bool) -> Result<()> {
+    let built =
+        built(rustc.canonicalize().with_context(|| rustc.display().to_string())?.as_os_str())?;
+    let blob = crate::top().join("starter/blob");
+    for name in ["i386.bin", "i386.source"] {
+        let made =
+            fs::read(built.join(format!("starter-{name}"))).context("reading what was built")?;
+        let place = blob.join(name);
+        if check {
+            let same = fs::read(&place).is_ok_and(|there| there == made);
+            ensure!(same, "{} is not what this compiler makes of the source", place.display());
+        } else {
+            fs::create_dir_all(&blob)?;
+            fs::write(&place, made).with_context(|| place.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// The directory that the build script has written to.
+fn built(rustc: &OsStr) -> Result<PathBuf> {
+    const PACKAGE: &str = "statify-starter";
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--package", PACKAGE, "--message-format=json-render-diagnostics"])
+        .current_dir(crate::top())
+        .env("STARTER_I386_RUSTC", rustc)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo cannot be started")?;
+    ensure!(output.status.success(), "cargo build: {}", output.status);
+    let lines = output.stdout.split(|&byte| byte == b'\n');
+    let messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let mut directory = messages.filter_map(|message| {
+        let is_its = message["reason"] == "build-script-executed"
+            && message["package_id"].as_str()?.contains("/starter#");
+        is_its.then(|| message["out_dir"].as_str().map(PathBuf::from))?
+    });
+    directory.next_back().context("cargo does not say where it has built the starter")
+}
