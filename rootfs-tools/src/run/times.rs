@@ -67,7 +67,9 @@ pub(crate) fn set_back(tree: &Tree, records: &[Record]) {
             set(&opened, directory);
         }
     }
-    for pool in history::pools(records) {
+    // The first run's last: a later one may have made a directory in one that was made.
+    let pools: Vec<_> = history::pools(records).collect();
+    for pool in pools.into_iter().rev() {
         let parent = pool.made.first().and_then(|path| path.parent());
         let known = records.iter().find_map(|record| match record {
             Record::Directory(directory) if Some(&*directory.path) == parent => Some(directory),
