@@ -74,7 +74,10 @@ unsafe fn move_segment(load: &ProgramHeader, block: Block<'_>, by: u64, file: Op
             Some(file) => {
                 // Not what lies between segments: the kernel may have put the vDSO there.
                 arch::syscall(nr::MUNMAP, [from, load.memsz.into(), 0, 0, 0, 0]);
-                (in_file == 0 || file.from(load.offset.into()).map(to, in_file, prot.into()))
+                (in_file == 0
+                    || file.from(load.offset.into()).map(to, in_file, prot.into(), maps::MAP_FIXED)
+                        as u64
+                        == to)
                     && maps::zeros(to + in_file, u64::from(load.memsz) - in_file, prot.into())
             }
             None => {

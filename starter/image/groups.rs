@@ -10,6 +10,9 @@ use crate::pool::Pool;
 use crate::random::{Purpose, Random};
 use crate::{Block, maps, message};
 
+/// Something is mapped there.
+const EEXIST: i64 = 17;
+
 /// Maps what no program header does, each group of libraries at a distance of its own. Returns the
 /// distances, for which there is `room`.
 ///
@@ -80,7 +83,7 @@ impl Pages<'_> {
         // SAFETY: the caller's promise: nothing else uses those addresses.
         unsafe {
             match self {
-                Self::Files(files) => files.source(map).map(to, map.len, map.prot.into()),
+                Self::Files(files) => files.map(to, map, maps::MAP_FIXED) as u64 == to,
                 Self::Spare(spare) => spare.map(to, map.len, map.prot.into(), map.offset),
                 Self::Nowhere => false,
             }
@@ -95,9 +98,20 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    /// Where a mapping's pages are.
-    fn source(&self, map: &Map) -> Source {
-        self.pool.source(map).unwrap_or(self.own.from(map.offset))
+    /// Maps pages: the result of mmap(2).
+    ///
+    /// # Safety
+    ///
+    /// As for [`Source::map`].
+    unsafe fn map(&self, to: u64, map: &Map, flags: u64) -> i64 {
+        // SAFETY: the caller's promise.
+        let mapped = |source: Source| unsafe { source.map(to, map.len, map.prot.into(), flags) };
+        match self.pool.source(map).map(mapped) {
+            // Where something is, another address is to be tried, not another file.
+            Some(result) if result >= 0 || result == -EEXIST => result,
+            // A pool that is mounted noexec has no code.
+            _ => mapped(self.own.from(map.offset)),
+        }
     }
 }
 
@@ -170,9 +184,8 @@ impl Contents<'_> {
         let mut done = 0;
         for map in self.maps {
             let to = slide.wrapping_add(map.to);
-            let result = files.source(map).map_new(to, map.len, map.prot.into());
             // SAFETY: the kernel gives what nobody has.
-            if !unsafe { is_there(to, map.len, result) } {
+            if !unsafe { is_there(to, map.len, files.map(to, map, maps::MAP_FIXED_NOREPLACE)) } {
                 return done;
             }
             done += 1;

@@ -8,7 +8,7 @@ const MREMAP_MAYMOVE: u64 = 1;
 const MREMAP_FIXED: u64 = 2;
 const PROT_NONE: u64 = 0;
 pub const MAP_PRIVATE_ANONYMOUS_NORESERVE: u64 = 0x02 | 0x20 | 0x4000;
-const MAP_FIXED: u64 = 0x10;
+pub const MAP_FIXED: u64 = 0x10;
 /// Linux 4.17; older kernels do not see it.
 pub const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 const ENOSYS: i64 = 38;

@@ -28,23 +28,15 @@ pub struct Source {
 }
 
 impl Source {
-    /// Maps them over whatever is there.
+    /// Maps them, privately and with these flags: the result of mmap(2).
     ///
     /// # Safety
     ///
-    /// Nothing else uses those addresses.
-    pub unsafe fn map(self, to: u64, len: u64, prot: u64) -> bool {
-        const PRIVATE_FIXED: u64 = 0x02 | 0x10;
-        let args = [to, len, prot, PRIVATE_FIXED, self.descriptor, self.offset];
+    /// With MAP_FIXED, nothing else uses those addresses.
+    pub unsafe fn map(self, to: u64, len: u64, prot: u64, flags: u64) -> i64 {
+        const PRIVATE: u64 = 0x02;
+        let args = [to, len, prot, PRIVATE | flags, self.descriptor, self.offset];
         // SAFETY: the caller's promise.
-        unsafe { arch::syscall(nr::MMAP, args) as u64 == to }
-    }
-
-    /// Maps them where nothing is: the result of mmap(2).
-    pub fn map_new(self, to: u64, len: u64, prot: u64) -> i64 {
-        const PRIVATE: u64 = 0x02 | maps::MAP_FIXED_NOREPLACE;
-        let args = [to, len, prot, PRIVATE, self.descriptor, self.offset];
-        // SAFETY: it takes what nobody has.
         unsafe { arch::syscall(nr::MMAP, args) }
     }
 }

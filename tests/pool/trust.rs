@@ -87,6 +87,7 @@ pub fn add(cases: &mut Cases) {
     add("not-of-a-privileged-program", of_privileged);
     add("without-descriptors", without_descriptors);
     add("refused-at-conversion", refused);
+    cases.needing(&["root", "program:unshare"]).check("trust/mounted-noexec", noexec);
 }
 
 fn mode(path: &Path, mode: u32) -> Result<()> {
@@ -186,6 +187,18 @@ fn without_descriptors(case: &Case) -> Result<()> {
         super::place::mapped(&mut command, &place.pool())
             .with_context(|| format!("{limit} descriptors"))?;
     }
+    Ok(())
+}
+
+/// Code cannot be mapped from there; it is the output's own then.
+fn noexec(case: &Case) -> Result<()> {
+    let place = Place::new()?;
+    let output = convert(case, &place.pool(), &[])?;
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,noexec \"$1\" && exec \"$0\"";
+    let mut command = case.command("unshare");
+    command.args(["--mount", "sh", "-c", script]).arg(&output).arg(place.pool());
+    let mapped = super::place::mapped(&mut command, &place.pool())?;
+    ensure!(!mapped.iter().any(|line| line.contains("r-xp")), "{mapped:#?}");
     Ok(())
 }
 

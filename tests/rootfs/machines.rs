@@ -11,10 +11,11 @@ use statify_tests::case::{Case, Cases, output};
 use statify_tests::compiler::{compiler, for_aarch64};
 use statify_tests::process::End;
 
-use crate::rootfs::{guest, tool};
+use crate::rootfs::{checks, guest, tool};
 
 pub fn add(cases: &mut Cases) {
     cases.needing(&["libc-32", "aarch64-cc"]).check("machines/mixed", mixed);
+    cases.needing(&["libc-32"]).check("machines/check-of-32-bits", of_32_bits);
 }
 
 fn build(
@@ -34,7 +35,8 @@ fn mixed(case: &Case) -> Result<()> {
     let root = guest::tiny(case.dir.join("guest"))?;
     let cross = || Command::new(for_aarch64());
     let add = |from: &Path, name: &str| fs::copy(from, root.path(&format!("/usr/bin/{name}")));
-    add(&build(case, &mut Command::new(compiler(false)), "old", &["-m32"])?, "old")?;
+    let old = build(case, &mut Command::new(compiler(false)), "old", &["-m32"])?;
+    root.add_program(&old, "/usr/bin/old")?;
     add(&build(case, &mut cross(), "arm", &[])?, "arm")?;
     add(&build(case, &mut cross(), "arm-static", &["-static"])?, "arm-static")?;
     let out = case.dir.join("out");
@@ -60,5 +62,18 @@ fn mixed(case: &Case) -> Result<()> {
     }
     let report = tool::good(["report".as_ref(), out.as_os_str()])?;
     ensure!(lines.iter().all(|line| report.contains(line)), "{report}");
+    Ok(())
+}
+
+/// Programs of 32 bits are converted, and it is said that they are not run beside their originals.
+fn of_32_bits(case: &Case) -> Result<()> {
+    let root = guest::tiny(case.dir.join("guest"))?;
+    let old = build(case, &mut Command::new(compiler(false)), "old", &["-m32"])?;
+    root.add_program(&old, "/usr/bin/old")?;
+    let out = case.dir.join("out");
+    tool::good(["convert".as_ref(), root.dir.as_os_str(), "--out".as_ref(), out.as_os_str()])?;
+    let answer = checks::all_well(&out, &[])?;
+    let why = &checks::program(&answer, "/usr/bin/old")?["not_compared"];
+    ensure!(why.as_str().is_some_and(|why| why.contains("64 bits only")), "{answer:#}");
     Ok(())
 }

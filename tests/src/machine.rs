@@ -122,6 +122,10 @@ fn probe(need: &str) -> Result<Option<String>> {
             ["crt1.o", "libgcc.a"].iter().all(|file| has_file(file, &["-m32"])),
             "the compiler cannot build for 32 bits",
         ),
+        "c++-32" => unless(
+            has_file("libstdc++.so", &["-m32"]),
+            "the C++ compiler comes without a library for 32 bits",
+        ),
         "aarch64-cc" => {
             let mut command = Command::new(for_aarch64());
             command.args(["-x", "c", "-E", "-include", "stdio.h", "/dev/null"]);

@@ -85,7 +85,9 @@ impl Toolchain {
             if let Some(reason) = reason {
                 return Ok(Some(format!("not with 32 bits: {reason}")));
             }
-            let needs = [fixture.needs.as_slice(), &["libc-32".to_owned()]].concat();
+            let cxx = is_cxx.then(|| "c++-32".to_owned());
+            let own = ["libc-32".to_owned()].into_iter().chain(cxx);
+            let needs: Vec<_> = fixture.needs.iter().cloned().chain(own).collect();
             return machine::lacking(&needs);
         }
         if let Some(reason) = &fixture.glibc_only {

@@ -78,6 +78,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let (Some(elf), Some(manifest)) = (elf, manifest) else {
         return Err(Error::NotConverted(arguments.file.clone()).into());
     };
+    if !elf.is_64() {
+        return Err(Error::Narrow(arguments.file.clone()).into());
+    }
     if !is_plausible(&bytes, &manifest) {
         return Err(Error::Damaged(arguments.file.clone(), "an embedded file".into()).into());
     }

@@ -4,6 +4,7 @@ use goblin::elf::header::{ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_STACK, PT_LOAD, PT_NOTE};
 use goblin::elf::section_header::{SHT_NOBITS, SHT_NULL, SectionHeader};
 use statify_elf::PAGE;
+use statify_elf::encode::Sizes;
 use statify_format::build_id;
 
 use super::problem::{Part, Problem, Problems};
@@ -17,8 +18,10 @@ pub fn check(converted: &Converted<'_>, problems: &mut Problems) {
     expect(is_exec || header.e_type == ET_DYN, "it is no executable");
     let fixed = converted.manifest.options.fixed;
     expect(is_exec == fixed, "its type is not what the manifest says of its addresses");
+    let sizes = Sizes::of(converted.elf.is_64());
     expect(
-        (header.e_phoff, header.e_phentsize) == (64, 56),
+        header.e_phoff == sizes.header as u64
+            && usize::from(header.e_phentsize) == sizes.program_header,
         "the program headers are not behind the ELF header",
     );
     let (table, size) = converted.elf.section_table();
@@ -27,7 +30,7 @@ pub fn check(converted: &Converted<'_>, problems: &mut Problems) {
         "the section headers are at no multiple of 8 bytes",
     );
     expect(
-        usize::from(header.e_shentsize) == if size == 0 { 0 } else { 64 },
+        usize::from(header.e_shentsize) == if size == 0 { 0 } else { sizes.section_header },
         "the section headers have a size that is none of theirs",
     );
     let sections = converted.elf.sections();
@@ -40,7 +43,8 @@ pub fn check(converted: &Converted<'_>, problems: &mut Problems) {
         sections.len() == usize::from(header.e_shnum) && sections.iter().all(is_held),
         "the section headers, or what they lead to, are not in the file",
     );
-    let table = (64 + 56 * segments.len() + build_id::NOTE) as u64;
+    let headers = sizes.header + sizes.program_header * segments.len();
+    let table = (headers + build_id::NOTE) as u64;
     expect(table <= PAGE, "the program headers take more than a page");
     let count = |kind| segments.iter().filter(|segment| segment.p_type == kind).count();
     let known = [PT_LOAD, PT_GNU_STACK, PT_NOTE];
