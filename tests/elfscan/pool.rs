@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use elfscan::converted::check;
 use elfscan::converted::open::Converted;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use statify_format::manifest::{EmbeddedFile, FileKind};
 use statify_format::parameters::Parameters;
@@ -463,7 +465,8 @@ fn exchanged(case: &Case) -> Result<()> {
     let whole = fs::read(&libc)?;
     let waiting = pooled.start(case)?;
     let other: Vec<u8> = whole.iter().map(|byte| !byte).collect();
-    // The process sleeps, and is not waked.
+    // None of this is to be executed.
+    stop(&waiting)?;
     file.write_all_at(&other, 0)?;
     let found = by_module(&waiting)?;
     drop(waiting);
@@ -474,6 +477,20 @@ fn exchanged(case: &Case) -> Result<()> {
     let is_its = |(_, module): &(String, String)| *module == path;
     ensure!(found.keys().all(is_its), "{:?}", found.keys());
     pooled.expect(false, "is not the library: a start would map it")
+}
+
+/// Stops the process, and waits until it is.
+fn stop(waiting: &Waiting) -> Result<()> {
+    let pid = waiting.pid();
+    kill(Pid::from_raw(pid.parse()?), Signal::SIGSTOP)?;
+    for _ in 0..1000 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        if stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    anyhow::bail!("process {pid} does not stop")
 }
 
 /// What anybody can write to by now is no file of the pool.
