@@ -265,7 +265,12 @@ fn a_stopped_process_stays_stopped() {
     };
     target.signal(libc::SIGSTOP);
     until_it_is(target.pid(), 'T');
-    assert!(stops(), "its parent is told");
+    // Its parent is told when the last of its threads has stopped.
+    let begun = Instant::now();
+    while !stops() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "its parent is told");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     for _ in 0..20 {
         turn(target.pid(), 1).unwrap();
         until_it_is(target.pid(), 'T');
@@ -284,9 +289,10 @@ fn nothing_else_of_a_process_is_another() {
         // What is paged in by reading it is no change of its own; the rest is its signals, masks, handlers, mappings and call.
         let status: Vec<String> = of("status")
             .lines()
-            // The kernel counts these for each processor, and adds them up now and then.
+            // The kernel counts memory for each processor, and adds it up now and then; SigQ counts the
+            // signals that all processes of the user have queued.
             .filter(|line| {
-                !["VmHWM", "VmRSS", "Rss"].iter().any(|name| line.starts_with(name))
+                !["VmHWM", "VmRSS", "Rss", "SigQ"].iter().any(|name| line.starts_with(name))
                     && !line.contains("ctxt_switches")
             })
             .map(str::to_owned)
