@@ -71,7 +71,8 @@ fn probe(need: &str) -> Result<Option<String>> {
     if let Some(version) = need.strip_prefix("glibc-") {
         return glibc_at_least(version);
     }
-    if let Some(standard) = need.strip_prefix("c++").filter(|standard| !standard.is_empty()) {
+    let digits = |text: &&str| text.starts_with(|digit: char| digit.is_ascii_digit());
+    if let Some(standard) = need.strip_prefix("c++").filter(digits) {
         let mut command = Command::new(compiler(true));
         command.args([&format!("-std=c++{standard}"), "-fsyntax-only", "-x", "c++", "/dev/null"]);
         return unless(succeeds(&mut command), "the C++ compiler does not know this standard");
