@@ -25,14 +25,24 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let sources = out.join("source");
     lay_out(&sources);
+    let machine = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
     for (source, name) in [("image", "starter"), ("agent", "agent")] {
         let elf = out.join(name).with_extension("elf");
+        if !Path::new(source).join("arch").join(&machine).with_extension("rs").exists() {
+            fs::write(elf.with_extension("bin"), []).expect("OUT_DIR is writable");
+            continue;
+        }
         compile(&sources, source, name, &elf);
         let image = flatten::<FileHeader64<LittleEndian>>(&elf);
         assert!(image.len() <= LARGEST_IMAGE, "the image has {} bytes", image.len());
         fs::write(elf.with_extension("bin"), image).expect("OUT_DIR is writable");
     }
-    i386(&sources, &out.join("starter-i386.elf"));
+    let elf = out.join("starter-i386.elf");
+    match machine.as_str() {
+        "x86_64" => i386(&sources, &elf),
+        // Its programs do not run here.
+        _ => fs::write(elf.with_extension("bin"), []).expect("OUT_DIR is writable"),
+    }
 }
 
 /// The starter for i386, and what its source is known by.
@@ -70,8 +80,10 @@ fn fingerprint(sources: &Path) -> String {
         }
     }
     // What is of the host alone.
-    let is_others =
-        |path: &PathBuf| path.to_string_lossy().contains("x86_64") || path.ends_with("class64.rs");
+    let is_others = |path: &PathBuf| {
+        let text = path.to_string_lossy();
+        ["x86_64", "aarch64", "class64.rs"].iter().any(|part| text.contains(part))
+    };
     files.retain(|path| !is_others(path));
     files.sort();
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
@@ -118,7 +130,12 @@ fn compile(sources: &Path, source: &str, name: &str, elf: &Path) {
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let mut command = compiler(sources, source, &rustc, name);
     command.arg(format!("--target={target}"));
-    command.args(["-Cno-redzone=yes", "-Ctarget-cpu=x86-64", "-Clinker=rust-lld"]);
+    // What every CPU has.
+    command.args(match target.starts_with("x86_64") {
+        true => ["-Cno-redzone=yes", "-Ctarget-cpu=x86-64"],
+        false => ["-Cno-redzone=yes", "-Ctarget-cpu=generic"],
+    });
+    command.arg("-Clinker=rust-lld");
     run(command, name, elf);
 }
 

@@ -4,6 +4,7 @@
 use crate::elf::Word;
 use crate::params::{Constant, CpuFeatures, Params, Resolver, Variant};
 use crate::slides::{Words, constants};
+use crate::stack::Stack;
 use crate::tunables::Tunables;
 use crate::{Block, arch, message};
 
@@ -12,19 +13,19 @@ use crate::{Block, arch, message};
 /// # Safety
 ///
 /// All is in place but for the final permissions; the thread pointer is set.
-pub unsafe fn apply(p: &Params, block: Block<'_>, tunables: &Tunables) {
+pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, tunables: &Tunables) {
     let needs_nothing = p.floor == CpuFeatures::default();
     if needs_nothing && p.variants.count == 0 && p.can_resolve == 0 {
         return;
     }
-    let cpu = arch::cpu_features();
+    let cpu = arch::cpu_features(stack);
     if !cpu.contains(&p.floor) {
         message::fail(message::CPU);
     }
     // SAFETY: the tables lead to writable words of the block.
     unsafe {
         if tunables.are_of_cpu && p.can_resolve != 0 {
-            return resolve(p, block, tunables);
+            return resolve(p, block, stack, tunables);
         }
         for variant in p.variants.records::<Variant>(p) {
             if if variant.exact != 0 { variant.cpu == cpu } else { cpu.contains(&variant.cpu) } {
@@ -32,7 +33,7 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, tunables: &Tunables) {
             }
         }
         if p.can_resolve != 0 {
-            resolve(p, block, tunables);
+            resolve(p, block, stack, tunables);
         }
     }
 }
@@ -52,14 +53,14 @@ unsafe fn take(p: &Params, block: Block<'_>, variant: &Variant) {
 }
 
 /// As ld.so would: its record of the CPU first (one of the resolvers makes it), then the others.
-unsafe fn resolve(p: &Params, block: Block<'_>, tunables: &Tunables) {
+unsafe fn resolve(p: &Params, block: Block<'_>, stack: &Stack, tunables: &Tunables) {
     // SAFETY: the resolvers are the modules' own; what they need is relocated.
     unsafe {
         constants(p, block, p.resets);
         // The record keeps to them, and what it is reset to has none.
         tunables.read();
         for resolver in p.resolvers.records::<Resolver>(p) {
-            let result = arch::call(block.at(resolver.function), 0);
+            let result = arch::resolver(block.at(resolver.function), stack);
             fill(p, block, resolver, result);
         }
     }

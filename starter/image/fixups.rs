@@ -54,6 +54,7 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, thread: &Thread
                     Some((at.read_unaligned() as u64).wrapping_add(module))
                 }
                 FIXUP_ORIGIN => Some(origin.path(p, names.add(fixup.extra as usize))),
+                FIXUP_CPU_WORD => arch::cpu_word(fixup.arg, stack),
                 FIXUP_SECURE if secure => {
                     let word = if fixup.width == 4 {
                         u64::from(at.cast::<u32>().read_unaligned())

@@ -7,6 +7,7 @@
 #![no_std]
 #![no_main]
 
+#[cfg_attr(target_arch = "aarch64", path = "arch/aarch64.rs")]
 #[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
 #[cfg_attr(target_arch = "x86", path = "arch/i386.rs")]
 mod arch;
@@ -113,14 +114,14 @@ unsafe extern "C" fn start(sp: *mut Word, params: *const Params) -> Resume {
         slides::apply(p, block);
         fixups::apply(p, block, &stack, &thread);
         let tunables = tunables::Tunables::find(p, block, &stack);
-        cpu::apply(p, block, &tunables);
+        cpu::apply(p, block, &stack, &tunables);
         // Warnings are to be given once.
         if !tunables.are_of_cpu || p.can_resolve == 0 {
             tunables.read();
         }
         tunables.take_over();
         let front = if p.unmap != 0 { params.add(1) as u64 } else { front };
-        maps::protect(p, block, front, front_end);
+        maps::protect(p, block, &stack, front, front_end);
         stack.describe_program(p, block);
         let resume = Resume::new(block.at(p.entry), block.at(p.handoff));
         // The last use of the parameters: from here on they are gone.

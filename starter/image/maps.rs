@@ -2,6 +2,7 @@
 
 use crate::arch::{self, nr};
 use crate::params::{Params, Range, SEAL_ALWAYS, SEAL_UNFILTERED};
+use crate::stack::Stack;
 use crate::{Block, PAGE, message};
 
 const MREMAP_MAYMOVE: u64 = 1;
@@ -111,11 +112,12 @@ pub unsafe fn populate(p: &Params, block: Block<'_>) {
 /// # Safety
 ///
 /// The tables describe this process's address space, and nothing is left to be written there.
-pub unsafe fn protect(p: &Params, block: Block<'_>, front: u64, front_end: u64) {
+pub unsafe fn protect(p: &Params, block: Block<'_>, stack: &Stack, front: u64, front_end: u64) {
     // SAFETY: the caller's promise.
     unsafe {
         for range in p.protects.records::<Range>(p) {
-            let args = [block.at(range.start), range.len, range.prot, 0, 0, 0];
+            let prot = arch::protection(range.prot, stack);
+            let args = [block.at(range.start), range.len, prot, 0, 0, 0];
             if arch::syscall(nr::MPROTECT, args) < 0 {
                 message::fail(message::MAPPING);
             }

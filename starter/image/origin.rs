@@ -67,8 +67,7 @@ impl Origin {
             }
             self.directory = at as *mut u8;
             self.next = self.directory.add(LONGEST);
-            let args = [SELF.as_ptr() as u64, at as u64, LONGEST as u64, 0, 0, 0];
-            let mut len = arch::syscall(nr::READLINK, args);
+            let mut len = arch::readlink(SELF.as_ptr() as u64, at as u64, LONGEST as u64);
             // What is not reachable from this root has no path that begins so.
             if len <= 0 || *self.directory != b'/' {
                 core::ptr::copy_nonoverlapping(NOWHERE.as_ptr(), self.directory, NOWHERE.len());

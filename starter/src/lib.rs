@@ -23,7 +23,7 @@ pub fn image(e_machine: u16) -> Option<&'static [u8]> {
     const EM_386: u16 = 3;
     match e_machine {
         EM_386 => Some(I386).filter(|image| !image.is_empty()),
-        _ => Some(IMAGE),
+        _ => Some(IMAGE).filter(|image| !image.is_empty()),
     }
 }
 

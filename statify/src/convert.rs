@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use statify_elf::machine::{Cpu, Level, Machine};
+use statify_elf::machine::{Cpu, Machine};
 use statify_format::{Randomness, Shape};
 use statify_program::{Program, Refusal};
 use statify_room::root::Root;
@@ -296,7 +296,7 @@ fn capture_all(
     let subject = subject(program, options, files)?;
     let agent = options.plugins.is_any();
     let floors = match options.cpus {
-        Cpus::Any => Level::ALL.map(Cpu::Of).to_vec(),
+        Cpus::Any => Cpu::floors(),
         Cpus::Native => vec![Cpu::This],
     };
     let mut refusal = None;

@@ -82,7 +82,7 @@ pub struct Params {
     pub spare_len: u64,
     /// The program's code and data, as proc_pid_stat(5) tells of them: four places.
     pub extents: [u64; 4],
-    /// A sum of the `RANDOM_*` and `SEAL_*` constants.
+    /// A sum of the `RANDOM_*` and `SEAL_*` constants and [`PROGRAM_FIRST`].
     pub choices: u64,
     /// The oldest kernel that the program's files take, three numbers of a byte each (0x30200 is
     /// 3.2.0); 0 if they do not say.
@@ -135,7 +135,8 @@ pub struct Params {
     pub reserved: u64,
 }
 
-/// What is asked of CPUID at start: two leaves.
+/// What is asked of the CPU at start. Of x86 that is two leaves of CPUID; of AArch64 MIDR_EL1 (`signature`), and, in words of
+/// 32 bits, AT_HWCAP (`basic`), AT_HWCAP2 and the lower half of AT_HWCAP3 (`structured`).
 #[repr(C)]
 #[cfg_attr(
     feature = "bytes",
@@ -234,6 +235,9 @@ pub const SECURE_REFUSED: u64 = 2;
 /// The program moves to where addresses are random to the page, and the heap to an address of its
 /// own, unless the kernel does not randomise.
 pub const RANDOM_FULL: u64 = 1;
+/// The program must lie below the libraries, as it did when it was captured: its loader has a table of both in the order of
+/// their addresses.
+pub const PROGRAM_FIRST: u64 = 8;
 /// What does not change again is sealed, unless a seccomp filter might end the process for it.
 pub const SEAL_UNFILTERED: u64 = 2;
 /// What does not change again is sealed.
@@ -297,6 +301,10 @@ pub struct PoolFile {
     pub len: u64,
 }
 
+/// In permissions that pages get last (`prot` of a [`Range`]), on AArch64: branches that go where a register says may lead to
+/// instructions only that are marked (PROT_BTI; arch/arm64/include/uapi/asm/mman.h), if the CPU heeds marks.
+pub const PROT_BTI: u64 = 0x10;
+
 /// A range of pages.
 #[repr(C)]
 #[cfg_attr(
@@ -337,6 +345,9 @@ pub const CALL_OPTIONAL: u64 = 0;
 pub const CALL_REQUIRED: u64 = 1;
 /// The call answers the thread id.
 pub const CALL_THREAD_ID: u64 = 2;
+/// In the place of a system call's number, on AArch64: argument 0 becomes TPIDR_EL0, where a thread finds its memory. 32-bit
+/// Arm has a call of this number for it (`set_tls`); AArch64 has none, and needs none.
+pub const CALL_SET_TPIDR: u64 = 0x000f_0005;
 /// rseq(2): on failure `cpu_id` (4 bytes at 4 of the area, argument 0) becomes -2, as the C library does.
 pub const CALL_RSEQ: u64 = 3;
 
@@ -448,3 +459,10 @@ pub const FIXUP_SECURE: u8 = 20;
 pub const FIXUP_ORIGIN: u8 = 21;
 /// 0 if the kernel has refused rseq(2); otherwise unchanged.
 pub const FIXUP_RSEQ_SIZE: u8 = 15;
+/// What a register of the CPU makes a C library keep: the word of the number `arg`, as the machine counts them.
+pub const FIXUP_CPU_WORD: u8 = 24;
+
+/// Whether a number is that of a kind of fix-up.
+pub const fn is_fixup(kind: u8) -> bool {
+    matches!(kind, FIXUP_STACK..=FIXUP_RSEQ_SIZE | FIXUP_SECURE..=FIXUP_CPU_WORD)
+}

@@ -6,6 +6,7 @@ pub mod ksm;
 pub mod pagemap;
 mod proc_dir;
 pub mod procfs;
+mod registers;
 mod spawn;
 mod tracee;
 pub mod visit;

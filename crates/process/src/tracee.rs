@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use statify_elf::machine::{Machine, Registers};
 use statify_elf::word_mask;
 
-use crate::kill;
+use crate::{kill, registers};
 
 /// As many places may be read by one call (IOV_MAX).
 const MOST_PLACES: usize = 1024;
@@ -120,7 +120,13 @@ impl Tracee {
 
     /// Sets its registers.
     pub fn set_registers(&self, regs: &Registers) -> nix::Result<()> {
-        ptrace::setregs(self.pid, (*regs).into())
+        ptrace::setregs(self.pid, (*regs).into())?;
+        regs.other_call().map_or(Ok(()), |number| registers::set_call(self.pid, number))
+    }
+
+    /// Where the thread's own memory is, if a register says so that the process writes by itself.
+    pub fn thread_pointer(&self) -> nix::Result<Option<u64>> {
+        registers::thread_pointer(self.pid)
     }
 
     /// Reads memory; fails unless all of it can be read.

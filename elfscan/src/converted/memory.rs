@@ -7,7 +7,7 @@ use std::ops::Range;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use statify_elf::{PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_up};
 use statify_format::parameters::{Parameters, ParametersError};
-use statify_params::{FIXUP_ORIGIN, FIXUP_UNALIGNED_SLIDE};
+use statify_params::is_fixup;
 
 use super::open::Converted;
 use super::places::Places;
@@ -306,8 +306,7 @@ pub fn writes(parameters: &Parameters<'_>) -> Result<Vec<(u64, u64)>, Parameters
             parameters.words(resolver.start, resolver.stream, resolver.count, "IFUNC resolvers")?;
         writes.extend(words.into_iter().map(|place| (place, 8)));
     }
-    let known = |kind: u8| (1..=FIXUP_UNALIGNED_SLIDE.max(FIXUP_ORIGIN)).contains(&kind);
-    let fixups = parameters.fixups().filter(|fixup| known(fixup.kind));
+    let fixups = parameters.fixups().filter(|fixup| is_fixup(fixup.kind));
     writes.extend(fixups.map(|fixup| (fixup.at, if fixup.width == 4 { 4 } else { 8 })));
     Ok(writes)
 }

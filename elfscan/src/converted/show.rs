@@ -309,6 +309,7 @@ fn name_of(parameters: &Parameters<'_>, fixup: &Fixup) -> String {
         statify_params::FIXUP_SECURE => "secure",
         statify_params::FIXUP_ORIGIN => "path by $ORIGIN",
         statify_params::FIXUP_RSEQ_SIZE => "rseq size",
+        statify_params::FIXUP_CPU_WORD => "CPU",
         kind => return format!("unknown {kind}"),
     };
     name.into()
@@ -343,6 +344,7 @@ fn auxv_name(kind: u16) -> String {
 /// Names of the calls that a conversion records.
 fn call_name(machine: Option<Machine>, number: u64) -> String {
     let names = [
+        (statify_params::CALL_SET_TPIDR as i64, "TPIDR_EL0"),
         (libc::SYS_set_tid_address, "set_tid_address"),
         (libc::SYS_set_robust_list, "set_robust_list"),
         (libc::SYS_rseq, "rseq"),

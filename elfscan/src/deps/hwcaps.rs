@@ -118,7 +118,7 @@ fn level(abi: Abi, cpu: &Cpu) -> Option<Level> {
     }
     match cpu {
         Cpu::Named(name) => Level::named(name),
-        Cpu::This => Some(Level::here()),
+        Cpu::This => Level::named(machine::level_here()),
     }
 }
 

@@ -24,6 +24,7 @@ pub use thread::repeat;
 use crate::PAGE;
 use crate::elf::Word;
 use crate::params::Params;
+use crate::stack::Stack;
 
 /// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_32.tbl). MMAP is mmap2(2), FSTAT is fstat64(2),
 /// GETRLIMIT is ugetrlimit.
@@ -136,7 +137,7 @@ pub fn crash() -> ! {
     }
 }
 
-/// Calls a function with one argument; an IFUNC resolver has none (glibc, sysdeps/i386/dl-irel.h).
+/// Calls a function with one argument.
 ///
 /// # Safety
 ///
@@ -156,4 +157,34 @@ pub fn old_limit(resource: u64, limits: &mut [u64; 2]) -> i64 {
     let result = unsafe { syscall(nr::GETRLIMIT, [resource, (&raw mut words) as u64, 0, 0, 0, 0]) };
     *limits = words.map(|word| word as u64);
     result
+}
+
+/// Asks an IFUNC resolver, which has no argument here (glibc, sysdeps/i386/dl-irel.h).
+///
+/// # Safety
+///
+/// `function` is one, and everything it uses is in place.
+pub unsafe fn resolver(function: u64, _stack: &Stack) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { call(function, 0) }
+}
+
+/// What a register makes the C library keep: no register does, CPUID is asked.
+pub fn cpu_word(_number: u16, _stack: &Stack) -> Option<u64> {
+    None
+}
+
+/// readlink(2): what a link says, into so many bytes.
+///
+/// # Safety
+///
+/// `path` is a string, and `to` leads to as many bytes.
+pub unsafe fn readlink(path: u64, to: u64, len: u64) -> i64 {
+    // SAFETY: the caller's promise.
+    unsafe { syscall(nr::READLINK, [path, to, len, 0, 0, 0]) }
+}
+
+/// Permissions that pages get last, as this CPU can have them.
+pub fn protection(prot: u64, _stack: &Stack) -> u64 {
+    prot
 }

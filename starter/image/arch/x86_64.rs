@@ -17,6 +17,7 @@ pub use call::syscall;
 
 use crate::PAGE;
 use crate::params::{self, CpuFeatures, Params};
+use crate::stack::Stack;
 
 /// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_64.tbl).
 pub mod nr {
@@ -143,7 +144,7 @@ pub fn timestamp() -> u64 {
 }
 
 /// What the running CPU has: CPUID twice (each traps in a virtual machine: 2 to 20 us).
-pub fn cpu_features() -> CpuFeatures {
+pub fn cpu_features(_stack: &Stack) -> CpuFeatures {
     const OSXSAVE: u32 = 1 << 27;
     let [signature, _, ecx, edx] = cpuid(1);
     let has_more = ecx & OSXSAVE != 0;
@@ -191,8 +192,7 @@ fn has_lzcnt() -> bool {
     zeros == 31
 }
 
-/// Calls a function with one argument; on x86-64 an IFUNC resolver has none (glibc,
-/// sysdeps/x86_64/dl-irel.h).
+/// Calls a function with one argument.
 ///
 /// # Safety
 ///
@@ -219,4 +219,34 @@ pub unsafe fn repeat(number: u64, args: [u64; 6]) -> i64 {
 pub fn old_limit(resource: u64, limits: &mut [u64; 2]) -> i64 {
     // SAFETY: two words are written.
     unsafe { syscall(nr::GETRLIMIT, [resource, (&raw mut *limits) as u64, 0, 0, 0, 0]) }
+}
+
+/// Asks an IFUNC resolver, which has no argument here (glibc, sysdeps/x86_64/dl-irel.h).
+///
+/// # Safety
+///
+/// `function` is one, and everything it uses is in place.
+pub unsafe fn resolver(function: u64, _stack: &Stack) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { call(function, 0) }
+}
+
+/// What a register makes the C library keep: no register does, CPUID is asked.
+pub fn cpu_word(_number: u16, _stack: &Stack) -> Option<u64> {
+    None
+}
+
+/// readlink(2): what a link says, into so many bytes.
+///
+/// # Safety
+///
+/// `path` is a string, and `to` leads to as many bytes.
+pub unsafe fn readlink(path: u64, to: u64, len: u64) -> i64 {
+    // SAFETY: the caller's promise.
+    unsafe { syscall(nr::READLINK, [path, to, len, 0, 0, 0]) }
+}
+
+/// Permissions that pages get last, as this CPU can have them.
+pub fn protection(prot: u64, _stack: &Stack) -> u64 {
+    prot
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use statify_elf::machine::Registers;
+use statify_elf::machine::{Registers, numbers};
 
 use super::block::PROGRAM;
 use super::filter;
@@ -41,7 +41,7 @@ impl Run<'_> {
         if self.foreign && names_file(number) {
             return Err(RunError::Behaviour(LOOKS_AT_FILE.into()));
         }
-        if number == libc::SYS_mmap {
+        if number == numbers::SYS_mmap {
             return self.mmap(regs, args);
         }
         let answer = match names_file(number) {
@@ -58,17 +58,19 @@ impl Run<'_> {
     /// Calls that name a file.
     fn answer_about_file(&mut self, number: i64, args: [u64; 6]) -> Result<Answer, RunError> {
         match number {
-            libc::SYS_open if !filter::writes(args[1]) => self.note_open(args[0])?,
-            libc::SYS_openat if !filter::writes(args[2]) => self.note_open(args[1])?,
-            libc::SYS_stat
-            | libc::SYS_lstat
-            | libc::SYS_newfstatat
-            | libc::SYS_statx
-            | libc::SYS_getcwd => {}
-            libc::SYS_access => return Ok(self.answer_access(args[0])),
-            libc::SYS_faccessat | libc::SYS_faccessat2 => return Ok(self.answer_access(args[1])),
-            libc::SYS_readlink => return self.answer_link(args[0], args[1], args[2]),
-            libc::SYS_readlinkat => return self.answer_link(args[1], args[2], args[3]),
+            numbers::SYS_open if !filter::writes(args[1]) => self.note_open(args[0])?,
+            numbers::SYS_openat if !filter::writes(args[2]) => self.note_open(args[1])?,
+            numbers::SYS_stat
+            | numbers::SYS_lstat
+            | numbers::SYS_newfstatat
+            | numbers::SYS_statx
+            | numbers::SYS_getcwd => {}
+            numbers::SYS_access => return Ok(self.answer_access(args[0])),
+            numbers::SYS_faccessat | numbers::SYS_faccessat2 => {
+                return Ok(self.answer_access(args[1]));
+            }
+            numbers::SYS_readlink => return self.answer_link(args[0], args[1], args[2]),
+            numbers::SYS_readlinkat => return self.answer_link(args[1], args[2], args[3]),
             _ => return Err(refused(number)),
         }
         Ok(Answer::Kernel)
@@ -105,9 +107,9 @@ impl Run<'_> {
         let own = machine.call_number(number).unwrap_or(-1);
         let result = match number {
             // Under AT_SECURE: whether the standard descriptors are open. They are.
-            libc::SYS_fcntl if args[1] == libc::F_GETFD as u64 => return Ok(Answer::Kernel),
+            numbers::SYS_fcntl if args[1] == libc::F_GETFD as u64 => return Ok(Answer::Kernel),
             // Messages; they are read when the process is gone.
-            libc::SYS_write | libc::SYS_writev if args[0] == 2 => return Ok(Answer::Kernel),
+            numbers::SYS_write | numbers::SYS_writev if args[0] == 2 => return Ok(Answer::Kernel),
             _ if machine.sets_thread_pointer(own, &args) => {
                 let told = machine.thread_pointer_call(args, |at| {
                     let mut bytes = [0; 16];
@@ -118,35 +120,39 @@ impl Run<'_> {
                 return Ok(Answer::Kernel);
             }
             // Another one at each start; in a namespace of its own always the same.
-            libc::SYS_getpid | libc::SYS_gettid => i64::from(self.variation.thread_id),
+            numbers::SYS_getpid | numbers::SYS_gettid => i64::from(self.variation.thread_id),
             // Only asked for: the loader has memory of its own.
-            libc::SYS_brk if args[0] == 0 => self.variation.program_break as i64,
+            numbers::SYS_brk if args[0] == 0 => self.variation.program_break as i64,
             // No more of it to be had: what is needed goes into the block.
-            libc::SYS_brk if self.subject.c_library.allocates_at_break() => {
+            numbers::SYS_brk if self.subject.c_library.allocates_at_break() => {
                 self.variation.program_break as i64
             }
             // Only advice.
-            libc::SYS_madvise => 0,
+            numbers::SYS_madvise => 0,
             // Shadow stacks and the like are for the output's process to decide.
             _ if machine.is_own_call(own) => return Ok(Answer::error(libc::EINVAL)),
-            libc::SYS_set_tid_address => {
+            numbers::SYS_set_tid_address => {
                 self.record_call(number, &args[..1]);
+                // Where no call tells of the thread's memory, this one comes next (glibc from 2.34 on).
+                self.foreign |= self.subject.c_library.runs_resolvers();
                 i64::from(self.variation.thread_id)
             }
-            libc::SYS_set_robust_list => {
+            numbers::SYS_set_robust_list => {
                 self.record_call(number, &args[..2]);
                 0
             }
             // Not made, so that the area stays as the C library initialises it.
-            libc::SYS_rseq => {
+            numbers::SYS_rseq => {
                 self.record_call(number, &args[..4]);
                 0
             }
-            libc::SYS_getrlimit => {
+            numbers::SYS_getrlimit => {
                 return self.answer_limit(args[0], args[1], machine.word() as usize);
             }
-            libc::SYS_prlimit64 if args[2] == 0 => return self.answer_limit(args[1], args[3], 8),
-            libc::SYS_getrandom => {
+            numbers::SYS_prlimit64 if args[2] == 0 => {
+                return self.answer_limit(args[1], args[3], 8);
+            }
+            numbers::SYS_getrandom => {
                 let bytes = self.variation.getrandom.iter().copied().cycle();
                 let bytes: Vec<u8> = bytes.take(args[1].min(256) as usize).collect();
                 self.tracee.write(args[0], &bytes)?;
@@ -194,8 +200,8 @@ impl Run<'_> {
     pub fn asks_for_preload_file(&self, regs: &Registers) -> bool {
         let (number, args) = regs.call();
         match number {
-            libc::SYS_access => self.is_path(args[0], PRELOAD_FILE),
-            libc::SYS_faccessat | libc::SYS_faccessat2 => self.is_path(args[1], PRELOAD_FILE),
+            numbers::SYS_access => self.is_path(args[0], PRELOAD_FILE),
+            numbers::SYS_faccessat | numbers::SYS_faccessat2 => self.is_path(args[1], PRELOAD_FILE),
             _ => false,
         }
     }
@@ -220,18 +226,18 @@ pub const LOOKS_AT_FILE: &str = "open or look for a file when all libraries are 
 pub fn names_file(number: i64) -> bool {
     matches!(
         number,
-        libc::SYS_open
-            | libc::SYS_openat
-            | libc::SYS_stat
-            | libc::SYS_lstat
-            | libc::SYS_newfstatat
-            | libc::SYS_statx
-            | libc::SYS_access
-            | libc::SYS_faccessat
-            | libc::SYS_faccessat2
-            | libc::SYS_readlink
-            | libc::SYS_readlinkat
-            | libc::SYS_getcwd
+        numbers::SYS_open
+            | numbers::SYS_openat
+            | numbers::SYS_stat
+            | numbers::SYS_lstat
+            | numbers::SYS_newfstatat
+            | numbers::SYS_statx
+            | numbers::SYS_access
+            | numbers::SYS_faccessat
+            | numbers::SYS_faccessat2
+            | numbers::SYS_readlink
+            | numbers::SYS_readlinkat
+            | numbers::SYS_getcwd
     )
 }
 

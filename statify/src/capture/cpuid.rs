@@ -1,10 +1,10 @@
-//! Where CPUID cannot be made to trap (arch_prctl(2): ARCH_SET_CPUID needs the CPU's help and Linux
-//! 4.12): in the traced process, and nowhere else, every CPUID is replaced by an instruction that is
-//! invalid everywhere. Before anything of the process is read, the instructions are put back.
+//! Where the instructions that tell of the CPU (CPUID; `mrs` of some registers) cannot be made to trap (arch_prctl(2):
+//! ARCH_SET_CPUID needs the CPU's help and Linux 4.12): in the traced process, and nowhere else, each of them is replaced by
+//! an instruction that is invalid everywhere. Before anything of the process is read, the instructions are put back.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use statify_elf::machine::{CPUID, UNDEFINED};
+use statify_elf::machine::{Telling, UNDEFINED, tells_of_cpu};
 use statify_elf::{ElfFile, PAGE};
 use statify_process::Tracee;
 
@@ -15,8 +15,8 @@ use super::block::{Files, Object};
 pub struct Cpuids {
     /// They are replaced, since they do not trap.
     replacing: bool,
-    /// Addresses whose instruction is, or is to be, another.
-    sites: BTreeSet<u64>,
+    /// Addresses whose instruction is, or is to be, another; and their own.
+    sites: BTreeMap<u64, Telling>,
     /// The ones that are yet to be replaced: their memory was about to be mapped.
     pending: Vec<u64>,
 }
@@ -54,10 +54,10 @@ impl Cpuids {
     pub fn replace_pending(&mut self, tracee: &Tracee) {
         let Self { sites, pending, .. } = self;
         pending.retain(|&address| {
-            let is_there = holds(tracee, address, CPUID);
-            let replaced = is_there && write(tracee, address, UNDEFINED).is_ok();
+            let Some(own) = telling(tracee, address) else { return true };
+            let replaced = write(tracee, address, UNDEFINED).is_ok();
             if replaced {
-                sites.insert(address);
+                sites.insert(address, own);
             }
             !replaced
         });
@@ -65,30 +65,32 @@ impl Cpuids {
 
     /// Puts all back.
     pub fn put_back(&self, tracee: &Tracee) -> nix::Result<()> {
-        self.sites.iter().try_for_each(|&address| write(tracee, address, CPUID))
+        self.sites.iter().try_for_each(|(&address, &own)| write(tracee, address, own))
     }
 
     /// Replaces all that were put back.
     pub fn replace_again(&self, tracee: &Tracee) -> nix::Result<()> {
-        self.sites.iter().try_for_each(|&address| write(tracee, address, UNDEFINED))
+        self.sites.keys().try_for_each(|&address| write(tracee, address, UNDEFINED))
     }
 
-    /// Whether the instruction at this address is a CPUID by right.
-    pub fn has(&self, address: u64) -> bool {
-        self.sites.contains(&address)
+    /// The instruction that is at this address by right, if it has been replaced.
+    pub fn replaced(&self, address: u64) -> Option<Telling> {
+        self.sites.get(&address).copied()
     }
 }
 
-fn holds(tracee: &Tracee, address: u64, instruction: [u8; 2]) -> bool {
-    let mut found = [0; 2];
-    tracee.read(address, &mut found).is_ok() && found == instruction
+/// The instruction at an address, if it tells of the CPU.
+fn telling(tracee: &Tracee, address: u64) -> Option<Telling> {
+    let mut found = Telling::default();
+    tracee.read(address, &mut found).ok()?;
+    Some(found).filter(|found| tells_of_cpu(*found))
 }
 
 /// Writes an instruction, by a word that lies in the same page if the instruction does.
-fn write(tracee: &Tracee, address: u64, instruction: [u8; 2]) -> nix::Result<()> {
-    let before = (address % PAGE).min(6);
+fn write(tracee: &Tracee, address: u64, instruction: Telling) -> nix::Result<()> {
+    let before = (address % PAGE).min(8 - instruction.len() as u64);
     let word_at = address - before;
     let mut word = tracee.peek(word_at)?.to_le_bytes();
-    word[before as usize..][..2].copy_from_slice(&instruction);
+    word[before as usize..][..instruction.len()].copy_from_slice(&instruction);
     tracee.poke(word_at, i64::from_le_bytes(word))
 }

@@ -7,32 +7,32 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
 };
-use statify_elf::machine::Machine;
+use statify_elf::machine::{Machine, numbers};
 
 use super::bpf;
 
 /// What only reads what is open, or changes no more than the process's own memory at addresses that are
 /// already dictated.
 const ALLOWED: &[i64] = &[
-    libc::SYS_read,
-    libc::SYS_pread64,
-    libc::SYS_readv,
-    libc::SYS_lseek,
-    libc::SYS_close,
-    libc::SYS_fstat,
-    libc::SYS_uname,
-    libc::SYS_mprotect,
-    libc::SYS_munmap,
-    libc::SYS_sched_getaffinity,
-    libc::SYS_getuid,
-    libc::SYS_geteuid,
-    libc::SYS_getgid,
-    libc::SYS_getegid,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-    libc::SYS_rt_sigreturn,
+    numbers::SYS_read,
+    numbers::SYS_pread64,
+    numbers::SYS_readv,
+    numbers::SYS_lseek,
+    numbers::SYS_close,
+    numbers::SYS_fstat,
+    numbers::SYS_uname,
+    numbers::SYS_mprotect,
+    numbers::SYS_munmap,
+    numbers::SYS_sched_getaffinity,
+    numbers::SYS_getuid,
+    numbers::SYS_geteuid,
+    numbers::SYS_getgid,
+    numbers::SYS_getegid,
+    numbers::SYS_exit,
+    numbers::SYS_exit_group,
+    numbers::SYS_rt_sigreturn,
     // The launch itself; after it the tracer sees PTRACE_EVENT_EXEC.
-    libc::SYS_execve,
+    numbers::SYS_execve,
 ];
 
 /// Whether these flags of open(2) ask for more than to read.
@@ -63,22 +63,28 @@ fn of_calls(machine: Machine) -> BpfProgram {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().map(|&number| (number, Vec::new())).collect();
     // musl marks what it opens once more as to be closed by exec.
-    rules.insert(libc::SYS_fcntl, vec![rule(vec![masked(1, -1, libc::F_SETFD)])]);
+    rules.insert(numbers::SYS_fcntl, vec![rule(vec![masked(1, -1, libc::F_SETFD)])]);
     let advice =
         [libc::MADV_DONTNEED, libc::MADV_WILLNEED, libc::MADV_HUGEPAGE, libc::MADV_NOHUGEPAGE];
-    rules
-        .insert(libc::SYS_madvise, advice.map(|advice| rule(vec![masked(2, -1, advice)])).to_vec());
+    rules.insert(
+        numbers::SYS_madvise,
+        advice.map(|advice| rule(vec![masked(2, -1, advice)])).to_vec(),
+    );
     // The later segments of a file and its zero-initialised data go where the first segment's
     // address says: nothing to dictate. What lies elsewhere is found at the hand-off.
     let private = libc::MAP_FIXED | libc::MAP_PRIVATE;
     let fixed = || masked(3, private, private);
     let anonymous = masked(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS);
     let later = SeccompCondition::new(5, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
-    rules.insert(libc::SYS_mmap, vec![rule(vec![fixed(), later]), rule(vec![fixed(), anonymous])]);
+    rules.insert(
+        numbers::SYS_mmap,
+        vec![rule(vec![fixed(), later]), rule(vec![fixed(), anonymous])],
+    );
     let own = |(number, rules): (i64, Vec<SeccompRule>)| {
         machine.call_numbers(number).into_iter().map(move |number| (number, rules.clone()))
     };
-    let rules = rules.into_iter().flat_map(own).collect();
+    // What this machine's kernels do not have is on no list.
+    let rules = rules.into_iter().filter(|(number, _)| *number >= 0).flat_map(own).collect();
     let filter = TargetArch::try_from(Machine::HOST.kernel_name()).and_then(|host| {
         SeccompFilter::new(rules, SeccompAction::Trace(0), SeccompAction::Allow, host)
     });

@@ -54,15 +54,13 @@ pub fn after_first_call(
             Stop::Call(_) | Stop::Signal(_) | Stop::Event(_) => return Err(RunError::Loader),
         }
         let regs = tracee.registers()?;
-        if let Some(at) = regs.pushed(stack) {
-            let back = tracee.read_word(at, word)?;
-            if machine.is_call(before, back) {
-                let mut code = [0; LONGEST];
-                tracee.read(back, &mut code)?;
-                let pushed = sp.wrapping_sub(at.wrapping_add(word));
-                let behind = machine.stack_restored(&code, pushed).ok_or(RunError::Loader)?;
-                return Ok(back.wrapping_add(behind));
-            }
+        let read = |at| tracee.read_word(at, word).ok();
+        if let Some((back, stack)) = regs.called(before, stack, read) {
+            let mut code = [0; LONGEST];
+            tracee.read(back, &mut code)?;
+            let pushed = sp.wrapping_sub(stack);
+            let behind = machine.stack_restored(&code, pushed).ok_or(RunError::Loader)?;
+            return Ok(back.wrapping_add(behind));
         }
         (before, stack) = (regs.instruction_pointer(), regs.stack_pointer());
     }

@@ -41,8 +41,9 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use statify_elf::c_library::{CLibrary, musl};
-use statify_elf::machine::{self, Machine};
+use statify_elf::machine::{self, Cpu, Machine};
 use statify_elf::{ElfFile, PROT_EXEC, PROT_READ};
+use statify_params::CALL_SET_TPIDR;
 use statify_process::procfs::Mapping;
 use statify_program::Refusal;
 use statify_room::sandbox::{self, Sandbox};
@@ -138,7 +139,9 @@ pub struct Capture {
     pub stack_limit: u64,
     /// See [`machine::cpu_identity`].
     pub cpu_identity: [u8; 8],
-    /// Whether CPUID told of the CPU that the variation asks for.
+    /// The CPU that it was told of, if that is so.
+    pub cpu: Cpu,
+    /// Whether the CPU told of itself what the variation asks for.
     pub cpu_dictated: bool,
 }
 
@@ -327,6 +330,10 @@ fn to_handoff(
         .map_err(Stage::Run)?;
     let system = |errno| Stage::Snapshot(RearrangeError::System(errno));
     arranged.cpuids.put_back(tracee).map_err(system)?;
+    if let Some(pointer) = tracee.thread_pointer().map_err(system)? {
+        let number = CALL_SET_TPIDR as i64;
+        record.calls.insert(0, KernelCall { number, args: [pointer, 0, 0, 0] });
+    }
     let block = arranged.block.range();
     let wanted = memory(&arranged, &record.objects);
     let (regions, pages, others) =
@@ -378,6 +385,7 @@ fn to_handoff(
         thread_id: variation.thread_id,
         stack_limit: variation.stack_limit.value(),
         cpu_identity: [0; 8],
+        cpu: variation.cpu,
         cpu_dictated: arranged.cpu_dictated,
     };
     Ok((capture, arranged))

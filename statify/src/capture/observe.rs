@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
-use statify_elf::machine::Registers;
+use statify_elf::machine::{Registers, numbers};
 
 use super::block::{Files, Object};
 use super::rearrange::read_maps;
@@ -104,9 +104,9 @@ impl Observer {
     fn enter(&mut self, thread: Pid, regs: &Registers) -> Entered {
         let (number, args) = regs.call();
         match number {
-            libc::SYS_open | libc::SYS_openat => {
-                let first = usize::from(number == libc::SYS_openat);
-                let directory = (number == libc::SYS_openat).then_some(args[0] as i32);
+            numbers::SYS_open | numbers::SYS_openat => {
+                let first = usize::from(number == numbers::SYS_openat);
+                let directory = (number == numbers::SYS_openat).then_some(args[0] as i32);
                 let Some(name) = read_string(thread, args[first]) else { return Entered::Other };
                 if directory.is_some_and(|fd| fd != libc::AT_FDCWD) && !name.starts_with(b"/") {
                     return Entered::Other;
@@ -114,12 +114,12 @@ impl Observer {
                 let writes = args[first + 1] & (libc::O_ACCMODE | libc::O_CREAT) as u64 != 0;
                 Entered::Open { name, writes, site: self.site(thread, regs.instruction_pointer()) }
             }
-            libc::SYS_stat | libc::SYS_fstat | libc::SYS_newfstatat => {
+            numbers::SYS_stat | numbers::SYS_fstat | numbers::SYS_newfstatat => {
                 let site = self.site(thread, regs.instruction_pointer());
                 self.seen.askers.extend(site);
                 Entered::Other
             }
-            libc::SYS_mmap if args[2] & libc::PROT_EXEC as u64 != 0 && args[4] as i32 >= 0 => {
+            numbers::SYS_mmap if args[2] & libc::PROT_EXEC as u64 != 0 && args[4] as i32 >= 0 => {
                 let anonymous = args[3] & libc::MAP_ANONYMOUS as u64 != 0;
                 if anonymous { Entered::Other } else { Entered::MapExecutable { fd: args[4] } }
             }

@@ -5,7 +5,7 @@
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use statify_elf::machine::Machine;
+use statify_elf::machine::{Machine, numbers};
 
 use super::answer;
 use super::launch::Launched;
@@ -113,33 +113,35 @@ fn answer(machine: Machine, number: i64, args: [u64; 6]) -> Result<Option<i64>, 
     let shared = |flags: u64| flags & libc::MAP_PRIVATE as u64 == 0;
     let own = machine.call_number(number).unwrap_or(-1);
     match number {
-        libc::SYS_mmap if shared(args[3]) => Err(RunError::Behaviour("map shared memory".into())),
-        libc::SYS_open if filter::writes(args[1]) => Err(answer::refused(number)),
-        libc::SYS_openat if filter::writes(args[2]) => Err(answer::refused(number)),
-        libc::SYS_mmap
-        | libc::SYS_stat
-        | libc::SYS_lstat
-        | libc::SYS_newfstatat
-        | libc::SYS_statx
-        | libc::SYS_getcwd
-        | libc::SYS_access
-        | libc::SYS_faccessat
-        | libc::SYS_faccessat2
-        | libc::SYS_set_tid_address
-        | libc::SYS_set_robust_list
-        | libc::SYS_rseq
-        | libc::SYS_brk
-        | libc::SYS_getrandom
-        | libc::SYS_readlink
-        | libc::SYS_readlinkat
-        | libc::SYS_getpid
-        | libc::SYS_gettid
-        | libc::SYS_getrlimit => Ok(None),
+        numbers::SYS_mmap if shared(args[3]) => {
+            Err(RunError::Behaviour("map shared memory".into()))
+        }
+        numbers::SYS_open if filter::writes(args[1]) => Err(answer::refused(number)),
+        numbers::SYS_openat if filter::writes(args[2]) => Err(answer::refused(number)),
+        numbers::SYS_mmap
+        | numbers::SYS_stat
+        | numbers::SYS_lstat
+        | numbers::SYS_newfstatat
+        | numbers::SYS_statx
+        | numbers::SYS_getcwd
+        | numbers::SYS_access
+        | numbers::SYS_faccessat
+        | numbers::SYS_faccessat2
+        | numbers::SYS_set_tid_address
+        | numbers::SYS_set_robust_list
+        | numbers::SYS_rseq
+        | numbers::SYS_brk
+        | numbers::SYS_getrandom
+        | numbers::SYS_readlink
+        | numbers::SYS_readlinkat
+        | numbers::SYS_getpid
+        | numbers::SYS_gettid
+        | numbers::SYS_getrlimit => Ok(None),
         _ if machine.is_own_call(own) => Ok(None),
-        libc::SYS_open if !filter::writes(args[1]) => Ok(None),
-        libc::SYS_openat if !filter::writes(args[2]) => Ok(None),
-        libc::SYS_prlimit64 if args[2] == 0 => Ok(None),
-        libc::SYS_write | libc::SYS_writev if args[0] == 2 => Ok(None),
+        numbers::SYS_open if !filter::writes(args[1]) => Ok(None),
+        numbers::SYS_openat if !filter::writes(args[2]) => Ok(None),
+        numbers::SYS_prlimit64 if args[2] == 0 => Ok(None),
+        numbers::SYS_write | numbers::SYS_writev if args[0] == 2 => Ok(None),
         answer::NEWER.. if own >= answer::NEWER => Ok(Some(-i64::from(libc::ENOSYS))),
         _ => Err(answer::refused(number)),
     }

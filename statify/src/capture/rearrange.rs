@@ -229,16 +229,21 @@ fn move_both(
             remap(tracee, syscall_at, &mapping.range, program.by)?;
         }
     }
-    let [(clock, clock_args), (cpuid, cpuid_args)] = machine::calls_that_trap();
-    tracee.call(syscall_at, clock, clock_args).and_then(check)?;
-    let cpuid_traps = tracee.call(syscall_at, cpuid, cpuid_args)? == 0;
+    let [clock, cpu] = machine::calls_that_trap();
+    if let Some((number, args)) = clock {
+        tracee.call(syscall_at, number, args).and_then(check)?;
+    }
+    let cpu_traps = match cpu {
+        Some((number, args)) => tracee.call(syscall_at, number, args)? == 0,
+        None => false,
+    };
     // The loader's code makes the calls, so it goes last.
     let (code, rest): (Vec<_>, Vec<_>) =
         loader.mappings(maps).partition(|m| m.range.contains(&syscall_at));
     for mapping in rest.into_iter().chain(code) {
         remap(tracee, syscall_at, &mapping.range, loader.by)?;
     }
-    Ok(cpuid_traps)
+    Ok(cpu_traps)
 }
 
 /// Has the initial stack say what the variation does, and where program and loader lie now.
@@ -253,6 +258,7 @@ fn rewrite_stack(
     // The filter keeps privileges away (no_new_privs), whatever the kernel says here.
     values.push((AT_SECURE, u64::from(variation.secure)));
     values.extend(variation.auxv);
+    values.extend(variation.cpu.auxv());
     if variation.name_is_argument {
         values.push((AT_EXECFN, tracee.read_word(stack.sp + stack.word, stack.word)?));
     }
@@ -302,10 +308,7 @@ fn read_stack(
 /// The unbiased address of a system call instruction in executable, file-backed memory.
 pub fn find_syscall(elf: &ElfFile<'_>) -> Option<u64> {
     let code = elf.loads().find(|load| load.is_executable())?;
-    let bytes = elf.contents(code)?;
-    let instruction = elf.machine()?.system_call();
-    let at = bytes.windows(instruction.len()).position(|window| window == instruction)?;
-    Some(code.p_vaddr + at as u64)
+    elf.machine()?.find_system_call(elf.contents(code)?, code.p_vaddr)
 }
 
 fn remap(tracee: &mut Tracee, at: u64, from: &Range<u64>, by: u64) -> Result<(), RearrangeError> {

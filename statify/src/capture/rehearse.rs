@@ -60,7 +60,7 @@ impl Rehearsal<'_> {
         let code = self.tracee.set_breakpoint(self.handoff).map_err(system)?;
         let mut answers = Vec::with_capacity(resolution.resolvers.len());
         for (function, slots) in &resolution.resolvers {
-            let answer = self.call(cpu, *function, 0, registers).map_err(Stage::Run)?;
+            let answer = self.call(cpu, *function, None, registers).map_err(Stage::Run)?;
             for &slot in slots {
                 self.tracee.poke_word(slot, answer, word).map_err(system)?;
             }
@@ -91,7 +91,7 @@ impl Rehearsal<'_> {
         let registers = self.tracee.registers().ok()?;
         let word = self.tracee.set_breakpoint(self.handoff).ok()?;
         for &(function, argument) in calls {
-            self.call(self.variation.cpu, function, argument, registers).ok()?;
+            self.call(self.variation.cpu, function, Some(argument), registers).ok()?;
         }
         self.tracee.poke(self.handoff, word).ok()?;
         self.tracee.set_registers(&registers).ok()?;
@@ -116,16 +116,16 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    /// Calls a function with one argument, with `regs` otherwise. A breakpoint at the hand-off, to
+    /// Calls a function with one argument, or a resolver, with `regs` otherwise. A breakpoint at the hand-off, to
     /// which it returns, is set.
     fn call(
         &mut self,
         cpu: Cpu,
         function: u64,
-        argument: u64,
+        argument: Option<u64>,
         mut regs: Registers,
     ) -> Result<u64, RunError> {
-        let (at, written) = regs.prepare_function(function, argument, self.handoff);
+        let (at, written) = regs.prepare_function(function, argument, self.handoff, cpu);
         self.tracee.write(at, &written)?;
         self.tracee.set_registers(&regs)?;
         let variation = Variation { cpu, ..self.variation.clone() };

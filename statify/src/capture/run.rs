@@ -2,7 +2,7 @@
 //! of a system call, [`super::mmap`] where mappings go.
 
 use nix::sys::signal::Signal;
-use statify_elf::machine::{Answers, CPUID, LONGEST_TRAP};
+use statify_elf::machine::{Answers, LONGEST_TRAP};
 use statify_process::{Stop, Tracee};
 
 use super::block::{Block, LOADER, Object};
@@ -138,8 +138,8 @@ impl Run<'_> {
     pub fn emulate(&mut self) -> Result<bool, RunError> {
         let mut regs = self.tracee.registers()?;
         let mut instruction = [0; LONGEST_TRAP];
-        if self.cpuids.has(regs.instruction_pointer()) {
-            instruction[..CPUID.len()].copy_from_slice(&CPUID);
+        if let Some(own) = self.cpuids.replaced(regs.instruction_pointer()) {
+            instruction[..own.len()].copy_from_slice(&own);
         } else if self.tracee.read(regs.instruction_pointer(), &mut instruction).is_err() {
             return Ok(false);
         }

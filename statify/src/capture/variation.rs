@@ -133,7 +133,7 @@ pub fn second(mode: Mode) -> Variation {
         hidden: &[],
         bind_now: mode.bind_now,
         vdso: false,
-        cpu: mode.cpu,
+        cpu: mode.cpu.again(),
         agent: mode.agent,
     }
 }

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use statify_elf::machine::{Cpu, Vendor};
+use statify_elf::machine::Cpu;
 use statify_elf::{ElfFile, PROT_EXEC};
 use statify_params::CpuFeatures;
 
 use super::frame::{self, Frame};
 use super::ifunc::{self, Resolver};
-use super::known::Known;
+use super::known::{Known, Value};
 use super::words::{self, Memory};
 use crate::capture::rehearse::{Rehearsal, Resolution};
 use crate::capture::{Capture, Object};
@@ -106,8 +106,10 @@ fn rehearse(
     };
     let differences_now = |other: &Capture| differences(first, other, &frame, resolvers);
     let resets: Resets = differences_now(unlike).into_iter().map(reset).collect::<Option<_>>()?;
+    // What fix-ups write has the CPU's value before the resolvers run: here that of the first capture's.
+    let kept = kept_words(first, unlike, &frame);
     let resolution = Resolution {
-        resets: resets.iter().map(|&(at, value)| (frame.address(at), value)).collect(),
+        resets: resets.iter().chain(&kept).map(|&(at, word)| (frame.address(at), word)).collect(),
         resolvers: resolvers
             .iter()
             .map(|resolver| {
@@ -129,6 +131,23 @@ fn rehearse(
     let results = answers.iter().map(|&answer| frame.place(answer)).collect();
     let words = differences_now(unlike);
     Some((Variant::new(Cpu::This, first, &frame, words, results, fixed), resets))
+}
+
+/// The words that hold what the CPU, or the kernel about it, says of itself, and differ in two captures: with the values that
+/// they have in the first.
+fn kept_words(first: &Capture, other: &Capture, frame: &Frame) -> Vec<(Place, u64)> {
+    let known = Known::new(first, other, Vec::new());
+    let memory = |capture| Memory { capture, frame };
+    let is_kept = |&(_, a, b): &(Place, u64, u64)| {
+        let told: Vec<u64> = first.cpu.auxv().into_iter().map(|entry| entry.0).collect();
+        match known.find(a, b) {
+            Some(Some(Value::CpuWord(_))) => true,
+            Some(Some(Value::Aux(kind))) => told.contains(&u64::from(kind)),
+            _ => false,
+        }
+    };
+    let words = words::differences(&memory(first), &memory(other));
+    words.into_iter().filter(is_kept).map(|(at, word, _)| (at, word)).collect()
 }
 
 /// What the starter can take on a CPU of a level, from a capture at the same addresses as `first`
@@ -192,13 +211,7 @@ impl Variant {
             }
         }
         let features = cpu.features();
-        let name = match cpu {
-            Cpu::Of(level) | Cpu::Unlike(level) => level.name().to_owned(),
-            Cpu::Prepared(Vendor::Intel, level) => format!("{} (Intel)", level.name()),
-            Cpu::Prepared(Vendor::Amd, level) => format!("{} (AMD)", level.name()),
-            Cpu::Prepared(Vendor::NewAmd, level) => format!("{} (AMD, ERMS)", level.name()),
-            Cpu::This => format!("{:08x}", features.signature),
-        };
+        let name = cpu.name();
         let exact = cpu == Cpu::This;
         Self { name, cpu: features, exact, literals, pointers, results }
     }

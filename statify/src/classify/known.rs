@@ -39,6 +39,8 @@ pub enum Value {
     TimestampHigh,
     /// AT_RANDOM's word of this number, from 0 on: of those that have no other name.
     RandomWord(u16),
+    /// What a register of the CPU makes the C library keep, by the number that the machine gives it.
+    CpuWord(u16),
     /// What the word holds, and under AT_SECURE this much more.
     Secure(i32),
     /// The address of the output's directory with this behind it.
@@ -103,6 +105,9 @@ impl Known {
             if let (Some(other), Ok(kind)) = (other, u16::try_from(kind)) {
                 add(value, other, Value::Aux(kind));
             }
+        }
+        for (index, (one, other)) in a.cpu.kept().into_iter().zip(b.cpu.kept()).enumerate() {
+            note(one, other, Some(Value::CpuWord(index as u16)));
         }
         let cpu = |identity: [u8; 8]| u64::from_le_bytes(identity) >> 32;
         note(cpu(a.cpu_identity), cpu(b.cpu_identity), None);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use statify_elf::machine::{CpuModel, Level};
+use statify_elf::machine::{CpuModel, level_here};
 
 /// The longest name of a system that is believed, in bytes.
 const LONGEST_NAME: usize = 200;
@@ -16,10 +16,10 @@ pub struct Machine {
     pub system: Option<String>,
     /// The C library that this program runs with.
     pub c_library: String,
-    /// The CPU.
-    pub cpu: CpuModel,
+    /// The CPU's maker and model.
+    pub cpu: String,
     /// What it can do.
-    pub level: Level,
+    pub level: &'static str,
     /// Whether this runs as root.
     pub is_root: bool,
     /// The kind of seccomp filter that this process is under: 0 for none, 2 for a filter.
@@ -42,8 +42,8 @@ impl Machine {
             kernel: format!("{} {} {}", told("ostype"), told("osrelease"), std::env::consts::ARCH),
             system: fs::read_to_string("/etc/os-release").ok().as_deref().and_then(system),
             c_library: c_library(),
-            cpu: CpuModel::of_this_cpu(),
-            level: Level::here(),
+            cpu: CpuModel::of_this_cpu().to_string(),
+            level: level_here(),
             is_root: nix::unistd::geteuid().is_root(),
             seccomp: seccomp(&status),
             ptrace_scope: scope.ok().and_then(|scope| scope.trim().parse().ok()),

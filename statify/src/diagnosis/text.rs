@@ -27,8 +27,8 @@ fn machine(f: &mut fmt::Formatter<'_>, machine: &Machine) -> fmt::Result {
         writeln!(f, "system: {}", printable(system))?;
     }
     writeln!(f, "C library: {}", printable(&machine.c_library))?;
-    let cpu = printable(&machine.cpu.to_string());
-    writeln!(f, "CPU: {cpu}; {}", machine.level.name())?;
+    let cpu = printable(&machine.cpu);
+    writeln!(f, "CPU: {cpu}; {}", machine.level)?;
     let number = |number: Option<u32>| number.map_or_else(|| "unknown".into(), |n| n.to_string());
     writeln!(
         f,
@@ -103,7 +103,6 @@ fn word(f: &mut fmt::Formatter<'_>, word: &Word) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::diagnosis::program::ElfFacts;
-    use statify_elf::machine::{CpuModel, Level};
     use std::path::{Path, PathBuf};
 
     fn machine() -> Machine {
@@ -111,8 +110,8 @@ mod tests {
             kernel: "Linux 6.1.0 x86_64".into(),
             system: Some("Debian".into()),
             c_library: "glibc 2.36".into(),
-            cpu: CpuModel { vendor: "AuthenticAMD".into(), family: 25, model: 1, stepping: 2 },
-            level: Level::V3,
+            cpu: "AuthenticAMD, family 25, model 1, stepping 2".into(),
+            level: "x86-64-v3",
             is_root: false,
             seccomp: Some(2),
             ptrace_scope: None,

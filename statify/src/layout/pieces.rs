@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use goblin::elf::program_header::PT_GNU_RELRO;
-use statify_elf::{ElfFile, PROT_READ, PROT_WRITE, page_down, page_up};
+use statify_elf::{ElfFile, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
 
 use super::constants::Constants;
 use crate::capture::{LOADER, PROGRAM};
@@ -28,6 +28,8 @@ pub struct Piece {
     pub module: usize,
     /// Never changes again: to be sealed.
     pub seal: bool,
+    /// Code in which branches may lead to marked instructions only (PROT_BTI), where the CPU heeds marks.
+    pub guarded: bool,
 }
 
 /// Cuts the image's regions; `patched` are the pages that the starter writes to. With `apart`, what it does not write to stays
@@ -35,6 +37,7 @@ pub struct Piece {
 pub fn cut(image: &Image, patched: &BTreeSet<Place>, apart: bool) -> Vec<Piece> {
     let bound = bound_slots(image);
     let relro = program_relro(image);
+    let guarded = guarded_modules(image);
     let mut pieces = Vec::new();
     for region in &image.regions {
         let mut prots = vec![(region.range.clone(), region.prot)];
@@ -60,7 +63,8 @@ pub fn cut(image: &Image, patched: &BTreeSet<Place>, apart: bool) -> Vec<Piece> 
             let is_plain = is_programs && prot == PROT_READ && !is_relocated;
             let seal = prot & PROT_WRITE == 0 && prot != 0 && !is_rewritten && !is_plain;
             let module = region.module;
-            pieces.push(Piece { range, load_prot, prot, module, seal });
+            let guarded = prot & PROT_EXEC != 0 && guarded.contains(&module);
+            pieces.push(Piece { range, load_prot, prot, module, seal, guarded });
         }
     }
     join_constants(&mut pieces, if apart { MOST_APART } else { MOST_CONSTANTS });
@@ -122,6 +126,17 @@ fn bound_slots(image: &Image) -> Vec<Range<Place>> {
         (range.start < range.end).then(|| place(range.start)..place(range.end))
     });
     slots.collect()
+}
+
+/// The modules whose code a loader guards that heeds marks: all of it bears them.
+fn guarded_modules(image: &Image) -> BTreeSet<usize> {
+    let has_marks = |object: usize| {
+        let elf = ElfFile::parse(&image.objects[object].bytes).ok();
+        elf.and_then(|elf| elf.branch_protection()).is_some_and(|protection| protection.bti)
+    };
+    let heeds = image.c_library.heeds_branch_marks();
+    let modules = image.modules.iter().enumerate().filter(|_| heeds);
+    modules.filter(|(_, m)| m.object.is_some_and(has_marks)).map(|(index, _)| index).collect()
 }
 
 /// The pages of the program that its loader makes read-only when they are relocated.

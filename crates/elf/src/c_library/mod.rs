@@ -48,6 +48,12 @@ impl CLibrary {
         self == Self::Glibc
     }
 
+    /// Whether the loader guards code whose file is marked so that branches lead to marked instructions only (PROT_BTI).
+    /// musl's does not look at marks.
+    pub fn heeds_branch_marks(self) -> bool {
+        self == Self::Glibc
+    }
+
     /// Whether what is in memory at the hand-off depends on the CPU. musl's loader never asks for it,
     /// nor does it know IFUNCs.
     pub fn chooses_for_cpu(self) -> bool {

@@ -9,7 +9,7 @@ use super::Machine;
 pub enum NotHere {
     /// It does not run here.
     #[error(
-        "it is for {0} machines, and a program can only be converted where it runs: on such a machine, or in one that is emulated as a whole (qemu-system, as qemu-user has no ptrace), which statify does not run on yet"
+        "it is for {0} machines, and a program can only be converted where it runs: on such a machine, or in one that is emulated as a whole (qemu-system, as qemu-user has no ptrace)"
     )]
     Elsewhere(&'static str),
 }

@@ -17,6 +17,7 @@ mod conversion;
 mod hwcaps;
 mod i386;
 mod names;
+pub mod numbers;
 mod relocations;
 mod row;
 mod space;
@@ -32,13 +33,20 @@ pub use hwcaps::OlderScheme;
 pub use names::{LIBRARY_DIRECTORIES, LINKED_DIRECTORIES, describe, name};
 pub use relocations::{FileValue, Meaning};
 pub use space::Space;
-pub use x86_64::{
-    Answers, CPUID, Code, Cpu, CpuModel, LONGEST_TRAP, Level, OWN_PLATFORM, Redirection, Registers,
-    UNDEFINED, Vendor, calls_that_trap, cpu_identity, is_intel_here, without_apic_id,
+pub use x86_64::{Code, Level, OWN_PLATFORM, Redirection};
+
+pub use host::{
+    Answers, Cpu, CpuModel, LONGEST_TRAP, Registers, Telling, UNDEFINED, calls_that_trap,
+    cpu_identity, is_intel_here, level_here, tells_of_cpu, without_apic_id,
 };
 
-#[cfg(not(target_arch = "x86_64"))]
-compile_error!("statify converts x86-64 programs and runs on x86-64 only, so far");
+#[cfg(target_arch = "aarch64")]
+use aarch64 as host;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as host;
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("statify runs on x86-64 and AArch64 only, so far");
 
 /// A machine whose code and relocations are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,8 +75,7 @@ impl Machine {
     pub const ALL: [Self; 3] = [Self::X86_64, Self::I386, Self::Aarch64];
 
     /// The one that this is compiled for and runs on.
-    #[cfg(target_arch = "x86_64")]
-    pub const HOST: Self = Self::X86_64;
+    pub const HOST: Self = if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 };
 
     /// That of a file with this e_machine (gABI, "ELF Header"), whose addresses have 64 bits or 32; `None` if
     /// nothing is known of it.
@@ -195,14 +202,17 @@ impl Machine {
         on!(self, system_calls::INSTRUCTION)
     }
 
+    /// The address of an instruction that makes a system call, in code that is at `base`.
+    pub fn find_system_call(self, code: &[u8], base: u64) -> Option<u64> {
+        let instruction = self.system_call();
+        let windows = code.windows(instruction.len()).step_by(on!(self, INSTRUCTION_ALIGNMENT));
+        let index = windows.into_iter().position(|window| window == instruction)?;
+        Some(base + (index * on!(self, INSTRUCTION_ALIGNMENT)) as u64)
+    }
+
     /// The instruction that stops a traced process with SIGTRAP, and that nothing else executes.
     pub fn breakpoint(self) -> &'static [u8] {
         on!(self, BREAKPOINT)
-    }
-
-    /// Whether the instruction at `before`, if it was a call, has `back` as its return address.
-    pub fn is_call(self, before: u64, back: u64) -> bool {
-        on!(self, is_call(before, back))
     }
 
     /// The name of the system call of this number if only this machine has it: one about registers and the like.

@@ -8,32 +8,32 @@
 use std::ops::RangeInclusive;
 
 use nix::libc;
-use statify_elf::machine::Registers;
+use statify_elf::machine::{Registers, numbers};
 
 /// Make it again, unless a handler is called: then answer EINTR (ERESTARTNOHAND).
 const UNLESS_HANDLED: i64 = -514;
 
 /// Those that answer EINTR only if they have done nothing.
 const HARMLESS: [i64; 19] = [
-    libc::SYS_epoll_wait,
-    libc::SYS_epoll_pwait,
-    libc::SYS_epoll_pwait2,
-    libc::SYS_semop,
-    libc::SYS_semtimedop,
-    libc::SYS_msgrcv,
-    libc::SYS_msgsnd,
-    libc::SYS_io_getevents,
-    libc::SYS_rt_sigtimedwait,
-    libc::SYS_io_uring_enter,
-    libc::SYS_read,
-    libc::SYS_readv,
-    libc::SYS_recvfrom,
-    libc::SYS_recvmsg,
-    libc::SYS_accept,
-    libc::SYS_accept4,
-    libc::SYS_sendto,
-    libc::SYS_sendmsg,
-    libc::SYS_write,
+    numbers::SYS_epoll_wait,
+    numbers::SYS_epoll_pwait,
+    numbers::SYS_epoll_pwait2,
+    numbers::SYS_semop,
+    numbers::SYS_semtimedop,
+    numbers::SYS_msgrcv,
+    numbers::SYS_msgsnd,
+    numbers::SYS_io_getevents,
+    numbers::SYS_rt_sigtimedwait,
+    numbers::SYS_io_uring_enter,
+    numbers::SYS_read,
+    numbers::SYS_readv,
+    numbers::SYS_recvfrom,
+    numbers::SYS_recvmsg,
+    numbers::SYS_accept,
+    numbers::SYS_accept4,
+    numbers::SYS_sendto,
+    numbers::SYS_sendmsg,
+    numbers::SYS_write,
 ];
 
 /// The kernel's own numbers for a call that is to be made again, from ERESTARTSYS to ERESTART_RESTARTBLOCK.
@@ -70,10 +70,10 @@ mod tests {
     #[test]
     fn what_was_only_interrupted_is_made_again() {
         let after = |call, result| going_on(&registers(call, result)).result() as i64;
-        assert_eq!(after(libc::SYS_epoll_wait, -4), -514);
-        assert_eq!(after(libc::SYS_epoll_wait, 4), 4);
-        assert_eq!(after(libc::SYS_nanosleep, -516), -516, "the kernel's own way");
-        assert_eq!(after(libc::SYS_close, -4), -4, "it has closed the file");
+        assert_eq!(after(numbers::SYS_epoll_wait, -4), -514);
+        assert_eq!(after(numbers::SYS_epoll_wait, 4), 4);
+        assert_eq!(after(numbers::SYS_nanosleep, -516), -516, "the kernel's own way");
+        assert_eq!(after(numbers::SYS_close, -4), -4, "it has closed the file");
         assert_eq!(after(-1, -4), -4, "in no system call");
         assert!([-4, -512, -514, -516].into_iter().all(is_to_be_made_again));
         assert!(![0, 7, -22, -511, -517].into_iter().any(is_to_be_made_again));

@@ -39,7 +39,7 @@ pub fn find(process: &Process, registers: &Registers) -> Result<u64, Refused> {
                 return Err(Refused::NoInstruction);
             }
             left = left.saturating_sub(PAGE);
-            if let Some(site) = in_page(&memory, &pagemap, page..page + PAGE, instruction) {
+            if let Some(site) = in_page(&memory, &pagemap, page..page + PAGE) {
                 return Ok(site);
             }
         }
@@ -48,7 +48,7 @@ pub fn find(process: &Process, registers: &Registers) -> Result<u64, Refused> {
 }
 
 /// In a page, if that is in memory.
-fn in_page(memory: &File, pagemap: &File, page: Range<u64>, instruction: &[u8]) -> Option<u64> {
+fn in_page(memory: &File, pagemap: &File, page: Range<u64>) -> Option<u64> {
     let mut state = [0; 8];
     pagemap.read_exact_at(&mut state, page.start / PAGE * 8).ok()?;
     if !PageState(u64::from_le_bytes(state)).is_present() {
@@ -56,6 +56,5 @@ fn in_page(memory: &File, pagemap: &File, page: Range<u64>, instruction: &[u8]) 
     }
     let mut bytes = [0; PAGE as usize];
     memory.read_exact_at(&mut bytes, page.start).ok()?;
-    let at = bytes.windows(instruction.len()).position(|window| window == instruction)?;
-    Some(page.start + at as u64)
+    Machine::HOST.find_system_call(&bytes, page.start)
 }

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use nix::libc::{self, c_long};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
 };
+use statify_elf::machine::numbers::{self as libc, c_long};
 
 /// Whatever their arguments are.
 const ALLOWED: &[&[c_long]] = &[FILES, DESCRIPTORS, SOCKETS, MEMORY, PROCESSES, IDENTITY, TIME];
@@ -386,8 +386,12 @@ pub fn filters() -> Result<Vec<BpfProgram>> {
 }
 
 fn allowed() -> Result<Rules> {
-    let mut rules: Rules =
-        ALLOWED.iter().flat_map(|list| list.iter()).map(|&call| (call, Vec::new())).collect();
+    let mut rules: Rules = ALLOWED
+        .iter()
+        .flat_map(|list| list.iter())
+        .filter(is_there)
+        .map(|&call| (call, Vec::new()))
+        .collect();
     let sockets =
         FAMILIES.iter().flat_map(|&(family, types)| types.iter().map(move |kind| (family, *kind)));
     let sockets = sockets.map(|(family, kind)| rule([equal(0, family), masked(1, TYPE, kind)]));
@@ -412,10 +416,16 @@ fn other_protocols() -> Result<Rules> {
 }
 
 fn not_permitted() -> Result<Rules> {
-    let mut rules: Rules = NOT_PERMITTED.iter().map(|&call| (call, Vec::new())).collect();
+    let mut rules: Rules =
+        NOT_PERMITTED.iter().filter(is_there).map(|&call| (call, Vec::new())).collect();
     let namespaces = NAMESPACES.map(|flag| rule([masked(0, flag, flag)]));
     rules.insert(libc::SYS_clone, namespaces.into_iter().collect::<Result<_>>()?);
     Ok(rules)
+}
+
+/// Whether this machine's kernels have the call: see [`libc`].
+fn is_there(call: &&c_long) -> bool {
+    **call >= 0
 }
 
 /// All of them must hold.

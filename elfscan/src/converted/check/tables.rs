@@ -3,9 +3,8 @@
 use statify_elf::PAGE;
 use statify_format::parameters::Parameters;
 use statify_params::{
-    ABSOLUTE, FIXUP_ORIGIN, FIXUP_RANDOM_WORD, FIXUP_RSEQ_SIZE, FIXUP_SECURE, FIXUP_TIMESTAMP_HIGH,
-    FIXUP_VDSO, FROZEN_TUNABLES, Group, MOST_GROUPS, RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED,
-    SECURE_REFUSED,
+    ABSOLUTE, FIXUP_ORIGIN, FIXUP_VDSO, FROZEN_TUNABLES, Group, MOST_GROUPS, PROGRAM_FIRST,
+    RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED, SECURE_REFUSED, is_fixup,
 };
 
 use super::problem::{Part, Problem, Problems};
@@ -102,12 +101,7 @@ fn check_code_places(
 fn check_fixups(parameters: &Parameters<'_>, places: &Places, problems: &mut Problems) {
     let mut room = 0u64;
     for fixup in parameters.fixups() {
-        let known = (1..=FIXUP_RSEQ_SIZE).contains(&fixup.kind)
-            || matches!(
-                fixup.kind,
-                FIXUP_SECURE | FIXUP_ORIGIN | FIXUP_TIMESTAMP_HIGH | FIXUP_RANDOM_WORD
-            );
-        if !known || !matches!(fixup.width, 4 | 8) {
+        if !is_fixup(fixup.kind) || !matches!(fixup.width, 4 | 8) {
             problems.push(at(places, fixup.at, "a fix-up of no known kind"));
         } else if fixup.kind == FIXUP_VDSO && parameters.name(fixup.arg.into()).is_none() {
             problems.push(at(places, fixup.at, "a vDSO function without a name"));
@@ -193,7 +187,7 @@ fn check_libraries(
         Part::Tables,
         "the page that grows is not the starter's, or does not hold what is mapped",
     );
-    let known = params.choices <= RANDOM_FULL | SEAL_UNFILTERED | SEAL_ALWAYS;
+    let known = params.choices <= RANDOM_FULL | PROGRAM_FIRST | SEAL_UNFILTERED | SEAL_ALWAYS;
     problems.expect(known, Part::Tables, "what is random or sealed is unknown");
 }
 

@@ -3,6 +3,7 @@
 use core::arch::asm;
 
 use crate::params::{self, CpuFeatures};
+use crate::stack::Stack;
 
 /// The time-stamp counter (RDTSC).
 pub fn timestamp() -> u64 {
@@ -13,7 +14,7 @@ pub fn timestamp() -> u64 {
 }
 
 /// What it has: CPUID twice (each traps in a virtual machine: 2 to 20 us).
-pub fn cpu_features() -> CpuFeatures {
+pub fn cpu_features(_stack: &Stack) -> CpuFeatures {
     const OSXSAVE: u32 = 1 << 27;
     let [signature, _, ecx, edx] = cpuid(1);
     let has_more = ecx & OSXSAVE != 0;

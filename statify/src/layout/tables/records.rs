@@ -156,6 +156,7 @@ fn fixup(
         Value::ThreadId => (params::FIXUP_THREAD_ID, 0, 0),
         Value::Break => (params::FIXUP_BREAK, 0, 0),
         Value::StackLimit => (params::FIXUP_STACK_LIMIT, 0, 0),
+        Value::CpuWord(number) => (params::FIXUP_CPU_WORD, *number, 0),
         Value::RseqSize => (params::FIXUP_RSEQ_SIZE, 0, 0),
         Value::Random => (params::FIXUP_RANDOM, 0, 0),
         Value::Timestamp => (params::FIXUP_TIMESTAMP, 0, 0),

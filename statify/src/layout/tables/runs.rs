@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use statify_elf::PAGE;
+use statify_params::PROT_BTI;
 
 use crate::layout::pieces::Piece;
 use crate::layout::placement::Addresses;
@@ -30,8 +31,9 @@ pub fn protects(
     pieces: &[Piece],
     addresses: &Addresses,
 ) -> impl Iterator<Item = (Place, u64, u32)> {
-    let changed = pieces.iter().filter(|piece| piece.prot != piece.load_prot);
-    runs(changed.map(|piece| (piece, piece.prot)), addresses)
+    let changed = pieces.iter().filter(|piece| piece.prot != piece.load_prot || piece.guarded);
+    let guard = |piece: &Piece| if piece.guarded { PROT_BTI as u32 } else { 0 };
+    runs(changed.map(move |piece| (piece, piece.prot | guard(piece))), addresses)
 }
 
 /// Neighbours with the same permissions as one.

@@ -107,6 +107,28 @@ pub fn follow(
     elf: &ElfFile<'_>,
     bytes: &[u8],
     base: u64,
+    tell: impl FnMut(u64, Instruction, &Registers),
+) {
+    in_order(elf, bytes, base, true, tell);
+}
+
+/// The same with what the registers may hold: what they hold if the instructions before are those that come before. In loops
+/// a constant is often made before the loop.
+pub fn follow_what_may_be(
+    elf: &ElfFile<'_>,
+    bytes: &[u8],
+    base: u64,
+    tell: impl FnMut(u64, Instruction, &Registers),
+) {
+    in_order(elf, bytes, base, false, tell);
+}
+
+/// `is_sure`: branches within functions are heeded, too.
+fn in_order(
+    elf: &ElfFile<'_>,
+    bytes: &[u8],
+    base: u64,
+    is_sure: bool,
     mut tell: impl FnMut(u64, Instruction, &Registers),
 ) {
     let decoded =
@@ -114,9 +136,10 @@ pub fn follow(
     let span = base..base.saturating_add(bytes.len() as u64);
     let mut labels: Vec<u64> = decoded()
         .filter_map(|(_, instruction)| match instruction {
-            Instruction::Branch(to) | Instruction::Conditional(to) | Instruction::Call(to) => {
-                Some(to).filter(|to| span.contains(to))
+            Instruction::Branch(to) | Instruction::Conditional(to) => {
+                Some(to).filter(|to| is_sure && span.contains(to))
             }
+            Instruction::Call(to) => Some(to).filter(|to| span.contains(to)),
             _ => None,
         })
         .collect();
@@ -133,6 +156,10 @@ pub fn follow(
             registers = Registers::default();
         }
         tell(at, instruction, &registers);
-        registers.step(instruction);
+        match instruction {
+            // What comes behind it comes from elsewhere, in the same function.
+            Instruction::Branch(_) if !is_sure => {}
+            _ => registers.step(instruction),
+        }
     }
 }

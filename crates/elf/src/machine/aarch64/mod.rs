@@ -11,23 +11,40 @@
 //! | `references.rs` | functions that take an address |
 //! | `sites.rs` | instructions that tell of the CPU |
 //! | `system_calls.rs` | the instruction |
+//! | `registers.rs` | registers of a traced process |
+//! | `traps.rs` | instructions that trap in a capture, and what they answer |
+//! | `cpu.rs` | CPUs: the least, others, this one |
 //! | `hwcaps.rs` | the CPU in names of directories |
 //! | `branch_protection.rs` | marks of code that bears tracked branches and the like |
 //! | `loader.rs` | names of loaders, and directories |
 
 mod branch_protection;
 pub mod calls;
+#[cfg(target_arch = "aarch64")]
+mod cpu;
 mod follow;
 pub mod hwcaps;
 mod instruction;
 pub mod loader;
 pub mod plt;
 pub mod references;
+#[cfg(target_arch = "aarch64")]
+mod registers;
 pub mod relocations;
 pub mod sites;
 pub mod system_calls;
+#[cfg(target_arch = "aarch64")]
+mod traps;
 
 use goblin::elf::header::EM_AARCH64;
+
+#[cfg(target_arch = "aarch64")]
+pub use self::{
+    cpu::{Cpu, CpuModel, cpu_identity, is_intel_here, level_here, without_apic_id},
+    registers::Registers,
+    system_calls::calls_that_trap,
+    traps::{Answers, LONGEST_TRAP, Telling, UNDEFINED, tells_of_cpu},
+};
 
 /// e_machine.
 pub const E_MACHINE: u16 = EM_AARCH64;
@@ -39,6 +56,8 @@ pub const PAGE: u64 = 4096;
 pub const LARGEST_PAGE: u64 = 65536;
 /// With addresses of 48 bits (Documentation/arch/arm64/memory.rst); nothing that is not asked to be is above.
 pub const ADDRESS_LIMIT: u64 = 1 << 48;
+/// What the addresses of instructions are multiples of, in bytes.
+pub const INSTRUCTION_ALIGNMENT: usize = 4;
 /// AUDIT_ARCH_* (linux/audit.h).
 pub const AUDIT: u32 = 0xc000_00b7;
 /// See [`crate::machine::Machine::space`].
@@ -47,11 +66,6 @@ pub const SPACE: &crate::machine::Space = &crate::machine::space::WIDE;
 pub const KERNEL_NAME: &str = "aarch64";
 /// `brk #0`. It leaves the instruction pointer where it is.
 pub const BREAKPOINT: &[u8] = &[0x00, 0x00, 0x20, 0xd4];
-
-/// See [`super::Machine::is_call`]: all instructions have four bytes.
-pub fn is_call(before: u64, back: u64) -> bool {
-    before.checked_add(4) == Some(back)
-}
 
 /// See [`super::Machine::stack_restored`]: nothing is pushed but by the call.
 pub fn stack_restored(_code: &[u8], _pushed: u64) -> Option<u64> {

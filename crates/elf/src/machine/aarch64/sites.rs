@@ -29,7 +29,7 @@ pub fn cpuid_sites(elf: &ElfFile<'_>) -> CpuidSites {
     CpuidSites { addresses, complete: true }
 }
 
-fn tells(instruction: u32) -> bool {
+pub(super) fn tells(instruction: u32) -> bool {
     instruction & FIXED == IDENTIFICATION || CACHES.contains(&(instruction & ALL_BUT_REGISTER))
 }
 

@@ -39,6 +39,8 @@ pub const LARGEST_PAGE: u64 = PAGE;
 /// On a 64-bit kernel (arch/x86/include/asm/page_64_types.h, IA32_PAGE_OFFSET); 32-bit kernels keep the last
 /// quarter, or another part, for themselves.
 pub const ADDRESS_LIMIT: u64 = 0xffff_e000;
+/// What the addresses of instructions are multiples of, in bytes.
+pub const INSTRUCTION_ALIGNMENT: usize = 1;
 /// AUDIT_ARCH_* (linux/audit.h).
 pub const AUDIT: u32 = 0x4000_0003;
 /// See [`crate::machine::Machine::space`].
@@ -47,11 +49,6 @@ pub const SPACE: &crate::machine::Space = &crate::machine::space::NARROW;
 pub const KERNEL_NAME: &str = "i686";
 /// `int3`. It moves the instruction pointer behind itself.
 pub const BREAKPOINT: &[u8] = &[0xcc];
-
-/// See [`super::Machine::is_call`]: `call` has two to seven bytes, prefixes apart.
-pub fn is_call(before: u64, back: u64) -> bool {
-    (before.saturating_add(2)..=before.saturating_add(7)).contains(&back)
-}
 
 /// See [`super::Machine::stack_restored`].
 pub fn stack_restored(code: &[u8], pushed: u64) -> Option<u64> {

@@ -26,6 +26,24 @@ pub enum Cpu {
     This,
 }
 
+/// What is prepared where a loader's choices cannot be made again: best first.
+const PREPARED: [(Vendor, Level); 9] = [
+    (Vendor::Intel, Level::V4),
+    (Vendor::Amd, Level::V4),
+    (Vendor::Intel, Level::V3),
+    (Vendor::NewAmd, Level::V3),
+    (Vendor::Amd, Level::V3),
+    (Vendor::Intel, Level::Avx),
+    (Vendor::Amd, Level::Avx),
+    (Vendor::Intel, Level::V2),
+    (Vendor::Amd, Level::V1),
+];
+
+/// The highest level of the CPU that runs this, by name.
+pub fn level_here() -> &'static str {
+    Level::here().name()
+}
+
 impl Level {
     /// The highest that the CPU has that runs this.
     pub fn here() -> Self {
@@ -36,6 +54,65 @@ impl Level {
 }
 
 impl Cpu {
+    /// For what outputs are made that run on all CPUs: the least that programs take, of which each may ask for more.
+    pub fn floors() -> Vec<Self> {
+        Level::ALL.map(Self::Of).to_vec()
+    }
+
+    /// What the second capture runs on: the same, since what CPUID says is compared otherwise.
+    pub fn again(self) -> Self {
+        self
+    }
+
+    /// The one that tells what depends on the CPU. `None` if this is the machine's, for which all is made.
+    pub fn unlike(self) -> Option<Self> {
+        match self {
+            Self::Of(level) => Some(Self::Unlike(level)),
+            _ => None,
+        }
+    }
+
+    /// What is prepared where choices cannot be made again: best first, none below this.
+    pub fn prepared(self) -> Vec<Self> {
+        let Self::Of(least) = self else { return Vec::new() };
+        let better = PREPARED.into_iter().filter(|&(_, level)| level >= least);
+        better.map(|(vendor, level)| Self::Prepared(vendor, level)).collect()
+    }
+
+    /// What it is called: a level, or family, model and stepping in hexadecimal.
+    pub fn name(self) -> String {
+        match self {
+            Self::Of(level) | Self::Unlike(level) => level.name().to_owned(),
+            Self::Prepared(Vendor::Intel, level) => format!("{} (Intel)", level.name()),
+            Self::Prepared(Vendor::Amd, level) => format!("{} (AMD)", level.name()),
+            Self::Prepared(Vendor::NewAmd, level) => format!("{} (AMD, ERMS)", level.name()),
+            Self::This => format!("{:08x}", self.features().signature),
+        }
+    }
+
+    /// As [`Self::name`], where it is the least of an output's.
+    pub fn least_name(self) -> &'static str {
+        match self {
+            Self::Of(level) | Self::Unlike(level) | Self::Prepared(_, level) => level.name(),
+            Self::This => "native",
+        }
+    }
+
+    /// What an output for this CPU asks of others: nothing for the least of all.
+    pub fn floor(self) -> CpuFeatures {
+        if self == Self::Of(Level::V1) { CpuFeatures::default() } else { self.features() }
+    }
+
+    /// Entries of the auxiliary vector of other values than the kernel's: none, CPUID tells.
+    pub fn auxv(self) -> Vec<(u64, u64)> {
+        Vec::new()
+    }
+
+    /// The words that its registers make a C library keep: there are no such registers.
+    pub fn kept(self) -> Vec<u64> {
+        Vec::new()
+    }
+
     /// What CPUID answers for a leaf and a subleaf.
     pub(super) fn cpuid(self, leaf: u32, subleaf: u32) -> Leaf {
         match self {

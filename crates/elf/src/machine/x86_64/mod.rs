@@ -19,37 +19,46 @@
 mod arguments;
 pub mod calls;
 mod cet;
+#[cfg(target_arch = "x86_64")]
 mod cpu;
+#[cfg(target_arch = "x86_64")]
 mod cpuid;
+#[cfg(target_arch = "x86_64")]
 mod features;
+#[cfg(target_arch = "x86_64")]
 mod here;
 pub mod hwcaps;
 mod levels;
 pub mod loader;
+#[cfg(target_arch = "x86_64")]
 mod model;
 pub mod plt;
 mod redirect;
 pub mod references;
+#[cfg(target_arch = "x86_64")]
 mod registers;
 pub mod relocations;
 pub mod sites;
 pub mod system_calls;
+#[cfg(target_arch = "x86_64")]
 mod traps;
+#[cfg(target_arch = "x86_64")]
 mod vendor;
 
 use goblin::elf::header::{EM_386, EM_X86_64};
 
-pub use cpu::Cpu;
-pub use here::{cpu_identity, is_intel_here, without_apic_id};
+#[cfg(target_arch = "x86_64")]
+pub use self::{
+    cpu::{Cpu, level_here},
+    here::{cpu_identity, is_intel_here, without_apic_id},
+    model::CpuModel,
+    registers::Registers,
+    system_calls::calls_that_trap,
+    traps::{Answers, LONGEST_TRAP, Telling, UNDEFINED, tells_of_cpu},
+};
 pub use hwcaps::OWN_PLATFORM;
 pub use levels::Level;
-pub use model::CpuModel;
 pub use redirect::{Code, Redirection};
-pub use registers::Registers;
-pub use sites::{CPUID, UNDEFINED};
-pub use system_calls::calls_that_trap;
-pub use traps::{Answers, LONGEST_TRAP};
-pub use vendor::Vendor;
 
 /// e_machine.
 pub const E_MACHINE: u16 = EM_X86_64;
@@ -62,6 +71,8 @@ pub const LARGEST_PAGE: u64 = PAGE;
 /// With page tables of four levels (Documentation/arch/x86/x86_64/mm.rst); nothing that is not asked to be is
 /// above.
 pub const ADDRESS_LIMIT: u64 = 1 << 47;
+/// What the addresses of instructions are multiples of, in bytes.
+pub const INSTRUCTION_ALIGNMENT: usize = 1;
 /// AUDIT_ARCH_* (linux/audit.h).
 pub const AUDIT: u32 = 0xc000_003e;
 /// See [`crate::machine::Machine::space`].
@@ -74,11 +85,6 @@ pub const BREAKPOINT: &[u8] = &[0xcc];
 /// Whether programs for this e_machine run on these CPUs: i386's do, too.
 pub fn is_run(e_machine: u16) -> bool {
     matches!(e_machine, EM_X86_64 | EM_386)
-}
-
-/// See [`super::Machine::is_call`]: `call` has two to seven bytes, prefixes apart.
-pub fn is_call(before: u64, back: u64) -> bool {
-    (before + 2..=before + 7).contains(&back)
 }
 
 /// See [`super::Machine::stack_restored`]: nothing is pushed but by the call.

@@ -5,6 +5,7 @@
 
 use libc::user_regs_struct;
 
+use super::cpu::Cpu;
 use crate::machine::i386::numbers;
 
 /// Bytes below the stack pointer that a leaf function may use (psABI, 3.2.2), and more.
@@ -60,9 +61,26 @@ impl Registers {
         self.0.rsp
     }
 
-    /// Where the word is, if the last instruction has pushed one, with the stack pointer at `before` when it began.
-    pub fn pushed(&self, before: u64) -> Option<u64> {
-        (self.0.rsp == before.wrapping_sub(self.word())).then_some(self.0.rsp)
+    /// Where the call returns to that was the last instruction, at `before`, and the stack pointer that it has then; `None`
+    /// if that was none. `stack` was the stack pointer before it, `read` reads a word of memory.
+    pub fn called(
+        &self,
+        before: u64,
+        stack: u64,
+        read: impl FnOnce(u64) -> Option<u64>,
+    ) -> Option<(u64, u64)> {
+        if self.0.rsp != stack.wrapping_sub(self.word()) {
+            return None;
+        }
+        // `call` has two to seven bytes, prefixes apart.
+        let back = read(self.0.rsp)?;
+        let is_call = (before.saturating_add(2)..=before.saturating_add(7)).contains(&back);
+        is_call.then_some((back, stack))
+    }
+
+    /// The number of the system call that is to be made instead: it is a register here.
+    pub fn other_call(&self) -> Option<i32> {
+        None
     }
 
     /// The size of an address, in bytes.
@@ -143,9 +161,17 @@ impl Registers {
         self.put_arguments(number, args);
     }
 
-    /// Makes a call of the function at `function`, which takes one argument at most and returns to `back`, the next
-    /// thing that happens. Returns what is to be written to the stack, and where.
-    pub fn prepare_function(&mut self, function: u64, argument: u64, back: u64) -> (u64, [u8; 8]) {
+    /// Makes a call of the function at `function` on the CPU `cpu`, which takes one argument at most, or is a resolver
+    /// (`None`), and returns to `back`, the next thing that happens. Returns what is to be written to the stack, and where.
+    pub fn prepare_function(
+        &mut self,
+        function: u64,
+        argument: Option<u64>,
+        back: u64,
+        _cpu: Cpu,
+    ) -> (u64, Vec<u8>) {
+        // Resolvers have none here (glibc, dl-irel.h).
+        let argument = argument.unwrap_or(0);
         self.0.rip = function;
         // Not in a system call, so nothing is restarted.
         self.0.orig_rax = u64::MAX;
@@ -160,7 +186,7 @@ impl Registers {
                 back
             }
         };
-        (self.0.rsp, written.to_le_bytes())
+        (self.0.rsp, written.to_le_bytes().to_vec())
     }
 
     /// At a function's first instruction: its first argument. `word` reads one of memory.
@@ -213,12 +239,14 @@ mod tests {
     fn a_function_finds_its_stack_aligned() {
         let mut regs = registers();
         regs.0.rsp = 0x7fff_0000_1238;
-        let (at, written) = regs.prepare_function(0x2000, 7, 0x3000);
+        let (at, written) = regs.prepare_function(0x2000, Some(7), 0x3000, Cpu::This);
         assert_eq!((regs.instruction_pointer(), regs.first_argument(|_| None)), (0x2000, Some(7)));
         assert_eq!((at % 16, at), (8, regs.stack_pointer()));
-        assert_eq!(u64::from_le_bytes(written), 0x3000);
-        assert_eq!(regs.pushed(at + 8), Some(at));
-        assert_eq!(regs.pushed(at), None);
+        assert_eq!(written, 0x3000u64.to_le_bytes());
+        let called =
+            |before, stack| regs.called(before, stack, |from| (from == at).then_some(0x3000));
+        assert_eq!(called(0x2ffb, at + 8), Some((0x3000, at + 8)));
+        assert_eq!((called(0x2ffb, at), called(0x3000, at + 8)), (None, None));
     }
 
     #[test]
@@ -243,9 +271,9 @@ mod tests {
     fn a_function_of_32_bits_finds_its_argument_on_the_stack() {
         let mut regs = narrow();
         regs.0.rsp = 0xffff_1238;
-        let (at, written) = regs.prepare_function(0x2000, 7, 0x3000);
-        assert_eq!((at % 16, written), (12, [0, 0x30, 0, 0, 7, 0, 0, 0]));
+        let (at, written) = regs.prepare_function(0x2000, Some(7), 0x3000, Cpu::This);
+        assert_eq!((at % 16, written), (12, vec![0, 0x30, 0, 0, 7, 0, 0, 0]));
         assert_eq!(regs.first_argument(|address| Some(address - at)), Some(4));
-        assert_eq!(regs.pushed(at + 4), Some(at));
+        assert_eq!(regs.called(0x2ffe, at + 4, |_| Some(0x3000)), Some((0x3000, at + 4)));
     }
 }

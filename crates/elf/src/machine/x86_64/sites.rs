@@ -9,8 +9,6 @@ use crate::machine::CpuidSites;
 
 /// `cpuid`.
 pub const CPUID: [u8; 2] = [0x0f, 0xa2];
-/// `ud2`, as long as `cpuid`, and an invalid instruction on every CPU.
-pub const UNDEFINED: [u8; 2] = [0x0f, 0x0b];
 
 /// What bytes that look like a CPUID are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

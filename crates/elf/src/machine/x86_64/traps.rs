@@ -4,6 +4,17 @@ use super::cpu::Cpu;
 use super::registers::Registers;
 use super::sites::CPUID;
 
+/// An instruction that tells of the CPU, as bytes.
+pub type Telling = [u8; 2];
+
+/// `ud2`, as long as `cpuid`, and an invalid instruction on every CPU.
+pub const UNDEFINED: Telling = [0x0f, 0x0b];
+
+/// Whether these bytes are such an instruction.
+pub fn tells_of_cpu(bytes: Telling) -> bool {
+    bytes == CPUID
+}
+
 /// What instructions that trap answer in a capture.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers {
