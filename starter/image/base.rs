@@ -2,14 +2,15 @@
 //!
 //! Kernels before Linux 6.10 put a file without interpreter at any page, whatever its p_align says
 //! (load_elf_binary in fs/binfmt_elf.c). And where a file takes 4 MiB of addresses, file systems
-//! with huge pages align it to 2 MiB (thp_get_unmapped_area), which takes away nine random bits. The
-//! front stays where it is in both cases: no code counts distances to it.
+//! with huge pages align it to 2 MiB (thp_get_unmapped_area), which takes away nine random bits. Or it
+//! must lie below the libraries, and the kernel has put it near the end of the address space. The
+//! front stays where it is in all cases: no code counts distances to it.
 
 use crate::arch::{self, nr};
 use crate::elf::{HEADER, PHNUM, ProgramHeader};
 use crate::maps;
 use crate::own_file::OwnFile;
-use crate::params::{Params, RANDOM_FULL};
+use crate::params::{PROGRAM_FIRST, Params, RANDOM_FULL};
 use crate::random::{Purpose, Random};
 use crate::{Block, PAGE, message};
 
@@ -41,16 +42,15 @@ pub unsafe fn settle(
         let len = p.front - u64::from(first.vaddr);
         let mapped = block.at(first.vaddr.into());
         let misplaced = block.program & (p.alignment - 1) != 0;
+        let above = p.choices & PROGRAM_FIRST != 0 && mapped > arch::LIBRARIES;
         let coarse = p.choices & RANDOM_FULL != 0
+            && random.is_some()
             && len >= HUGE_PAGE
             && mapped.wrapping_sub(u64::from(first.offset)) & (HUGE_PAGE - 1) == 0;
-        if !misplaced && !coarse {
+        if !misplaced && !coarse && !above {
             return 0;
         }
-        let wanted = match random.map(|random| random.address(Purpose::Program)) {
-            None if !misplaced => return 0,
-            wanted => wanted.unwrap_or(0),
-        };
+        let wanted = Random::from(random, Purpose::Program);
         let rest = u64::from(first.vaddr) & (p.alignment - 1);
         let to = maps::reserve(wanted, len + rest, p.alignment) + rest;
         let by = to.wrapping_sub(mapped);

@@ -50,7 +50,8 @@ pub unsafe fn assemble<'a>(
                 message::fail(message::MAPPING);
             }
         }
-        let mut wanted = random.map(|random| random.address(Purpose::Libraries));
+        // Ascending, as they were captured: loaders have tables in the order of addresses.
+        let mut wanted = Random::from(random, Purpose::Libraries);
         for (index, (group, slide)) in groups.iter().zip(room.iter_mut()).enumerate() {
             let group = Contents {
                 group,
@@ -58,7 +59,7 @@ pub unsafe fn assemble<'a>(
                 zeros: within(zeros, group, |range| range.start),
             };
             let to = group.place(&pages, wanted);
-            wanted = random.map(|random| to.wrapping_add(group.end()) + random.gap(index));
+            wanted = to.wrapping_add(group.end()) + random.map_or(0, |random| random.gap(index));
             slide.write(to);
         }
         match pages {
@@ -135,12 +136,12 @@ impl Contents<'_> {
     }
 
     /// Maps all of it, at `wanted` or behind that if the addresses are free. Returns the distance.
-    unsafe fn place(&self, pages: &Pages<'_>, wanted: Option<u64>) -> u64 {
+    unsafe fn place(&self, pages: &Pages<'_>, wanted: u64) -> u64 {
         let alignment = self.group.alignment;
         let mask = alignment - 1;
         // SAFETY: nothing is mapped but where nothing was.
         unsafe {
-            if let (Pages::Files(files), Some(wanted)) = (pages, wanted) {
+            if let Pages::Files(files) = pages {
                 let slide = wanted.wrapping_sub(self.group.start).wrapping_add(mask) & !mask;
                 // No reservation: to map over one takes longer than to map where nothing is.
                 if self.map_new(files, slide) {
@@ -148,7 +149,7 @@ impl Contents<'_> {
                 }
             }
             let rest = self.group.start & mask;
-            let to = maps::reserve(wanted.unwrap_or(0), self.group.len + rest, alignment) + rest;
+            let to = maps::reserve(wanted, self.group.len + rest, alignment) + rest;
             let slide = to.wrapping_sub(self.group.start);
             let mapped = self.maps.iter().all(|map| pages.map(slide.wrapping_add(map.to), map));
             let zero =

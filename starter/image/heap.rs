@@ -41,7 +41,7 @@ struct MemoryMap {
 pub unsafe fn place(p: &Params, block: Block<'_>, stack: &Stack, random: Random, moved: u64) {
     // SAFETY: the caller's promise. What is changed in the vector is put back.
     unsafe {
-        let heap = random.address(Purpose::Heap);
+        let heap = Random::from(Some(random), Purpose::Heap);
         let Some(env_end) = stack.value(AT_EXECFN) else { return };
         if stack.argc == 0 {
             return;

@@ -38,14 +38,15 @@ impl Random {
         Some(Self { key: unsafe { [bytes.read_unaligned(), bytes.add(1).read_unaligned()] } })
     }
 
-    /// A random address, a multiple of a page.
-    pub fn address(self, purpose: Purpose) -> u64 {
+    /// A random address, a multiple of a page; where nothing is random, always the same.
+    pub fn from(random: Option<Self>, purpose: Purpose) -> u64 {
         let from = match purpose {
             Purpose::Program => arch::PROGRAM,
             Purpose::Heap => arch::HEAP,
             Purpose::Libraries | Purpose::Gap => arch::LIBRARIES,
         };
-        from + (siphash(self.key, purpose as u64) & arch::RANDOM_PAGES) * PAGE
+        let random = random.map_or(0, |random| siphash(random.key, purpose as u64));
+        from + (random & arch::RANDOM_PAGES) * PAGE
     }
 
     /// How many bytes, whole pages, lie behind the group of this index before the next one.

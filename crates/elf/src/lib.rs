@@ -217,6 +217,16 @@ impl<'a> ElfFile<'a> {
         &self.segments
     }
 
+    /// Whether pages that belong to no segment lie between its segments.
+    pub fn has_holes(&self) -> bool {
+        let mut ranges: Vec<_> = self
+            .loads()
+            .map(|load| page_down(load.p_vaddr)..page_up(load.p_vaddr.saturating_add(load.p_memsz)))
+            .collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges.windows(2).any(|pair| pair[0].end < pair[1].start)
+    }
+
     /// The PT_LOAD segments.
     pub fn loads(&self) -> impl Iterator<Item = &ProgramHeader> {
         self.of_type(program_header::PT_LOAD)

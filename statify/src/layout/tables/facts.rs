@@ -20,13 +20,22 @@ pub fn least_kernel(image: &Image) -> u64 {
     versions.map(packed).max().filter(|&version| version > OLDEST).unwrap_or(0)
 }
 
-/// A sum of the `RANDOM_*` and `SEAL_*`.
+/// Whether the loader has the program in a table that is in the order of addresses (glibc's, from 2.35 on, which
+/// `_dl_find_object` searches). Where its segments follow one another, it is known by itself.
+fn is_in_order(image: &Image) -> bool {
+    let elf = image.program().and_then(|program| ElfFile::parse(&program.bytes).ok());
+    elf.is_some_and(|elf| elf.has_holes())
+}
+
+/// A sum of the `RANDOM_*` and `SEAL_*`, and PROGRAM_FIRST.
 pub fn chosen(image: &Image, shape: &Shape) -> u64 {
     let random = match shape.randomness {
         Randomness::Full if !image.fixed => statify_params::RANDOM_FULL,
         _ => 0,
     };
+    let first = random != 0 && is_in_order(image);
     random
+        | if first { statify_params::PROGRAM_FIRST } else { 0 }
         | match shape.seal {
             Seal::Unfiltered => statify_params::SEAL_UNFILTERED,
             Seal::Always => statify_params::SEAL_ALWAYS,
