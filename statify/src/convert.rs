@@ -212,10 +212,6 @@ fn check_request(program: &Program, output: &Path, options: &Options) -> Result<
     if options.plugins.is_any() && !has_room {
         return Err(Error::NoPlugins(program.path.clone()));
     }
-    let in_room = options.verify.is_some() && options.root.directory().is_some();
-    if in_room && program.machine != Machine::HOST {
-        return Err(Error::NoVerify(program.path.clone()));
-    }
     check_output(program, output, options)?;
     Ok(program.check_privileges(options.preserve_privileges)?)
 }

@@ -76,11 +76,6 @@ pub enum Error {
     #[error("{path}: {what}; nothing was written", path = .0.display(), what = .1)]
     Verify(PathBuf, String),
     /// Asked to stop.
-    /// A program of another root that is not for this machine.
-    #[error(
-        "{path}: --verify runs programs of another root where only this machine's own system calls are made; leave it out, and run original and converted yourself", path = .0.display()
-    )]
-    NoVerify(PathBuf),
     /// There is no starter for its machine.
     #[error(
         "{path} is for a machine for whose programs this statify has no starter, as the one in its sources is older than they are; make it anew (cargo xtask starter --rustc PROGRAM) and build statify again", path = .0.display()

@@ -48,6 +48,23 @@ pub fn add(cases: &mut Cases) {
         }
         Ok(())
     });
+    // Addends stand in the words that relocations write there.
+    for (name, flags, convert) in [
+        ("pie", &["-pie", "-fPIE"][..], &[][..]),
+        ("no-pie", &["-no-pie", "-fno-pie"], &[]),
+        ("fixed", &["-pie", "-fPIE"], &["--fixed"]),
+        ("lazy", &["-Wl,-z,lazy"], &[]),
+        ("now", &["-Wl,-z,now"], &[]),
+    ] {
+        cases.needing(&["libc-32"]).check(&format!("extract/32-bits-{name}"), move |case| {
+            case.library("libaddends.so", ADDENDS, &["-m32"])?;
+            let link = case.link(&["libaddends.so"]);
+            let link = link.iter().map(String::as_str);
+            let flags = [&["-m32", "-O1"][..], flags].concat().into_iter().chain(link);
+            let program = case.build("extract-crash", "small", &flags.collect::<Vec<_>>())?;
+            agrees(case, &program, convert)
+        });
+    }
     for name in ["git", "curl", "python3.11", "gdb"] {
         let need = format!("program:{name}");
         cases.needing(&[need]).check(&format!("extract/{name}"), move |case| {
@@ -79,6 +96,19 @@ pub fn add(cases: &mut Cases) {
     });
     cases.needing(&["program:perf"]).add("extract/perf", perf);
 }
+
+/// A library with pointers into others and thread-local variables, all with addends.
+const ADDENDS: &str = "\
+#include <stdio.h>
+extern char **environ;
+static __thread int before[3] = {1, 2, 3};
+__thread int shown[5] = {4, 5, 6, 7, 8};
+int array[9];
+int *inside = &array[7];
+char *const far_away[] = {(char *)&environ + 1, (char *)&stdout, (char *)array + 5};
+int (*const call)(const char *) = puts;
+int sum(void) { return before[2] + shown[3] + *inside + far_away[0][0] + call(\"\"); }
+";
 
 fn cxx(case: &Case) -> Result<PathBuf> {
     let output = case.dir.join("throw");
@@ -130,13 +160,13 @@ fn said(tool: &[&str], file: &Path) -> Result<(String, String)> {
 /// Every loaded byte is the original's, but for the position of the section headers and what the
 /// loader and the C library have written into their own data.
 fn same_bytes(original: &Path, extracted: &Path) -> Result<()> {
-    const SECTION_HEADERS: [std::ops::Range<usize>; 2] = [40..48, 58..64];
     let (theirs, own) = (fs::read(original)?, fs::read(extracted)?);
     let elf = Elf::parse(&theirs)?;
+    let section_headers = if elf.is_64 { [40..48, 58..64] } else { [32..36, 46..52] };
     let mut differ = BTreeMap::new();
     for load in elf.program_headers.iter().filter(|load| load.p_type == PT_LOAD) {
         let range = load.p_offset as usize..(load.p_offset + load.p_filesz) as usize;
-        for at in range.filter(|at| !SECTION_HEADERS.iter().any(|range| range.contains(at))) {
+        for at in range.filter(|at| !section_headers.iter().any(|range| range.contains(at))) {
             if own.get(at) != theirs.get(at) {
                 ensure!(load.is_write(), "the byte at {at:#x}, which nobody writes to, differs");
                 *differ.entry(load.p_vaddr).or_insert(0) += 1;

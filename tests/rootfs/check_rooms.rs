@@ -112,6 +112,10 @@ const ATTACKS: &str = r#"
     say("capabilities", capabilities() != 0);
     say("memory file", syscall(SYS_memfd_create, "x", 0) >= 0);
     say("secret memory", syscall(447, 0) >= 0);
+#ifdef SYS_ipc
+    say("System V semaphores by ipc", syscall(SYS_ipc, 2, 0, 1, 01600, 0, 0) >= 0);
+    say("System V memory by ipc", syscall(SYS_ipc, 23, 0, 4096, 01600, 0, 0) >= 0);
+#endif
     say("System V memory", syscall(SYS_shmget, 0, 4096, 01600) >= 0);
     say("System V messages", syscall(SYS_msgget, 0, 01600) >= 0);
     say("message queue", syscall(SYS_mq_open, "x", O_CREAT | O_RDWR, 0600, 0) >= 0);
@@ -122,7 +126,7 @@ const ATTACKS: &str = r#"
     say("descriptors of others", syscall(438, syscall(434, 1, 0), 0, 0) >= 0 || errno == EBADF);
     say("kernel log", syscall(SYS_syslog, 10, 0, 0) >= 0);
     say("file handle", syscall(SYS_open_by_handle_at, -100, &ring, 0) >= 0 || errno != EPERM);
-    // Of other ABIs: socket(AF_UNIX, SOCK_STREAM, 0) of x32, and of i386.
+    // Of other ABIs: socket(AF_UNIX, SOCK_STREAM, 0) of x32, and of i386 (more in check_calls.rs).
     say("x32", syscall(0x40000000 | SYS_socket, AF_UNIX, SOCK_STREAM, 0) >= 0);
     pid_t child = fork();
     if (child == 0) {
@@ -186,6 +190,9 @@ const INCLUDES: &str = "
 pub fn add(cases: &mut Cases) {
     cases.check("check/behaviours", behaviours);
     cases.check("check/attacks", |case| attacks(case, "attacks", &[]));
+    cases
+        .needing(&["libc-32"])
+        .check("check/attacks-of-32-bits", |case| attacks_of(case, &["-m32"], "attacks-32", &[]));
     cases.needing(&["root", "program:setpriv", "userns-of-users"]).check(
         "check/attacks-on-root",
         |case| {
@@ -202,17 +209,27 @@ pub fn add(cases: &mut Cases) {
 
 /// A guest with programs whose bodies these are, and its converted copy.
 pub fn bodies(case: &Case, programs: &[(&str, &str)]) -> Result<(SmallRoot, PathBuf)> {
+    let programs: Vec<_> = programs.iter().map(|&(name, body)| (name, body, &[][..])).collect();
+    bodies_with(case, &programs)
+}
+
+/// The same; each program is compiled with its own flags.
+pub fn bodies_with(
+    case: &Case,
+    programs: &[(&str, &str, &[&str])],
+) -> Result<(SmallRoot, PathBuf)> {
     let root = guest::tiny(case.dir.join("guest"))?;
     for name in ["proc", "run", "tmp"] {
         fs::create_dir(root.path(name))?;
     }
-    for (name, body) in programs {
+    for (name, body, flags) in programs {
         let text = format!("{INCLUDES} int main(int argc, char **argv) {{ {body} return 0; }}");
         let source = case.dir.join(name).with_extension("c");
         fs::write(&source, text)?;
         let program = case.dir.join(name);
         let mut compiler = Command::new(builder::compiler(false));
-        let status = compiler.args(["-w", "-O1", "-o"]).arg(&program).arg(&source).status()?;
+        let status =
+            compiler.args(["-w", "-O1", "-o"]).arg(&program).arg(&source).args(*flags).status()?;
         ensure!(status.success(), "cc: {status}");
         root.add_program(&program, &format!("/usr/bin/{name}"))?;
     }
@@ -254,13 +271,18 @@ fn nothing_runs(trees: &[&Path], names: &[&str]) -> Result<()> {
 
 /// A guest's program attacks whoever checks it; `caller` calls the tool.
 fn attacks(case: &Case, name: &str, caller: &[&str]) -> Result<()> {
+    attacks_of(case, &[], name, caller)
+}
+
+/// The same; the program is compiled with these flags.
+fn attacks_of(case: &Case, flags: &[&str], name: &str, caller: &[&str]) -> Result<()> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let secret = case.dir.join("secret");
     fs::write(&secret, "secret")?;
     let port = listener.local_addr()?.port();
     let text =
         format!("\n#define PORT {port}\n#define OUTSIDE \"{}\"\n{ATTACKS}", secret.display());
-    let (root, out) = bodies(case, &[(name, &text)])?;
+    let (root, out) = bodies_with(case, &[(name, &text, flags)])?;
     fs::write(out.join("etc/shadow"), "secret")?;
     fs::set_permissions(out.join("etc/shadow"), fs::Permissions::from_mode(0o600))?;
     let services = Services::new(&out.join("srv"))?;

@@ -32,7 +32,7 @@ pub fn add(cases: &mut Cases) {
 }
 
 /// Runs `check ROOT --json` with more arguments. Returns the answer, and how it ended.
-fn check(root: &Path, more: &[&str]) -> Result<(Value, Outcome)> {
+pub fn check(root: &Path, more: &[&str]) -> Result<(Value, Outcome)> {
     let arguments = ["check".as_ref(), root.as_os_str(), "--json".as_ref(), "--quiet".as_ref()];
     let outcome = tool::run(arguments.into_iter().chain(more.iter().map(AsRef::as_ref)))?;
     let answer = serde_json::from_slice(&outcome.stdout);

@@ -11,6 +11,7 @@ use statify_tests::case::{Case, Cases, output};
 use statify_tests::compiler::{compiler, for_aarch64};
 use statify_tests::process::End;
 
+use crate::rootfs::check_rooms::bodies_with;
 use crate::rootfs::{checks, guest, tool};
 
 pub fn add(cases: &mut Cases) {
@@ -65,15 +66,47 @@ fn mixed(case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// Programs of 32 bits are converted, and it is said that they are not run beside their originals.
+/// Programs of 32 bits run beside their originals as those of 64 do, in a tree that has both; one that differs is told.
 fn of_32_bits(case: &Case) -> Result<()> {
-    let root = guest::tiny(case.dir.join("guest"))?;
-    let old = build(case, &mut Command::new(compiler(false)), "old", &["-m32"])?;
-    root.add_program(&old, "/usr/bin/old")?;
-    let out = case.dir.join("out");
-    tool::good(["convert".as_ref(), root.dir.as_os_str(), "--out".as_ref(), out.as_os_str()])?;
-    let answer = checks::all_well(&out, &[])?;
-    let why = &checks::program(&answer, "/usr/bin/old")?["not_compared"];
-    ensure!(why.as_str().is_some_and(|why| why.contains("64 bits only")), "{answer:#}");
+    const PLAIN: &str = "printf(\"%d bits\\n\", 8 * (int)sizeof(void *));";
+    // By what it is called with, and in the mapped file of which it is executed: what only the converted one can tell.
+    const TELLS: &str = "
+        char line[4096]; int converted = 1;
+        FILE *maps = fopen(\"/proc/self/maps\", \"r\");
+        while (maps && fgets(line, sizeof line, maps)) if (strstr(line, \"/ld-linux\")) converted = 0;
+        printf(\"converted: %d\\n\", converted);";
+    let programs = [
+        ("old", PLAIN, &["-m32"][..]),
+        ("old-fixed", PLAIN, &["-m32", "-no-pie"][..]),
+        ("new", PLAIN, &[][..]),
+        ("old-tells", TELLS, &["-m32"][..]),
+    ];
+    let (root, out) = bodies_with(case, &programs)?;
+    let (answer, outcome) = checks::check(&out, &[])?;
+    ensure!(outcome.end == End::Exit(1), "{}: {answer:#}", outcome.end);
+    for (name, judgement) in
+        [("old", "agrees"), ("old-fixed", "agrees"), ("new", "agrees"), ("old-tells", "differs")]
+    {
+        let found = checks::program(&answer, &format!("/usr/bin/{name}"))?;
+        for one in found["answers"].as_array().into_iter().flatten() {
+            ensure!(one["judgement"] == judgement && one["end"]["exit"] == 0, "{found:#}");
+        }
+        ensure!(found["answers"].as_array().is_some_and(|answers| answers.len() == 2), "{found:#}");
+    }
+    ensure!(
+        checks::count(&answer, "compared") == programs.len() as u64 + 3,
+        "{}",
+        answer["counts"]
+    );
+    // And by statify.
+    for (name, end) in [("old", End::Exit(0)), ("old-tells", End::Exit(1))] {
+        let mut command = case.statify.command(["--quiet", "--verify", "--root"]);
+        command.arg(&root.dir).arg(format!("/usr/bin/{name}"));
+        command.arg("-o").arg(case.dir.join(format!("{name}.out")));
+        let outcome = statify_tests::case::run(&mut command)?;
+        ensure!(outcome.end == end, "{name}: {}: {}", outcome.end, outcome.stderr_text());
+        let told = outcome.stderr_text().contains("stdout of the converted");
+        ensure!(told == (end != End::Exit(0)), "{}", outcome.stderr_text());
+    }
     Ok(())
 }

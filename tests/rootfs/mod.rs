@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_trees;
 mod boots;
 mod caches;
+mod check_calls;
 mod check_rooms;
 mod checks;
 mod converts;
@@ -49,6 +50,7 @@ pub fn add(cases: &mut Cases) {
     reports::add(cases);
     checks::add(cases);
     check_rooms::add(cases);
+    check_calls::add(cases);
     bad_trees::add(cases);
     options::add(cases);
     reflinks::add(cases);

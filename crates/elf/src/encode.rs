@@ -4,6 +4,7 @@
 use goblin::elf::header::Header;
 use goblin::elf::program_header::ProgramHeader;
 use goblin::elf::section_header::SectionHeader;
+use goblin::elf::sym::Sym;
 
 /// How many bytes the structures of a class take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,14 +15,16 @@ pub struct Sizes {
     pub program_header: usize,
     /// A section header.
     pub section_header: usize,
+    /// An entry of a symbol table.
+    pub symbol: usize,
 }
 
 impl Sizes {
     /// Those of ELFCLASS64 or of ELFCLASS32.
     pub const fn of(is_64: bool) -> Self {
         match is_64 {
-            true => Self { header: 64, program_header: 56, section_header: 64 },
-            false => Self { header: 52, program_header: 32, section_header: 40 },
+            true => Self { header: 64, program_header: 56, section_header: 64, symbol: 24 },
+            false => Self { header: 52, program_header: 32, section_header: 40, symbol: 16 },
         }
     }
 }
@@ -66,6 +69,21 @@ pub fn section_header(header: &SectionHeader, is_64: bool) -> Vec<u8> {
     to.bytes
 }
 
+/// An entry of a symbol table (gABI, "Symbol Table"). Value and size come last where they have 64 bits.
+pub fn symbol(symbol: &Sym, is_64: bool) -> Vec<u8> {
+    let mut to = Bytes { bytes: Vec::new(), is_64 };
+    to.word(symbol.st_name as u32);
+    if !is_64 {
+        to.addresses(&[symbol.st_value, symbol.st_size]);
+    }
+    to.bytes.extend([symbol.st_info, symbol.st_other]);
+    to.halves(&[symbol.st_shndx as u16]);
+    if is_64 {
+        to.addresses(&[symbol.st_value, symbol.st_size]);
+    }
+    to.bytes
+}
+
 struct Bytes {
     bytes: Vec<u8>,
     is_64: bool,
@@ -91,7 +109,7 @@ impl Bytes {
 #[cfg(test)]
 mod tests {
     use goblin::container::{Container, Ctx, Endian};
-    use goblin::elf::Elf;
+    use goblin::elf::{Elf, Symtab};
 
     use super::*;
 
@@ -155,6 +173,17 @@ mod tests {
             assert_eq!(bytes.len(), start + 2 * sizes.section_header);
             let read = SectionHeader::parse(&bytes, start, 2, context).unwrap();
             assert_eq!(read[1], section);
+            let one = Sym {
+                st_name: 1,
+                st_info: 2,
+                st_other: 3,
+                st_shndx: 4,
+                st_value: number(1),
+                st_size: number(2),
+            };
+            let encoded = symbol(&one, is_64);
+            assert_eq!(encoded.len(), sizes.symbol);
+            assert_eq!(Symtab::parse(&encoded, 0, 1, context).unwrap().get(0), Some(one));
         }
     }
 }

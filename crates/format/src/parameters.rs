@@ -95,6 +95,11 @@ impl<'a> Parameters<'a> {
         parameters.check().map(|()| parameters)
     }
 
+    /// The size of a word that the starter writes, in bytes: of an address of the program's.
+    pub fn word(&self) -> u64 {
+        self.word
+    }
+
     /// The block's tables with their names and the sizes of their records.
     pub fn tables(&self) -> [(&'static str, Table, usize); 16] {
         let p = &self.params;

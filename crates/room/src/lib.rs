@@ -2,6 +2,7 @@
 //! nothing leads, and a room for processes in which that root is all there is.
 
 mod error;
+pub mod filter;
 pub mod root;
 pub mod sandbox;
 

@@ -16,6 +16,7 @@
 //! Without the right to make namespaces (CAP_SYS_ADMIN) they are made in a user namespace, in which
 //! the user remains the same.
 
+mod by_machine;
 mod calls;
 mod channels;
 mod furniture;

@@ -123,15 +123,17 @@ impl Check<'_, '_, '_> {
                 }
             }
             Meaning::Symbol if !self.module.is_constant(relocation.at) => {}
+            Meaning::Symbol if self.is_bound_as_stored(relocation) => self.bound(relocation),
             Meaning::Symbol => self.symbol(relocation, addend, None),
             Meaning::GlobalData => self.symbol(relocation, 0, None),
             Meaning::JumpSlot => self.symbol(relocation, 0, in_plt),
             Meaning::TlsModule
             | Meaning::ThreadOffset
             | Meaning::NegatedThreadOffset
-            | Meaning::TlsOffset => {
-                self.thread_local(relocation, meaning, addend, tls);
-            }
+            | Meaning::TlsOffset => match self.is_bound_as_stored(relocation) {
+                true => self.as_stored(relocation),
+                false => self.thread_local(relocation, meaning, addend, tls),
+            },
             Meaning::TlsDescriptor => self.descriptor(relocation),
         }
     }
@@ -148,6 +150,45 @@ impl Check<'_, '_, '_> {
     fn stored(&self, at: u64) -> Option<u64> {
         let bytes = self.module.elf.at(at, self.module.machine.word())?;
         Some(self.module.elf.address(bytes))
+    }
+
+    /// Whether the file has in the word what is to be there, as conversion left it, and so no addend any more: where
+    /// relocations have none of their own.
+    fn is_bound_as_stored(&self, relocation: &Relocation) -> bool {
+        relocation.addend.is_none() && self.module.image.is_embedded()
+    }
+
+    /// A number that is as it is stored, wherever modules lie.
+    fn as_stored(&mut self, relocation: &Relocation) {
+        if !self.module.image.knows(relocation.at) {
+            return;
+        }
+        if let Some(stored) = self.stored(relocation.at) {
+            self.expect(relocation, &[Allowed::Exactly(stored)]);
+        }
+    }
+
+    /// An address in the module that defines the symbol, which is stored as that module's own are.
+    fn bound(&mut self, relocation: &Relocation) {
+        if !self.module.image.knows(relocation.at) {
+            return;
+        }
+        let Some(stored) = self.stored(relocation.at) else { return };
+        let mut allowed = Vec::new();
+        for (index, symbol) in self.definitions(relocation, false) {
+            match symbol.kind() {
+                STT_GNU_IFUNC if symbol.is_defined() => allowed.push(Allowed::FunctionOf(index)),
+                _ if symbol.section == SHN_ABS => allowed.push(Allowed::Exactly(stored)),
+                _ => {
+                    let bias = self.context.modules[index].image.bias_of_stored();
+                    allowed.push(Allowed::Exactly(stored.wrapping_add(bias)));
+                }
+            }
+        }
+        if allowed.is_empty() {
+            allowed.push(Allowed::Exactly(stored));
+        }
+        self.expect(relocation, &allowed);
     }
 
     fn definitions(&self, relocation: &Relocation, needs_definition: bool) -> Vec<Definition> {

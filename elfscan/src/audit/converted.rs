@@ -8,8 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use goblin::elf::dynamic;
-use goblin::elf::program_header::PT_DYNAMIC;
-use statify_elf::{ElfFile, page_down};
+use goblin::elf::program_header::{PT_DYNAMIC, ProgramHeader};
+use statify_elf::encode::{self, Sizes};
+use statify_elf::{ElfFile, little_endian, page_down, word_mask};
 use statify_format::manifest::{EmbeddedFile, FileKind, Manifest, Memory};
 use statify_format::parameters::Parameters;
 
@@ -25,8 +26,6 @@ use crate::converted::places::Places;
 /// manifest may say anything.
 const MOST: u64 = 4 << 30;
 
-/// Size of an Elf64_Phdr.
-const HEADER: usize = 56;
 /// DT_RELR (gABI).
 const DT_RELR: u64 = 36;
 /// The tags whose values are addresses that glibc's loader relocates in memory.
@@ -142,8 +141,9 @@ impl Parts<'_> {
             memory.copy_from_slice(source);
             stored_ranges.push(to as u64..(to + len) as u64);
             for (offset, value) in self.written.iter().flat_map(|all| all.constants(part, piece)) {
-                let word = memory.get_mut(usize::try_from(offset).ok()?..)?.first_chunk_mut()?;
-                *word = value.to_le_bytes();
+                let size = self.written.map_or(0, |written| written.word).min(8);
+                let word = memory.get_mut(usize::try_from(offset).ok()?..)?.get_mut(..size)?;
+                word.copy_from_slice(&value.to_le_bytes()[..size]);
             }
         }
         Some((bytes, stored_ranges))
@@ -154,7 +154,8 @@ impl Parts<'_> {
 fn program_headers(bytes: &[u8], first: u64) -> Option<(u64, Vec<u8>)> {
     let elf = ElfFile::parse_any(bytes).ok()?;
     let start = usize::try_from(elf.header().e_phoff).ok()?;
-    let end = start.checked_add(elf.segments().len().checked_mul(HEADER)?)?;
+    let size = Sizes::of(elf.is_64()).program_header;
+    let end = start.checked_add(elf.segments().len().checked_mul(size)?)?;
     Some((first.checked_add(start as u64)?, bytes.get(start..end)?.to_vec()))
 }
 
@@ -164,6 +165,8 @@ struct Written {
     words: Vec<(u64, u64)>,
     /// Places and values of words that the file does not have.
     constants: Vec<(u64, u64)>,
+    /// The size of a word, in bytes.
+    word: usize,
 }
 
 impl Written {
@@ -182,7 +185,8 @@ impl Written {
             .constants(parameters.params.constants)
             .map(|constant| (constant.at, constant.value));
         let constants = sorted(constants.collect());
-        Some(Self { words, constants, places })
+        let word = parameters.word() as usize;
+        Some(Self { words, constants, places, word })
     }
 
     /// The words that the file does not have of a piece of a file's memory: offsets in it, and values.
@@ -215,34 +219,37 @@ impl Written {
 /// are stored with `bias`. `bytes` begin with the address `first`.
 fn rewrite(bytes: &mut [u8], first: u64, bias: u64) -> Option<()> {
     let elf = ElfFile::parse_any(bytes).ok()?;
-    if !elf.is_64() || !elf.is_little_endian() {
+    if !elf.is_little_endian() {
         return None;
     }
+    let (is_64, word) = (elf.is_64(), elf.address_size());
     let (table, segments) = (usize::try_from(elf.header().e_phoff).ok()?, elf.segments().to_vec());
     let span = elf.span()?;
     let len = bytes.len() as u64;
-    for (index, segment) in segments.iter().enumerate() {
+    let size = Sizes::of(is_64).program_header;
+    for (index, segment) in segments.into_iter().enumerate() {
         let Some(offset) = segment.p_vaddr.checked_sub(first) else { continue };
-        // Elf64_Phdr: type, flags, offset, vaddr, paddr, filesz, memsz, align.
-        let at = table.checked_add(index.checked_mul(HEADER)?)?;
-        bytes.get_mut(at + 8..at + 16)?.copy_from_slice(&offset.to_le_bytes());
         let stored = segment.p_filesz.min(len.saturating_sub(offset));
-        bytes.get_mut(at + 32..at + 40)?.copy_from_slice(&stored.to_le_bytes());
-        if segment.p_type != PT_DYNAMIC {
+        let is_dynamic = segment.p_type == PT_DYNAMIC;
+        let header = ProgramHeader { p_offset: offset, p_filesz: stored, ..segment };
+        let at = table.checked_add(index.checked_mul(size)?)?;
+        let to = bytes.get_mut(at..at.checked_add(size)?)?;
+        to.copy_from_slice(&encode::program_header(&header, is_64));
+        if !is_dynamic {
             continue;
         }
         let start = usize::try_from(offset).ok()?;
         let end = start.checked_add(usize::try_from(stored).ok()?)?;
-        for entry in bytes.get_mut(start..end)?.as_chunks_mut::<16>().0 {
-            let words = entry.as_chunks_mut::<8>().0;
-            let value = u64::from_le_bytes(words[1]);
-            if !POINTERS.contains(&u64::from_le_bytes(words[0])) || bias == 0 {
+        for entry in bytes.get_mut(start..end)?.chunks_exact_mut(2 * word) {
+            let (tag, value) = entry.split_at_mut(word);
+            let (tag, there) = (little_endian(tag), little_endian(value));
+            if !POINTERS.contains(&tag) || bias == 0 {
                 continue;
             }
             // A loader that leaves the section alone (musl's) has it as the file has it.
-            let before = value.wrapping_sub(bias);
-            if span.contains(&before) && !span.contains(&value) {
-                words[1] = before.to_le_bytes();
+            let before = there.wrapping_sub(bias) & word_mask(word as u64);
+            if span.contains(&before) && !span.contains(&there) {
+                value.copy_from_slice(&before.to_le_bytes()[..word]);
             }
         }
     }

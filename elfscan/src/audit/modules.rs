@@ -203,9 +203,6 @@ impl<'a> Search<'a> {
         if let Err(error) = elf.known_machine() {
             return Err(Refusal::Unsupported(pid, name, error));
         }
-        if manifest.is_some() && !elf.is_64() {
-            return Err(Refusal::Narrow(pid, name));
-        }
         if let Some(manifest) = manifest {
             let damaged = || Refusal::Manifest(pid, name.clone());
             let bases = Bases::find(&manifest, &opened.mappings, self.pool.by_index());

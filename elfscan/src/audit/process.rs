@@ -50,11 +50,6 @@ pub enum Refusal {
         "process {0} ({1}): it is a converted program whose manifest is damaged, so that it cannot be told what its memory should be; `elfscan check` tells what became of the file"
     )]
     Manifest(u32, String),
-    /// A converted program of 32 bits.
-    #[error(
-        "process {0} ({1}): it is a converted program of 32 bits, and such are not audited yet; `elfscan check` looks at its file"
-    )]
-    Narrow(u32, String),
     /// It took too long.
     #[error(
         "process {0} ({1}): its audit was not done after {2} s, and was ended; a program can bring that about (memory on a file system that does not answer, mappings and tables without number): look at it with care, or allow more time (--timeout)"

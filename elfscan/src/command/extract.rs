@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use elfscan::converted::module;
+use elfscan::extract::addends::Addends;
 use elfscan::extract::anchor::Anchors;
 use elfscan::extract::{Error, debug_file, file, gdb, is_plausible, originals, tree};
 use memmap2::Mmap;
@@ -78,9 +79,6 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let (Some(elf), Some(manifest)) = (elf, manifest) else {
         return Err(Error::NotConverted(arguments.file.clone()).into());
     };
-    if !elf.is_64() {
-        return Err(Error::Narrow(arguments.file.clone()).into());
-    }
     if !is_plausible(&bytes, &manifest) {
         return Err(Error::Damaged(arguments.file.clone(), "an embedded file".into()).into());
     }
@@ -92,9 +90,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     }
     if let Some(directory) = &arguments.directory {
         let chosen = choose(arguments, &manifest)?;
+        let addends = Addends::of(&bytes, &manifest);
         let tree = tree::Tree::open(directory, arguments.force)?;
         for embedded in &chosen {
-            answer.files.push(extract(arguments, &tree, &bytes, embedded, &root)?);
+            answer.files.push(extract(arguments, &tree, &bytes, (embedded, &addends), &root)?);
         }
         if arguments.modules.is_empty() {
             let id = statify_format::manifest::hex(&elf.build_id().unwrap_or_default());
@@ -200,7 +199,7 @@ fn extract(
     arguments: &Arguments,
     tree: &tree::Tree,
     bytes: &[u8],
-    embedded: &EmbeddedFile,
+    (embedded, addends): (&EmbeddedFile, &Addends),
     root: &Root,
 ) -> Result<Extracted, Failure> {
     let done = |extracted, size: usize, exact| Extracted {
@@ -218,7 +217,7 @@ fn extract(
     }
     let path = embedded.path.to_string_lossy().into_owned();
     let damaged = || Error::Damaged(arguments.file.clone(), path);
-    let made = file::rebuild(bytes, embedded).ok_or_else(damaged)?;
+    let made = file::rebuild(bytes, embedded, addends).ok_or_else(damaged)?;
     let path = tree.write(&embedded.path, &made, 0o644)?;
     Ok(done(path, made.len(), embedded.kind == FileKind::Plugin))
 }

@@ -289,24 +289,25 @@ fn pages(start: u64, len: u64) -> Option<Range<u64>> {
 
 /// Every word that the starter may write, on whatever CPU: place and length in bytes.
 pub fn writes(parameters: &Parameters<'_>) -> Result<Vec<(u64, u64)>, ParametersError> {
-    let params = &parameters.params;
-    let constants = |table| parameters.constants(table).map(|constant| (constant.at, 8));
+    let (params, size) = (&parameters.params, parameters.word());
+    let constants = |table| parameters.constants(table).map(|constant| (constant.at, size));
     let mut writes: Vec<(u64, u64)> = constants(params.constants).collect();
     writes.extend(constants(params.resets));
     for variant in parameters.variants() {
         writes.extend(constants(variant.literals));
-        writes.extend(parameters.pointers(&variant).map(|pointer| (pointer.at, 8)));
+        writes.extend(parameters.pointers(&variant).map(|pointer| (pointer.at, size)));
     }
     for slide in parameters.slides() {
         let words = parameters.words(slide.start, slide.stream, slide.count, "pointers")?;
-        writes.extend(words.into_iter().map(|place| (place, 8)));
+        writes.extend(words.into_iter().map(|place| (place, size)));
     }
     for resolver in parameters.resolvers() {
         let words =
             parameters.words(resolver.start, resolver.stream, resolver.count, "IFUNC resolvers")?;
-        writes.extend(words.into_iter().map(|place| (place, 8)));
+        writes.extend(words.into_iter().map(|place| (place, size)));
     }
+    // Of a kind that is not known (`check` tells of it) nothing is written, either.
     let fixups = parameters.fixups().filter(|fixup| is_fixup(fixup.kind));
-    writes.extend(fixups.map(|fixup| (fixup.at, if fixup.width == 4 { 4 } else { 8 })));
+    writes.extend(fixups.map(|fixup| (fixup.at, if fixup.width == 4 { 4 } else { size })));
     Ok(writes)
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use goblin::elf::dynamic;
 use goblin::elf::header::ET_EXEC;
 use goblin::elf::program_header::{PF_W, PT_DYNAMIC};
-use statify_elf::{DynamicFacts, ElfFile, page_down, page_up};
+use statify_elf::{DynamicFacts, ElfFile, little_endian, page_down, page_up, word_mask};
 use statify_format::manifest::{EmbeddedFile, FileKind, Memory};
 
 /// The most that an image may have beyond what the output stores, in bytes: parts of the file that
@@ -84,19 +84,19 @@ pub fn rebuild(output: &[u8], file: &EmbeddedFile) -> Option<Module> {
             pristine: std::iter::once(0..len).collect(),
         });
     }
-    let (table, addresses) = {
+    let (table, addresses, word) = {
         let elf = ElfFile::parse_any(&image).ok()?;
         if elf.segments().len() > MOST_SEGMENTS {
             return None;
         }
         let dynamic = elf.segments().iter().find(|segment| segment.p_type == PT_DYNAMIC);
         let table = dynamic.map(|segment| (segment.p_offset, segment.p_filesz));
-        (table, Addresses::of(output, file, &elf)?)
+        (table, Addresses::of(output, file, &elf)?, elf.address_size())
     };
     if let Some((start, len)) = table {
         let end = start.saturating_add(len).min(image.len() as u64);
         let table = image.get_mut(usize::try_from(start).ok()?..end as usize)?;
-        restore_dynamic(table, &addresses);
+        restore_dynamic(table, &addresses, word);
     }
     let pristine = pristine(&image);
     Some(Module { image, addresses: Some(addresses), pristine })
@@ -171,20 +171,19 @@ fn put(image: &mut [u8], offset: u64, bytes: &[u8]) {
     }
 }
 
-/// Puts the file's own addresses into a dynamic section (of 64 bits, little-endian).
-fn restore_dynamic(table: &mut [u8], addresses: &Addresses) {
-    let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap_or_default());
-    for entry in table.as_chunks_mut::<16>().0 {
-        let (tag, value) = entry.split_at_mut(8);
-        let (tag, was) = (number(tag), number(value));
+/// Puts the file's own addresses into a dynamic section (with words of so many bytes, little-endian).
+fn restore_dynamic(table: &mut [u8], addresses: &Addresses, word: usize) {
+    for entry in table.chunks_exact_mut(2 * word) {
+        let (tag, value) = entry.split_at_mut(word);
+        let (tag, was) = (little_endian(tag), little_endian(value));
         let is = match tag {
             dynamic::DT_NULL => return,
             // Where the loader's list for debuggers lies.
             dynamic::DT_DEBUG => 0,
             _ if !ADDRESS_TAGS.contains(&tag) || addresses.span.contains(&was) => continue,
-            _ => addresses.pointer(was),
+            _ => addresses.pointer(was) & word_mask(word as u64),
         };
-        value.copy_from_slice(&is.to_le_bytes());
+        value.copy_from_slice(&is.to_le_bytes()[..word]);
     }
 }
 

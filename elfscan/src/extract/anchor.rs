@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use statify_elf::ElfFile;
+use statify_elf::{ElfFile, little_endian, word_mask};
 use statify_format::manifest::{Manifest, Memory};
 use statify_format::parameters::Parameters;
 use statify_params::{ABSOLUTE, Group};
@@ -108,7 +108,7 @@ impl Anchors {
                 let in_file = || {
                     let start = memory.stored_at?.checked_add(at - memory.address)?;
                     let bytes = output.get(usize::try_from(start).ok()?..)?;
-                    Some(u64::from_le_bytes(*bytes.first_chunk()?))
+                    Some(little_endian(bytes.get(..parameters.word() as usize)?))
                 };
                 let Some(stored) = constants.get(&place).copied().or_else(in_file) else {
                     continue;
@@ -118,7 +118,7 @@ impl Anchors {
                     (true, 0) => Change::Seldom,
                     (true, _) => Change::Maybe,
                 };
-                let value = stored.wrapping_add(slide.target);
+                let value = stored.wrapping_add(slide.target) & word_mask(parameters.word());
                 let anchor = Anchor { group, inside, at, absolute, value };
                 let known = best.entry((inside, group)).or_insert((change, anchor));
                 if change < known.0 && !resolved.contains(&place) {

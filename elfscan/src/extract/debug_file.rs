@@ -2,16 +2,15 @@
 //! their addresses in it, with its build-id and its program headers. gdb, perf and elfutils take it as
 //! what `objcopy --only-keep-debug` makes.
 
-use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
+use goblin::elf::program_header::{PT_LOAD, PT_NOTE, ProgramHeader};
 use goblin::elf::section_header::{
     SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHT_NOBITS, SHT_NOTE, SHT_PROGBITS, SHT_STRTAB,
     SHT_SYMTAB,
 };
+use goblin::elf::sym::Sym;
 use memmap2::Mmap;
-use object::elf::Sym64;
-use object::endian::{LittleEndian, U16, U32, U64};
-use object::pod::bytes_of;
 use statify_elf::ElfFile;
+use statify_elf::encode::{self, Sizes};
 use statify_format::build_id;
 use statify_format::manifest::{EmbeddedFile, FileKind, Manifest};
 
@@ -50,7 +49,7 @@ pub fn make(
         if let Some(frames) = ElfFile::parse_any(&module.image).ok().as_ref().and_then(frames::find)
         {
             let place = |address| addresses.in_output(address);
-            frames::append(&frames::read(&frames), &mut unwinding, place);
+            frames::append(&frames::read(&frames), &mut unwinding, elf.address_size(), place);
         }
     }
     sections.extend(starter(&elf));
@@ -69,32 +68,33 @@ pub fn make(
     for section in sections {
         table.insert(table.end(), section);
     }
-    put_symbols(&mut debug, &mut table, named);
+    put_symbols(&mut debug, &mut table, named, elf.is_64());
     let offset = align(&mut debug);
     debug.extend(&unwinding);
     table.insert(table.end(), plain(".debug_frame", SHT_PROGBITS, offset, unwinding.len() as u64));
     align(&mut debug);
-    let position = table.append(&mut debug);
+    let position = table.append(&mut debug, elf.is_64());
     table::put_position(&mut debug, position);
     Some(debug)
 }
 
 /// The headers and the build-id of the output; its segments have no bytes here.
 fn front(output: &[u8], elf: &ElfFile<'_>) -> Option<Vec<u8>> {
-    const FILE_SIZE: usize = 32;
-    const SIZE: usize = 56;
     let end = build_id::position(output, elf)? + build_id::BUILD_ID;
     let mut front = output.get(..end)?.to_vec();
     let headers = usize::try_from(elf.header().e_phoff).ok()?;
+    let size = Sizes::of(elf.is_64()).program_header;
     for (index, segment) in elf.segments().iter().enumerate() {
-        let at = headers + index * SIZE;
-        let is_id = segment.p_type == PT_NOTE && segment.p_vaddr != 0;
-        if !is_id && matches!(segment.p_type, PT_LOAD | PT_NOTE) {
-            front.get_mut(at + FILE_SIZE..at + FILE_SIZE + 8)?.fill(0);
-        }
-        if !is_id && segment.p_type == PT_NOTE {
+        let to = front.get_mut(headers + index * size..)?.get_mut(..size)?;
+        match segment.p_type {
+            PT_NOTE if segment.p_vaddr != 0 => {}
             // The manifest is not here.
-            front.get_mut(at..at + SIZE)?.fill(0);
+            PT_NOTE => to.fill(0),
+            PT_LOAD => {
+                let empty = ProgramHeader { p_filesz: 0, ..segment.clone() };
+                to.copy_from_slice(&encode::program_header(&empty, elf.is_64()));
+            }
+            _ => {}
         }
     }
     Some(front)
@@ -147,13 +147,18 @@ fn starter(elf: &ElfFile<'_>) -> Option<Section> {
 }
 
 /// Appends .symtab and .strtab.
-fn put_symbols(debug: &mut Vec<u8>, table: &mut SectionTable, mut named: Vec<(Named, bool)>) {
-    let e = LittleEndian;
+fn put_symbols(
+    debug: &mut Vec<u8>,
+    table: &mut SectionTable,
+    mut named: Vec<(Named, bool)>,
+    is_64: bool,
+) {
+    let size = Sizes::of(is_64).symbol;
     // Local symbols come first (gABI, "Symbol Table").
     named.sort_by_key(|(symbol, _)| symbol.info >> 4 != 0);
     let locals = named.iter().filter(|(symbol, _)| symbol.info >> 4 == 0).count();
     let mut strings = vec![0];
-    let mut entries = vec![0; size_of::<Sym64<LittleEndian>>()];
+    let mut entries = vec![0; size];
     let places = table.by_address();
     for (symbol, fixed) in &named {
         let before = places.partition_point(|(range, _)| range.start <= symbol.address);
@@ -161,15 +166,15 @@ fn put_symbols(debug: &mut Vec<u8>, table: &mut SectionTable, mut named: Vec<(Na
         let place = place.filter(|(range, _)| range.contains(&symbol.address));
         // What is at an absolute address does not move with the output.
         let section = place.map(|(_, index)| *index).filter(|_| !fixed).unwrap_or(SHN_ABS as u16);
-        let entry = Sym64 {
-            st_name: U32::new(e, strings.len() as u32),
+        let entry = Sym {
+            st_name: strings.len(),
             st_info: symbol.info,
             st_other: 0,
-            st_shndx: U16::new(e, section),
-            st_value: U64::new(e, symbol.address),
-            st_size: U64::new(e, symbol.size),
+            st_shndx: section.into(),
+            st_value: symbol.address,
+            st_size: symbol.size,
         };
-        entries.extend(bytes_of(&entry));
+        entries.extend(encode::symbol(&entry, is_64));
         strings.extend(&symbol.name);
         strings.push(0);
     }
@@ -179,7 +184,7 @@ fn put_symbols(debug: &mut Vec<u8>, table: &mut SectionTable, mut named: Vec<(Na
         link: Some(".strtab"),
         info: locals as u32 + 1,
         align: 8,
-        entry: size_of::<Sym64<LittleEndian>>() as u64,
+        entry: size as u64,
         ..plain(".symtab", SHT_SYMTAB, offset, entries.len() as u64)
     };
     table.insert(table.end(), symbols);

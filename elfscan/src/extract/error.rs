@@ -9,9 +9,6 @@ pub enum Error {
     /// No ELF file with a manifest.
     #[error("{}: it is not a file that statify has converted, so nothing is embedded in it", .0.display())]
     NotConverted(PathBuf),
-    /// A converted program of 32 bits.
-    #[error("{}: it is a converted program of 32 bits, and files are not taken out of such yet", .0.display())]
-    Narrow(PathBuf),
     /// The manifest and the file do not fit.
     #[error("{path}: it is damaged: {name:?} cannot be found in it as its manifest says (elfscan check tells more)", path = .0.display(), name = .1)]
     Damaged(PathBuf, String),

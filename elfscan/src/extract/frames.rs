@@ -3,7 +3,7 @@
 //! in one.
 
 use goblin::elf::program_header::PT_GNU_EH_FRAME;
-use statify_elf::ElfFile;
+use statify_elf::{ElfFile, word_mask};
 use statify_params::leb128;
 
 /// An .eh_frame section.
@@ -13,6 +13,8 @@ pub struct Frames<'a> {
     pub address: u64,
     /// Its bytes, up to and with the terminator.
     pub bytes: &'a [u8],
+    /// The size of an address, in bytes.
+    word: usize,
 }
 
 /// What a function's entry says.
@@ -62,7 +64,7 @@ pub fn find<'a>(elf: &ElfFile<'a>) -> Option<Frames<'a>> {
     let [1, encoding, _, _] = *bytes.first_chunk::<4>()? else { return None };
     let mut rest = bytes.get(4..)?;
     let at = header.p_vaddr.wrapping_add(4);
-    let address = pointer(&mut rest, encoding, at, header.p_vaddr)?;
+    let address = pointer(&mut rest, encoding, at, header.p_vaddr, elf.address_size())?;
     let bytes = elf.from(address)?;
     let mut end = 0usize;
     while let Some((body, next)) = entry(bytes, end) {
@@ -71,7 +73,7 @@ pub fn find<'a>(elf: &ElfFile<'a>) -> Option<Frames<'a>> {
             break;
         }
     }
-    Some(Frames { address, bytes: &bytes[..end] })
+    Some(Frames { address, bytes: &bytes[..end], word: elf.address_size() })
 }
 
 /// The body of the entry at `at`, and where the next one begins.
@@ -97,7 +99,7 @@ pub fn read<'a>(frames: &Frames<'a>) -> Entries<'a> {
         let start = at + 4;
         if next - start == body.len() {
             match body.first_chunk().map(|id| u32::from_le_bytes(*id)) {
-                Some(0) => entries.common.extend(common(body, at)),
+                Some(0) => entries.common.extend(common(body, at, frames.word)),
                 Some(distance) => {
                     let frame = function(frames, &entries.common, body, start, distance);
                     entries.frames.extend(frame);
@@ -111,7 +113,7 @@ pub fn read<'a>(frames: &Frames<'a>) -> Entries<'a> {
     entries
 }
 
-fn common(body: &[u8], offset: usize) -> Option<Common<'_>> {
+fn common(body: &[u8], offset: usize, word: usize) -> Option<Common<'_>> {
     let version = *body.get(4)?;
     let len = body.get(5..)?.iter().position(|&byte| byte == 0)?;
     let augmentation = body.get(5..5 + len)?;
@@ -137,7 +139,7 @@ fn common(body: &[u8], offset: usize) -> Option<Common<'_>> {
                 b'L' => drop(take(&mut data)?),
                 b'P' => {
                     let encoding = take(&mut data)?;
-                    pointer(&mut data, encoding & 0x0f, 0, 0)?;
+                    pointer(&mut data, encoding & 0x0f, 0, 0, word)?;
                 }
                 b'S' => signal = true,
                 b'B' => {}
@@ -162,8 +164,8 @@ fn function<'a>(
     let Common { encoding, sized, .. } = known[common];
     let mut rest = body.get(4..)?;
     let at = frames.address.wrapping_add(start as u64 + 4);
-    let first = pointer(&mut rest, encoding, at, 0)?;
-    let len = pointer(&mut rest, encoding & 0x0f, 0, 0)?;
+    let first = pointer(&mut rest, encoding, at, 0, frames.word)?;
+    let len = pointer(&mut rest, encoding & 0x0f, 0, 0, frames.word)?;
     if sized {
         let len = usize::try_from(uleb(&mut rest)?).ok()?;
         rest = rest.get(len..)?;
@@ -171,8 +173,13 @@ fn function<'a>(
     Some(Frame { start: first, len, common, instructions: rest })
 }
 
-/// Appends the entries to a .debug_frame, with the addresses that `place` gives them.
-pub fn append(entries: &Entries<'_>, section: &mut Vec<u8>, place: impl Fn(u64) -> u64) {
+/// Appends the entries to a .debug_frame, with the addresses that `place` gives them, of so many bytes, 8 at most.
+pub fn append(
+    entries: &Entries<'_>,
+    section: &mut Vec<u8>,
+    word: usize,
+    place: impl Fn(u64) -> u64,
+) {
     let mut offsets = Vec::with_capacity(entries.common.len());
     for common in &entries.common {
         offsets.push(section.len() as u32);
@@ -183,10 +190,11 @@ pub fn append(entries: &Entries<'_>, section: &mut Vec<u8>, place: impl Fn(u64) 
         put_entry(section, &parts);
     }
     for frame in &entries.frames {
+        let (start, len) = (place(frame.start).to_le_bytes(), frame.len.to_le_bytes());
         let parts: [&[u8]; 4] = [
             &offsets[frame.common].to_le_bytes(),
-            &place(frame.start).to_le_bytes(),
-            &frame.len.to_le_bytes(),
+            &start[..word],
+            &len[..word],
             frame.instructions,
         ];
         put_entry(section, &parts);
@@ -202,12 +210,13 @@ fn put_entry(section: &mut Vec<u8>, parts: &[&[u8]]) {
     section.resize(section.len() + padded - len, 0);
 }
 
-/// A pointer at the address `at`, in a table at `data`.
-fn pointer(bytes: &mut &[u8], encoding: u8, at: u64, data: u64) -> Option<u64> {
+/// A pointer at the address `at`, in a table at `data`; whole ones have so many bytes.
+fn pointer(bytes: &mut &[u8], encoding: u8, at: u64, data: u64, word: usize) -> Option<u64> {
     if encoding == OMITTED || encoding & INDIRECT != 0 {
         return None;
     }
     let number = match encoding & 0x0f {
+        0x00 if word == 4 => u32::from_le_bytes(chunk(bytes)?).into(),
         0x00 | 0x04 | 0x0c => u64::from_le_bytes(chunk(bytes)?),
         0x01 => uleb(bytes)?,
         0x02 => u16::from_le_bytes(chunk(bytes)?).into(),
@@ -216,12 +225,13 @@ fn pointer(bytes: &mut &[u8], encoding: u8, at: u64, data: u64) -> Option<u64> {
         0x0b => i64::from(i32::from_le_bytes(chunk(bytes)?)) as u64,
         _ => return None,
     };
-    match encoding & 0x70 {
-        ABSOLUTE => Some(number),
-        RELATIVE => Some(at.wrapping_add(number)),
-        DATA_RELATIVE => Some(data.wrapping_add(number)),
-        _ => None,
-    }
+    let base = match encoding & 0x70 {
+        ABSOLUTE => return Some(number),
+        RELATIVE => at,
+        DATA_RELATIVE => data,
+        _ => return None,
+    };
+    Some(base.wrapping_add(number) & word_mask(word as u64))
 }
 
 fn chunk<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {

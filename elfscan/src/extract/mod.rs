@@ -5,6 +5,7 @@
 //! them together; [`debug_file`] is one file with the [`symbols`] and unwinding tables
 //! ([`frames`]) of all modules. [`tree`] is where they are written to.
 
+pub mod addends;
 pub mod anchor;
 pub mod debug_file;
 mod error;
@@ -40,8 +41,9 @@ pub fn is_plausible(output: &[u8], manifest: &Manifest) -> bool {
 pub fn everything(output: &[u8]) {
     let manifest = ElfFile::parse_known(output).ok().and_then(|elf| Manifest::read(&elf));
     let Some(manifest) = manifest.filter(|manifest| is_plausible(output, manifest)) else { return };
+    let addends = addends::Addends::of(output, &manifest);
     for embedded in &manifest.files {
-        let _ = file::rebuild(output, embedded);
+        let _ = file::rebuild(output, embedded, &addends);
     }
     let _ = debug_file::make(output, &manifest, |_| true, |_| Vec::new());
 }

@@ -1,6 +1,6 @@
 //! What relocation has written is taken back, as far as a module's own relocation tables tell where
 //! that is. What a file has in such a word is the linker's choice: relocations with addends say what is added,
-//! so that nothing need be there.
+//! so that nothing need be there. Those without have it there ([`super::addends`]).
 
 use std::ops::Range;
 
@@ -8,11 +8,13 @@ use goblin::elf::dynamic;
 use statify_elf::machine::{FileValue, Machine};
 use statify_elf::{DynamicFacts, ElfFile, Relocation};
 
+use super::addends::Addends;
 use crate::converted::module::{Addresses, Module};
+use statify_format::manifest::EmbeddedFile;
 
 /// Puts back the words of a module that is loaded.
-pub fn restore(module: &mut Module) {
-    let Some((size, words)) = words(module) else { return };
+pub fn restore(module: &mut Module, file: &EmbeddedFile, addends: &Addends) {
+    let Some((size, words)) = words(module, file, addends) else { return };
     for (offset, value) in words {
         let end = offset.checked_add(size);
         if let Some(word) = end.and_then(|end| module.image.get_mut(offset..end)) {
@@ -22,7 +24,11 @@ pub fn restore(module: &mut Module) {
 }
 
 /// The size of a word in bytes, 8 at most; file offsets and the values that the file has there.
-fn words(module: &Module) -> Option<(usize, Vec<(usize, u64)>)> {
+fn words(
+    module: &Module,
+    file: &EmbeddedFile,
+    addends: &Addends,
+) -> Option<(usize, Vec<(usize, u64)>)> {
     let addresses = module.addresses.as_ref()?;
     let elf = ElfFile::parse_any(&module.image).ok()?;
     let facts = elf.dynamic().ok()??;
@@ -46,6 +52,13 @@ fn words(module: &Module) -> Option<(usize, Vec<(usize, u64)>)> {
     }
     for relocation in facts.relocations() {
         let Relocation { at, kind, addend, .. } = relocation;
+        if addend.is_none()
+            && let Some(stored) = place.read(&module.image, at)
+            && let Some(value) = addends.of_word(file, &facts, machine, &relocation, stored)
+        {
+            put(at, value);
+            continue;
+        }
         match (machine.file_value(kind), addend) {
             // It stands in the word, as in those of DT_RELR.
             (FileValue::Addend, None) => {

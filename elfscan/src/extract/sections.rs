@@ -61,10 +61,11 @@ fn located(elf: &ElfFile<'_>, facts: &DynamicFacts<'_>) -> Vec<Symbol> {
 /// Those that are segments of their own.
 fn of_segments(elf: &ElfFile<'_>) -> Vec<Section> {
     let mut sections = Vec::new();
+    let word = elf.address_size() as u64;
     for segment in elf.segments() {
         let (name, kind, align, entry) = match segment.p_type {
             PT_INTERP => (".interp", SHT_PROGBITS, 1, 0),
-            PT_DYNAMIC => (".dynamic", SHT_DYNAMIC, 8, 16),
+            PT_DYNAMIC => (".dynamic", SHT_DYNAMIC, word, 2 * word),
             PT_GNU_EH_FRAME => (".eh_frame_hdr", SHT_PROGBITS, 4, 0),
             PT_NOTE => (note_name(elf, segment), SHT_NOTE, segment.p_align.clamp(4, 8), 0),
             PT_TLS if segment.p_filesz > 0 => (".tdata", SHT_PROGBITS, segment.p_align.max(1), 0),
@@ -82,7 +83,7 @@ fn of_segments(elf: &ElfFile<'_>) -> Vec<Section> {
     }
     if let Some(frames) = frames::find(elf) {
         let size = frames.bytes.len() as u64;
-        sections.extend(section(elf, ".eh_frame", SHT_PROGBITS, frames.address, size, 8));
+        sections.extend(section(elf, ".eh_frame", SHT_PROGBITS, frames.address, size, word));
     }
     sections
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use goblin::elf::sym::{STB_GLOBAL, STB_LOCAL, STT_FUNC, STT_GNU_IFUNC, STT_OBJECT};
 use memmap2::Mmap;
-use object::read::elf::{ElfFile64, FileHeader, Sym};
-use object::{LittleEndian, elf};
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{FileHeader, Sym};
+use object::{Endianness, FileKind};
 use statify_elf::{ElfFile, Symbol};
 
 use super::frames;
@@ -77,14 +78,31 @@ pub fn of_module(image: &[u8], addresses: &Addresses, tables: &[Mmap], name: &st
 /// Calls `add` with address, size, name and info of each symbol that a file's .symtab defines, until
 /// it has enough.
 fn for_each_of_table(bytes: &[u8], add: &mut impl FnMut(u64, u64, &[u8], u8) -> bool) {
-    let Ok(file) = ElfFile64::<LittleEndian>::parse(bytes) else { return };
-    let endian = file.endian();
-    let Ok(sections) = file.elf_header().sections(endian, bytes) else { return };
+    match FileKind::parse(bytes) {
+        Ok(FileKind::Elf64) => for_each_of::<FileHeader64<Endianness>>(bytes, add),
+        Ok(FileKind::Elf32) => for_each_of::<FileHeader32<Endianness>>(bytes, add),
+        _ => {}
+    }
+}
+
+/// The same of a file of one class.
+fn for_each_of<H: FileHeader<Endian = Endianness>>(
+    bytes: &[u8],
+    add: &mut impl FnMut(u64, u64, &[u8], u8) -> bool,
+) {
+    let Ok(header) = H::parse(bytes) else { return };
+    let Ok(endian) = header.endian() else { return };
+    let Ok(sections) = header.sections(endian, bytes) else { return };
     let Ok(table) = sections.symbols(endian, bytes, elf::SHT_SYMTAB) else { return };
     for symbol in table.iter() {
         if symbol.st_shndx(endian) != elf::SHN_UNDEF
             && let Ok(name) = symbol.name(endian, table.strings())
-            && !add(symbol.st_value(endian), symbol.st_size(endian), name, symbol.st_info())
+            && !add(
+                symbol.st_value(endian).into(),
+                symbol.st_size(endian).into(),
+                name,
+                symbol.st_info(),
+            )
         {
             return;
         }

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use goblin::elf::section_header::{SHT_NULL, SHT_STRTAB};
-use object::elf::SectionHeader64;
-use object::endian::{LittleEndian, U32, U64};
-use object::pod::bytes_of;
+use goblin::elf::section_header::{SHT_STRTAB, SectionHeader};
+use statify_elf::encode::{self, Sizes};
 
 /// A section that is to get a header. Links are by name, because indices come last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +47,8 @@ pub struct SectionTable {
 /// Where a table lies, for the ELF header.
 #[derive(Clone, Copy, Debug)]
 pub struct Position {
+    /// The class of the file.
+    is_64: bool,
     /// e_shoff.
     pub offset: u64,
     /// e_shnum.
@@ -93,8 +93,8 @@ impl SectionTable {
         self.sections.values().find(|section| (section.address..=section.end()).contains(&address))
     }
 
-    /// Appends names and headers to a file.
-    pub fn append(mut self, file: &mut Vec<u8>) -> Position {
+    /// Appends names and headers to a file, whose addresses have 64 bits or 32.
+    pub fn append(mut self, file: &mut Vec<u8>, is_64: bool) -> Position {
         let names = self.end();
         let mut strings = vec![0];
         let mut name_of = |name: &str| {
@@ -114,29 +114,26 @@ impl SectionTable {
         file.resize(file.len().next_multiple_of(8), 0);
         let offset = file.len() as u64;
         for index in 0..=names {
-            let header = match self.sections.get(&index) {
-                Some(section) => self.header(section, named[&index]),
-                None => empty(),
-            };
-            file.extend(bytes_of(&header));
+            let section = self.sections.get(&index);
+            let header = section.map(|section| self.header(section, named[&index]));
+            file.extend(encode::section_header(&header.unwrap_or_default(), is_64));
         }
-        Position { offset, count: names + 1, names }
+        Position { is_64, offset, count: names + 1, names }
     }
 
-    fn header(&self, section: &Section, name: u32) -> SectionHeader64<LittleEndian> {
-        let e = LittleEndian;
+    fn header(&self, section: &Section, name: u32) -> SectionHeader {
         let link = section.link.map_or(0, |link| self.index(link));
-        SectionHeader64 {
-            sh_name: U32::new(e, name),
-            sh_type: U32::new(e, section.kind),
-            sh_flags: U64::new(e, section.flags),
-            sh_addr: U64::new(e, section.address),
-            sh_offset: U64::new(e, section.offset),
-            sh_size: U64::new(e, section.size),
-            sh_link: U32::new(e, link.into()),
-            sh_info: U32::new(e, section.info),
-            sh_addralign: U64::new(e, section.align),
-            sh_entsize: U64::new(e, section.entry),
+        SectionHeader {
+            sh_name: name as usize,
+            sh_type: section.kind,
+            sh_flags: section.flags,
+            sh_addr: section.address,
+            sh_offset: section.offset,
+            sh_size: section.size,
+            sh_link: link.into(),
+            sh_info: section.info,
+            sh_addralign: section.align,
+            sh_entsize: section.entry,
         }
     }
 }
@@ -157,20 +154,17 @@ pub fn plain(name: &str, kind: u32, offset: u64, size: u64) -> Section {
     }
 }
 
-fn empty() -> SectionHeader64<LittleEndian> {
-    let section = plain("", SHT_NULL, 0, 0);
-    let header = SectionTable::default().header(&section, 0);
-    SectionHeader64 { sh_addralign: U64::new(LittleEndian, 0), ..header }
-}
-
-/// Puts the position of its section headers into the header of a file of 64 bits, little-endian.
+/// Puts the position of its section headers into the ELF header of a file, little-endian.
 pub fn put_position(file: &mut [u8], position: Position) {
-    // Elf64_Ehdr: e_shoff at 40; e_shentsize, e_shnum, e_shstrndx from 58 on.
-    if let Some(header) = file.first_chunk_mut::<64>() {
-        header[40..48].copy_from_slice(&position.offset.to_le_bytes());
-        let size = size_of::<SectionHeader64<LittleEndian>>() as u16;
-        header[58..60].copy_from_slice(&size.to_le_bytes());
-        header[60..62].copy_from_slice(&position.count.to_le_bytes());
-        header[62..64].copy_from_slice(&position.names.to_le_bytes());
+    let Position { is_64, offset, count, names } = position;
+    let sizes = Sizes::of(is_64);
+    // e_shoff is the second from e_phoff on, which is at 32 or, with addresses of 32 bits, at 28; e_shentsize, e_shnum and
+    // e_shstrndx are the last.
+    let (at, word) = if is_64 { (40, 8) } else { (32, 4) };
+    if let Some(header) = file.get_mut(..sizes.header) {
+        header[at..at + word].copy_from_slice(&offset.to_le_bytes()[..word]);
+        let last = [sizes.section_header as u16, count, names];
+        let last: Vec<u8> = last.iter().flat_map(|number| number.to_le_bytes()).collect();
+        header[sizes.header - last.len()..].copy_from_slice(&last);
     }
 }

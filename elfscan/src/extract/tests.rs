@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use statify_elf::{ElfFile, PAGE, page_up};
 use statify_format::manifest::Manifest;
 
+use super::addends::Addends;
 use super::{everything, file};
 
 /// A file that looks like a converted one: headers, a build-id and a manifest, and in it a real
@@ -71,7 +72,7 @@ fn manifest() -> Manifest {
 
 #[test]
 fn a_module_comes_back() {
-    let made = file::rebuild(&CONVERTED, &manifest().files[0]).unwrap();
+    let made = file::rebuild(&CONVERTED, &manifest().files[0], &Addends::default()).unwrap();
     let library = std::fs::read("/bin/true").unwrap();
     let elf = ElfFile::parse(&library).unwrap();
     for load in elf.loads() {
@@ -108,9 +109,9 @@ fn sizes_that_lie_allocate_nothing() {
     manifest.files[0].size = u64::MAX;
     let first = manifest.files[0].memory[0].clone();
     manifest.files[0].memory[0].file_offset = Some(1 << 50);
-    assert!(file::rebuild(&CONVERTED, &manifest.files[0]).is_none());
+    assert!(file::rebuild(&CONVERTED, &manifest.files[0], &Addends::default()).is_none());
     manifest.files[0].memory = vec![first; 4096];
-    assert!(file::rebuild(&CONVERTED, &manifest.files[0]).is_none());
+    assert!(file::rebuild(&CONVERTED, &manifest.files[0], &Addends::default()).is_none());
 }
 
 proptest! {

@@ -5,11 +5,9 @@
 //! it is seen twice while the original agrees with itself.
 
 use std::ffi::CString;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use goblin::elf::header;
-use statify_files::{contents, path_text};
+use statify_files::path_text;
 
 use super::compare::{self, Verdict, exact_difference, same};
 use super::integrity;
@@ -101,24 +99,11 @@ impl Examiner<'_> {
                 notice = Some(text);
             }
         }
-        if is_of_32_bits(&original) {
-            let why = "programs run in a room that permits system calls of 64 bits only, and it makes those of 32";
-            return Err(why.into());
-        }
         let path = name.path();
         let inside = path.strip_prefix("/").unwrap_or(&path);
         let converted = self.tree.path.join(inside);
         Ok((Pair { examiner: self, path, original, converted }, notice))
     }
-}
-
-/// Whether a file says that its addresses, and so its system calls, have 32 bits (EI_CLASS).
-fn is_of_32_bits(path: &Path) -> bool {
-    let mut identification = [0; header::SIZEOF_IDENT];
-    let read = contents::open(path).and_then(|mut file| file.read_exact(&mut identification));
-    read.is_ok()
-        && identification.starts_with(header::ELFMAG)
-        && identification[header::EI_CLASS] == header::ELFCLASS32
 }
 
 impl Pair<'_> {

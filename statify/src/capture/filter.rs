@@ -8,8 +8,7 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 use statify_elf::machine::{Machine, numbers};
-
-use super::bpf;
+use statify_room::filter;
 
 /// What only reads what is open, or changes no more than the process's own memory at addresses that are
 /// already dictated.
@@ -46,7 +45,7 @@ pub fn program(machine: Machine) -> BpfProgram {
     match machine {
         Machine::HOST => own,
         // What executes the program is of this process's machine.
-        other => bpf::either(other.audit_number(), of_calls(other), own),
+        other => filter::either(other.audit_number(), of_calls(other), own),
     }
 }
 

@@ -9,7 +9,6 @@
 mod answer;
 pub mod auxv;
 mod block;
-mod bpf;
 mod cpuid;
 mod explain;
 mod filter;

@@ -1,5 +1,7 @@
 /* Overwrites something of its own, says where and with what, and waits for the end of its input. */
 #define _GNU_SOURCE
+/* Its own memory has offsets of 32 bits without a sign. */
+#define _FILE_OFFSET_BITS 64
 #include <fcntl.h>
 #include <link.h>
 #include <stdint.h>
@@ -18,6 +20,18 @@ __attribute__((section(".data.rel.ro"))) struct operations operations = {victim,
 static void at_end(void) {}
 __attribute__((section(".fini_array"), used)) static void (*ending)(void) = at_end;
 
+#ifdef __LP64__
+typedef ElfW(Rela) entry_type;
+enum { TABLE = DT_RELA, SIZE = DT_RELASZ, INDIRECT = R_X86_64_IRELATIVE };
+#define TYPE ELF64_R_TYPE
+#define SYMBOL ELF64_R_SYM
+#else
+typedef ElfW(Rel) entry_type;
+enum { TABLE = DT_REL, SIZE = DT_RELSZ, INDIRECT = R_386_IRELATIVE };
+#define TYPE ELF32_R_TYPE
+#define SYMBOL ELF32_R_SYM
+#endif
+
 struct wanted { const char *module, *symbol; int kind; uintptr_t slot; };
 
 static int find(struct dl_phdr_info *info, size_t size, void *data) {
@@ -33,17 +47,17 @@ static int find(struct dl_phdr_info *info, size_t size, void *data) {
         if (dynamic->d_tag < 64) value[dynamic->d_tag] = dynamic->d_un.d_val;
     const ElfW(Sym) *symbols = (void *)value[DT_SYMTAB];
     const char *names = (void *)value[DT_STRTAB];
-    uintptr_t tables[2] = {value[DT_RELA], value[DT_JMPREL]};
-    uintptr_t sizes[2] = {value[DT_RELASZ], value[DT_PLTRELSZ]};
+    uintptr_t tables[2] = {value[TABLE], value[DT_JMPREL]};
+    uintptr_t sizes[2] = {value[SIZE], value[DT_PLTRELSZ]};
     if (wanted->kind == -1) { /* the word by which lazy binding finds the loader */
-        wanted->slot = value[DT_PLTGOT] + 16;
+        wanted->slot = value[DT_PLTGOT] + 2 * sizeof(void *);
         return 1;
     }
     for (int table = 0; table < 2; table++) {
-        const ElfW(Rela) *entry = (void *)tables[table];
+        const entry_type *entry = (void *)tables[table];
         for (; (uintptr_t)entry < tables[table] + sizes[table]; entry++) {
-            int kind = ELF64_R_TYPE(entry->r_info);
-            const char *name = names + symbols[ELF64_R_SYM(entry->r_info)].st_name;
+            int kind = TYPE(entry->r_info);
+            const char *name = names + symbols[SYMBOL(entry->r_info)].st_name;
             if (wanted->kind ? kind == wanted->kind : !strcmp(name, wanted->symbol)) {
                 wanted->slot = info->dlpi_addr + entry->r_offset;
                 uintptr_t now = *(uintptr_t *)wanted->slot;
@@ -81,7 +95,7 @@ int main(int argc, char **argv) {
         wanted.kind = -1;
         if (dl_iterate_phdr(find, &wanted)) slot = wanted.slot;
     } else if (!strcmp(what, "libc")) {
-        wanted.module = "libc.so.6", wanted.kind = R_X86_64_IRELATIVE;
+        wanted.module = "libc.so.6", wanted.kind = INDIRECT;
         if (dl_iterate_phdr(find, &wanted)) slot = wanted.slot;
     } else if (!strcmp(what, "pointer")) {
         slot = (uintptr_t)&operations.second;

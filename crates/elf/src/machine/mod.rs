@@ -231,11 +231,21 @@ impl Machine {
         self.call_numbers(number).first().copied()
     }
 
-    /// All numbers that it has for calls which do what that one does.
+    /// All numbers that it has for calls which do what that one does, with the same arguments in the same places.
     pub fn call_numbers(self, number: i64) -> Vec<i64> {
         match self {
             Self::HOST => vec![number],
             Self::I386 => i386::numbers::all(number).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// All its calls that do what that one does but take what they are told in another form: from memory, in two halves, or
+    /// less of it. Their arguments are not where those of [`Self::call_numbers`] are. Where one number stands for several
+    /// calls, with the first argument that chooses this one.
+    pub fn other_forms(self, number: i64) -> Vec<(i64, Option<u32>)> {
+        match self {
+            Self::I386 => i386::numbers::other_forms(number).collect(),
             _ => Vec::new(),
         }
     }

@@ -1,17 +1,16 @@
 //! Which system calls a program may make in a room, by list: what is not named here is not there (ENOSYS), whatever
-//! Linux will have next. Numbers of other ABIs are on no list, either: of x32 they have another bit, and a process that
-//! makes calls of i386 is killed.
+//! Linux will have next. The list is the same for calls as every machine numbers them whose programs run here
+//! ([`super::by_machine`]); what has other numbers is on no list (x32).
 //!
 //! The list is what ordinary programs use that reaches nothing beyond the room, and holds no memory that is in no
 //! process. So no io_uring, no memory files, no System V IPC, no namespaces, keys, BPF, tracing.
 
-use std::collections::BTreeMap;
-
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule,
 };
 use statify_elf::machine::numbers::{self as libc, c_long};
+
+use super::by_machine::{Result, Rules, Unseen, filter};
 
 /// Whatever their arguments are.
 const ALLOWED: &[&[c_long]] = &[FILES, DESCRIPTORS, SOCKETS, MEMORY, PROCESSES, IDENTITY, TIME];
@@ -368,21 +367,21 @@ const PAIRS: [i32; 2] = [libc::SOCK_STREAM, libc::SOCK_SEQPACKET];
 /// A socket's type is this much of the argument.
 const TYPE: i32 = 0xf;
 
-type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
-type Result<T> = std::result::Result<T, seccompiler::BackendError>;
-
 /// The filters, all of which apply. Of two that refuse, the later says with which error.
 pub fn filters() -> Result<Vec<BpfProgram>> {
-    let error = |errno| SeccompAction::Errno(errno as u32);
-    let machine = TargetArch::try_from(std::env::consts::ARCH)?;
-    let filter =
-        |rules, others, these| SeccompFilter::new(rules, others, these, machine)?.try_into();
+    let permit =
+        |rules| filter(&rules, Unseen::IfUnconditional, error(libc::ENOSYS), SeccompAction::Allow);
+    let refuse = |rules, errno| filter(&rules, Unseen::Always, SeccompAction::Allow, error(errno));
     Ok(vec![
-        filter(allowed()?, error(libc::ENOSYS), SeccompAction::Allow)?,
-        filter(other_families()?, SeccompAction::Allow, error(libc::EAFNOSUPPORT))?,
-        filter(other_protocols()?, SeccompAction::Allow, error(libc::EPROTONOSUPPORT))?,
-        filter(not_permitted()?, SeccompAction::Allow, error(libc::EPERM))?,
+        permit(allowed()?)?,
+        refuse(other_protocols()?, libc::EPROTONOSUPPORT)?,
+        refuse(other_families()?, libc::EAFNOSUPPORT)?,
+        refuse(not_permitted()?, libc::EPERM)?,
     ])
+}
+
+fn error(errno: i32) -> SeccompAction {
+    SeccompAction::Errno(errno as u32)
 }
 
 fn allowed() -> Result<Rules> {
@@ -458,6 +457,8 @@ mod tests {
     fn the_filters_compile() {
         let sizes: Vec<_> = filters().unwrap().iter().map(Vec::len).collect();
         assert!(sizes[0] > 300, "{sizes:?}");
+        // The kernel's limit for one filter, BPF_MAXINSNS (linux/bpf_common.h).
+        assert!(sizes.iter().all(|size| *size < 4096), "{sizes:?}");
     }
 
     #[test]

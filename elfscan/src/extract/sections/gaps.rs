@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use goblin::elf::program_header::{PF_W, PF_X};
 use goblin::elf::section_header::SHT_PROGBITS;
 use goblin::elf::sym::STT_TLS;
+use statify_elf::encode::Sizes;
 use statify_elf::{DynamicFacts, ElfFile, Symbol};
 
 use super::super::table::Section;
@@ -19,7 +20,8 @@ pub(super) fn gaps(
 ) -> Vec<Section> {
     let mut gaps = Vec::new();
     let table = elf.header_table_address();
-    let headers = table.map(|at| at.saturating_add((elf.segments().len() * 56) as u64));
+    let size = Sizes::of(elf.is_64()).program_header;
+    let headers = table.map(|at| at.saturating_add((elf.segments().len() * size) as u64));
     let is_got = |address: u64| {
         known.iter().any(|section| section.name == ".dynamic" && section.end() == address)
     };
@@ -57,7 +59,7 @@ pub(super) fn gaps(
 /// One gap: without the padding in front, and in as many parts as its symbols tell of.
 fn cut(elf: &ElfFile<'_>, name: &str, start: u64, end: u64, symbols: &[Symbol]) -> Vec<Section> {
     let Some(bytes) = elf.at(start, end - start) else { return Vec::new() };
-    let align = if name == ".text" { 16 } else { 8 };
+    let align = if name == ".text" { 16 } else { elf.address_size() as u64 };
     // Zeros may be data, in sections that are written to.
     let is_padding = matches!(name, ".text" | ".rodata");
     let first = bytes.iter().position(|&byte| byte != 0 || !is_padding);

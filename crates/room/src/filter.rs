@@ -1,5 +1,5 @@
-//! Two seccomp filters in one (Documentation/userspace-api/seccomp_filter.rst): a process that executes a program of
-//! another machine has made calls as both number them.
+//! seccomp filters (Documentation/userspace-api/seccomp_filter.rst) for processes that make calls as several machines
+//! number them: each call says which, whatever the code is that makes it.
 
 use seccompiler::{BpfProgram, sock_filter};
 use statify_elf::machine::Machine;
@@ -10,6 +10,13 @@ const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP: u16 = 0x05;
 /// Where `struct seccomp_data` has the machine (linux/seccomp.h).
 const MACHINE: u32 = 4;
+
+/// The machines whose programs a kernel of this one may run, this one last: what each of their calls goes through is made
+/// with its numbers.
+pub fn machines() -> impl Iterator<Item = Machine> {
+    let others = Machine::ALL.into_iter().filter(|machine| *machine != Machine::HOST);
+    others.filter(|machine| machine.runs_here()).chain([Machine::HOST])
+}
 
 /// The calls of the machine of this number (AUDIT_ARCH_*) go through `narrow`, which was made for the host's, and all
 /// others through `other`.
