@@ -3,9 +3,9 @@
 //! The images are made with the compiler that cargo uses and the linker that Rust ships, for the host
 //! target, whatever the profile: a converted program's bytes must not depend on how statify was built.
 //!
-//! The starter for i386 is made by the compiler that STARTER_I386_RUSTC names, which must have a `core` for it
-//! (`cargo xtask starter` does that, and puts the image into `blob/`); otherwise it is that of `blob/`, if
-//! it was made of the same source.
+//! The images for i386 are made by the compiler that STARTER_I386_RUSTC names, which must have a `core` for it
+//! (`cargo xtask starter` does that, and puts them into `blob/`); otherwise they are those of `blob/`, if
+//! they were made of the same source.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -37,28 +37,69 @@ fn main() {
         assert!(image.len() <= LARGEST_IMAGE, "the image has {} bytes", image.len());
         fs::write(elf.with_extension("bin"), image).expect("OUT_DIR is writable");
     }
-    let elf = out.join("starter-i386.elf");
-    match machine.as_str() {
-        "x86_64" => i386(&sources, &elf),
-        // Its programs do not run here.
-        _ => fs::write(elf.with_extension("bin"), []).expect("OUT_DIR is writable"),
+    if machine == "x86_64" {
+        narrow(&sources, &out);
+    } else {
+        // Programs for i386 do not run here.
+        for name in [STARTER_I386.name, AGENT_I386.name] {
+            let image = out.join(format!("{name}-i386.bin"));
+            fs::write(image, []).expect("OUT_DIR is writable");
+        }
     }
 }
 
-/// The starter for i386, and what its source is known by.
-fn i386(sources: &Path, elf: &Path) {
+/// The images for i386.
+fn narrow(sources: &Path, out: &Path) {
     println!("cargo::rerun-if-changed=blob");
     println!("cargo::rerun-if-env-changed=STARTER_I386_RUSTC");
-    let source = fingerprint(sources);
+    for image in [&STARTER_I386, &AGENT_I386] {
+        i386(sources, image, &out.join(format!("{}-i386.elf", image.name)));
+    }
+}
+
+/// An image for i386.
+struct Narrow {
+    /// The directory that `main.rs` is in, below the package.
+    directory: &'static str,
+    name: &'static str,
+    /// The names of its files in `blob/`, without their endings.
+    blob: &'static str,
+    /// All of its source, below the repository.
+    source: &'static [&'static str],
+}
+
+const STARTER_I386: Narrow = Narrow {
+    directory: "image",
+    name: "starter",
+    blob: "i386",
+    source: &["starter/image", "crates/params/src/starter.rs"],
+};
+
+const AGENT_I386: Narrow = Narrow {
+    directory: "agent",
+    name: "agent",
+    blob: "agent-i386",
+    source: &[
+        "starter/agent",
+        "starter/image/flat.ld",
+        "starter/image/arch/i386/call.rs",
+        "starter/image/arch/i386/memory.rs",
+        "crates/params/src/agent.rs",
+    ],
+};
+
+/// The image, and what its source is known by.
+fn i386(sources: &Path, image: &Narrow, elf: &Path) {
+    let source = fingerprint(sources, image.source);
     let image = match env::var_os("STARTER_I386_RUSTC") {
         Some(rustc) => {
-            compile_i386(sources, &rustc, elf);
+            compile_i386(sources, image, &rustc, elf);
             flatten::<FileHeader32<LittleEndian>>(elf)
         }
         None => {
-            let blob = Path::new("blob");
-            let of = fs::read_to_string(blob.join("i386.source")).unwrap_or_default();
-            let made = fs::read(blob.join("i386.bin")).unwrap_or_default();
+            let blob = Path::new("blob").join(image.blob);
+            let of = fs::read_to_string(blob.with_extension("source")).unwrap_or_default();
+            let made = fs::read(blob.with_extension("bin")).unwrap_or_default();
             if of.trim() == source { made } else { Vec::new() }
         }
     };
@@ -66,10 +107,11 @@ fn i386(sources: &Path, elf: &Path) {
     fs::write(elf.with_extension("bin"), image).expect("OUT_DIR is writable");
 }
 
-/// Of the source of the starter for i386: FNV-1a, which tells a change from none, and no more.
-fn fingerprint(sources: &Path) -> String {
+/// Of the files at and below these paths, as far as they are of i386: FNV-1a, which tells a change from none, and no
+/// more.
+fn fingerprint(sources: &Path, paths: &[&str]) -> String {
     let mut files = Vec::new();
-    let mut left = vec!["starter/image".into(), PathBuf::from("crates/params/src/starter.rs")];
+    let mut left: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
     while let Some(path) = left.pop() {
         if !sources.join(&path).is_dir() {
             files.push(path);
@@ -139,9 +181,8 @@ fn compile(sources: &Path, source: &str, name: &str, elf: &Path) {
     run(command, name, elf);
 }
 
-/// Compiles the starter for i386: every CPU that has CMOV, as Debian's programs for it need; without SSE.
-fn compile_i386(sources: &Path, rustc: &OsStr, elf: &Path) {
-    const NAME: &str = "starter";
+/// Compiles an image for i386: every CPU that has CMOV, as Debian's programs for it need; without SSE.
+fn compile_i386(sources: &Path, image: &Narrow, rustc: &OsStr, elf: &Path) {
     let own = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let sysroot =
         Command::new(own).args(["--print", "sysroot"]).output().expect("rustc runs").stdout;
@@ -149,10 +190,13 @@ fn compile_i386(sources: &Path, rustc: &OsStr, elf: &Path) {
     let host = env::var("HOST").expect("cargo sets HOST");
     // A distribution's compiler may have no linker of its own.
     let linker = Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin/rust-lld");
-    let mut command = compiler(sources, "image", rustc, NAME);
+    let mut command = compiler(sources, image.directory, rustc, image.name);
     command.args(["--target=i686-unknown-linux-gnu", "-Ctarget-cpu=i686"]);
+    // What is reached by a frame pointer takes a byte less than by the stack pointer, and words of 64 bits are kept on the
+    // stack here: 6% of the code.
+    command.arg("-Cforce-frame-pointers=yes");
     command.arg(format!("-Clinker={}", linker.display()));
-    run(command, NAME, elf);
+    run(command, image.name, elf);
 }
 
 fn compiler(sources: &Path, source: &str, rustc: &OsStr, name: &str) -> Command {

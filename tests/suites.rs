@@ -35,7 +35,8 @@ fn main() -> Result<ExitCode> {
     cases.begin("fixtures", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")));
     fixtures::add(&mut cases)?;
     suite!(properties);
-    suite!(plugins);
+    cases.begin("plugins", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/programs")));
+    plugins::add(&mut cases)?;
     suite!(bad_input);
     suite!(elfscan);
     suite!(rootfs);

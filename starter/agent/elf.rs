@@ -1,17 +1,28 @@
 //! The few ELF structures that the agent makes (gABI).
 
+#[cfg_attr(target_pointer_width = "64", path = "elf/class64.rs")]
+#[cfg_attr(target_pointer_width = "32", path = "elf/class32.rs")]
+mod class;
+
+pub use class::{SYMBOL, Segment};
+
+use class::CLASS;
+
 use crate::arch::MACHINE;
 
-/// `Elf64_Ehdr`.
+/// What has the size of an address.
+pub type Word = usize;
+
+/// `Elf32_Ehdr` or `Elf64_Ehdr`.
 #[repr(C)]
 pub struct Header {
     ident: [u8; 16],
     kind: u16,
     machine: u16,
     version: u32,
-    entry: u64,
-    phoff: u64,
-    shoff: u64,
+    entry: Word,
+    phoff: Word,
+    shoff: Word,
     flags: u32,
     ehsize: u16,
     phentsize: u16,
@@ -21,41 +32,28 @@ pub struct Header {
     shstrndx: u16,
 }
 
-/// `Elf64_Phdr`.
-#[repr(C)]
-pub struct Segment {
-    pub kind: u32,
-    pub flags: u32,
-    pub offset: u64,
-    pub address: u64,
-    pub physical: u64,
-    pub file_len: u64,
-    pub len: u64,
-    pub align: u64,
-}
-
 pub const PT_LOAD: u32 = 1;
 pub const PT_DYNAMIC: u32 = 2;
 pub const PT_GNU_STACK: u32 = 0x6474_e551;
 /// PF_R and PF_W.
 pub const READ_WRITE: u32 = 6;
-pub const DT_NEEDED: u64 = 1;
-pub const DT_STRTAB: u64 = 5;
-pub const DT_SYMTAB: u64 = 6;
-pub const DT_STRSZ: u64 = 10;
-pub const DT_SYMENT: u64 = 11;
+pub const DT_NEEDED: Word = 1;
+pub const DT_STRTAB: Word = 5;
+pub const DT_SYMTAB: Word = 6;
+pub const DT_STRSZ: Word = 10;
+pub const DT_SYMENT: Word = 11;
 
 impl Header {
     /// The header of a shared library with `segments` program headers behind it.
     pub fn library(segments: u16) -> Self {
         const ET_DYN: u16 = 3;
         Self {
-            ident: *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
+            ident: [0x7f, b'E', b'L', b'F', CLASS, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             kind: ET_DYN,
             machine: MACHINE,
             version: 1,
             entry: 0,
-            phoff: size_of::<Self>() as u64,
+            phoff: size_of::<Self>(),
             shoff: 0,
             flags: 0,
             ehsize: size_of::<Self>() as u16,
@@ -69,7 +67,7 @@ impl Header {
 
     /// As it stands in a file.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the structure has no padding: 64 bytes in fields at multiples of their sizes.
+        // SAFETY: the structure has no padding: its fields are at multiples of their sizes, and so is its end.
         unsafe { core::slice::from_raw_parts((self as *const Self).cast(), size_of::<Self>()) }
     }
 }

@@ -18,17 +18,23 @@ pub fn find(index: &Index, descriptor: i64) -> Option<&'static File> {
         return None;
     }
     // SAFETY: just filled.
-    find_by_stat(index, descriptor, unsafe { stat.assume_init_ref() })
+    let stat = unsafe { stat.assume_init_ref() };
+    find_by_state(index, descriptor, stat.mode, stat.size)
 }
 
-/// The same, if the file's state is known.
-pub fn find_by_stat(index: &Index, descriptor: i64, stat: &Stat) -> Option<&'static File> {
-    if stat.mode & S_IFMT != S_IFREG {
+/// The same, if the file's st_mode and st_size are known.
+pub fn find_by_state(
+    index: &Index,
+    descriptor: i64,
+    mode: u32,
+    size: u64,
+) -> Option<&'static File> {
+    if mode & S_IFMT != S_IFREG {
         return None;
     }
     let is_same = |file: &&File| {
         file.kind != FILE_DATA
-            && file.size == stat.size
+            && file.size == size
             && file.parts[0].len > 0
             && file.parts.iter().all(|part| equals(index, descriptor, part))
     };

@@ -10,7 +10,8 @@ use crate::index::Index;
 
 const PAGE: u64 = 4096;
 const AT_FDCWD: u64 = -100i64 as u64;
-const O_CLOEXEC: u64 = 0o2_000_000;
+/// O_CLOEXEC, and O_LARGEFILE, without which code of 32 bits opens no file of 2 GiB.
+const FLAGS: u64 = 0o2_000_000 | 0o100_000;
 const SEEK_SET: u64 = 0;
 const SEEK_CUR: u64 = 1;
 const MAP_ANONYMOUS: u64 = 0x20;
@@ -24,7 +25,7 @@ pub fn open(index: &Index, file: &File) -> Option<i64> {
     if !index.has_own_file() || file.kind != FILE_PLUGIN || file.output == 0 {
         return None;
     }
-    let args = [AT_FDCWD, SELF.as_ptr() as u64, O_CLOEXEC, 0, 0, 0];
+    let args = [AT_FDCWD, SELF.as_ptr() as u64, FLAGS, 0, 0, 0];
     // SAFETY: the string ends with a NUL.
     let descriptor = unsafe { arch::syscall(nr::OPENAT, args) };
     if descriptor < 0 {
@@ -33,7 +34,7 @@ pub fn open(index: &Index, file: &File) -> Option<i64> {
     let mut head = [0; HEAD];
     let same = identity::read(descriptor, &mut head, file.output) == HEAD as i64
         && index.bytes(&file.parts[0]).get(..HEAD) == Some(&head[..]);
-    if same && seek(descriptor, file.output, SEEK_SET) >= 0 {
+    if same && arch::seek(descriptor, file.output, SEEK_SET) >= 0 {
         return Some(descriptor);
     }
     // SAFETY: the descriptor was opened here.
@@ -46,7 +47,7 @@ pub fn find(index: &Index, descriptor: i64) -> Option<&'static File> {
     if !index.has_own_file() || descriptor < 0 {
         return None;
     }
-    let position = seek(descriptor, 0, SEEK_CUR);
+    let position = arch::seek(descriptor, 0, SEEK_CUR);
     let holds = |file: &&File| {
         let end = file.output + file.size.next_multiple_of(PAGE);
         file.kind == FILE_PLUGIN
@@ -86,16 +87,12 @@ pub fn read(index: &Index, call: &Call<'_>) -> i64 {
 /// Answers lseek(2).
 pub fn position(index: &Index, call: &Call<'_>) -> i64 {
     let [descriptor, offset, whence, ..] = *call.args;
-    match find(index, descriptor as i32 as i64) {
-        Some(file) if whence == SEEK_SET => {
-            let result = seek(descriptor as i64, offset.wrapping_add(file.output), whence);
-            if result < 0 { result } else { result - file.output as i64 }
-        }
-        _ => call.make(),
-    }
+    moved(index, descriptor, offset, whence).unwrap_or_else(|| call.make())
 }
 
-fn seek(descriptor: i64, offset: u64, whence: u64) -> i64 {
-    // SAFETY: changes nothing but the descriptor's position.
-    unsafe { arch::syscall(nr::LSEEK, [descriptor as u64, offset, whence, 0, 0, 0]) }
+/// The position that a plugin gets by lseek(2); `None` if the descriptor is none's, or is not told from the start.
+pub fn moved(index: &Index, descriptor: u64, offset: u64, whence: u64) -> Option<i64> {
+    let file = find(index, descriptor as i32 as i64).filter(|_| whence == SEEK_SET)?;
+    let result = arch::seek(descriptor as i64, offset.wrapping_add(file.output), whence);
+    Some(if result < 0 { result } else { result - file.output as i64 })
 }

@@ -4,7 +4,7 @@
 
 use crate::elf::{
     DT_NEEDED, DT_STRSZ, DT_STRTAB, DT_SYMENT, DT_SYMTAB, Header, PT_DYNAMIC, PT_GNU_STACK,
-    PT_LOAD, READ_WRITE, Segment,
+    PT_LOAD, READ_WRITE, SYMBOL, Segment, Word,
 };
 use crate::format::REFUSAL;
 use crate::path::Path;
@@ -14,8 +14,8 @@ use crate::serve;
 struct Library {
     header: Header,
     segments: [Segment; 3],
-    dynamic: [[u64; 2]; 6],
-    symbols: [u64; 3],
+    dynamic: [[Word; 2]; 6],
+    symbols: [Word; SYMBOL],
 }
 
 /// `st_mtime` of it: a number that no file has.
@@ -23,11 +23,11 @@ const NUMBER: u32 = 999_999_999;
 
 /// An open file that is such a library, for the one that `path` names.
 pub fn serve(path: Path<'_>) -> i64 {
-    const SIZE: u64 = size_of::<Library>() as u64;
-    const DYNAMIC: u64 = core::mem::offset_of!(Library, dynamic) as u64;
-    const SYMBOLS: u64 = core::mem::offset_of!(Library, symbols) as u64;
+    const SIZE: Word = size_of::<Library>();
+    const DYNAMIC: Word = core::mem::offset_of!(Library, dynamic);
+    const SYMBOLS: Word = core::mem::offset_of!(Library, symbols);
     // An empty string, the name, its NUL.
-    let strings = 1 + path.0.len() as u64 + REFUSAL.len() as u64 + 1;
+    let strings = 1 + path.0.len() + REFUSAL.len() + 1;
     let len = SIZE + strings;
     let segment = |kind, offset, len, align| Segment {
         kind,
@@ -43,7 +43,7 @@ pub fn serve(path: Path<'_>) -> i64 {
         header: Header::library(3),
         segments: [
             segment(PT_LOAD, 0, len, 4096),
-            segment(PT_DYNAMIC, DYNAMIC, SYMBOLS - DYNAMIC, 8),
+            segment(PT_DYNAMIC, DYNAMIC, SYMBOLS - DYNAMIC, size_of::<Word>()),
             segment(PT_GNU_STACK, 0, 0, 16),
         ],
         dynamic: [
@@ -51,10 +51,10 @@ pub fn serve(path: Path<'_>) -> i64 {
             [DT_STRTAB, SIZE],
             [DT_SYMTAB, SYMBOLS],
             [DT_STRSZ, strings],
-            [DT_SYMENT, 24],
+            [DT_SYMENT, SYMBOL * size_of::<Word>()],
             [0, 0],
         ],
-        symbols: [0; 3],
+        symbols: [0; SYMBOL],
     };
     // SAFETY: the structure has no padding: its fields are ordered by multiples of their sizes.
     let bytes = unsafe {

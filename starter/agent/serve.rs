@@ -1,7 +1,7 @@
 //! Descriptors for what is embedded: files in memory, marked by their times (see
 //! [`SERVED_SECONDS`](crate::format::SERVED_SECONDS)), so that nothing has to be remembered.
 
-use crate::arch::{self, nr};
+use crate::arch::{self, Time, nr};
 use crate::format::{File, SERVED_SECONDS};
 use crate::index::Index;
 use crate::path::Path;
@@ -15,12 +15,8 @@ const MFD_NOEXEC_SEAL: u64 = 8;
 const F_ADD_SEALS: u64 = 1033;
 /// F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE.
 const SEALS: u64 = 2 | 4 | 8;
-const RLIMIT_FSIZE: u64 = 1;
 const EFBIG: i64 = 27;
-/// statfs(2): `f_flags`, by 8-byte words, its size in such, and the flag of a file system from which
-/// nothing is executed.
-const FLAGS: usize = 10;
-const STATFS: usize = 15;
+/// statfs(2): a file system from which nothing is executed.
 const ST_NOEXEC: u64 = 8;
 const EINTR: i64 = 4;
 const EINVAL: i64 = 22;
@@ -52,7 +48,7 @@ pub fn identity(file: &File) -> i64 {
 pub fn marked(name: &[u8], contents: &[&[u8]], number: u32) -> i64 {
     let size: u64 = contents.iter().map(|bytes| bytes.len() as u64).sum();
     // Writing more would end the process by SIGXFSZ.
-    if size > size_limit() {
+    if size > arch::file_size_limit() {
         return -EFBIG;
     }
     let descriptor = create(name);
@@ -60,7 +56,8 @@ pub fn marked(name: &[u8], contents: &[&[u8]], number: u32) -> i64 {
         return descriptor;
     }
     let fd = descriptor as u64;
-    let times = [SERVED_SECONDS, u64::from(number), SERVED_SECONDS, u64::from(number)];
+    let (seconds, number) = (SERVED_SECONDS as Time, Time::from(number));
+    let times = [seconds, number, seconds, number];
     let mut error = write(fd, contents);
     if error == 0 {
         // SAFETY: reads the four words.
@@ -109,21 +106,9 @@ fn create(name: &[u8]) -> i64 {
     }
 }
 
-/// How large a file may become.
-fn size_limit() -> u64 {
-    let mut limits = [u64::MAX; 2];
-    let args = [RLIMIT_FSIZE, limits.as_mut_ptr() as u64, 0, 0, 0, 0];
-    // SAFETY: the kernel writes the two words.
-    unsafe { arch::syscall(nr::GETRLIMIT, args) };
-    limits[0]
-}
-
-/// Whether the file system that the file is on lets its files be mapped executable.
+/// Whether the file system that the file is on lets its files be mapped executable, as far as it says.
 fn is_executable(fd: u64) -> bool {
-    let mut state = [0u64; STATFS];
-    // SAFETY: the kernel writes the structure.
-    let result = unsafe { arch::syscall(nr::FSTATFS, [fd, state.as_mut_ptr() as u64, 0, 0, 0, 0]) };
-    result != 0 || state[FLAGS] & ST_NOEXEC == 0
+    arch::file_system_flags(fd) & ST_NOEXEC == 0
 }
 
 /// Writes all, from the file's start; the file's position stays there.

@@ -14,16 +14,28 @@ pub const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter.bin")
 /// [`statify_params::agent::AgentParams`] in memory.
 pub const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.bin"));
 
+const EM_386: u16 = 3;
+
 /// The same code as [`IMAGE`] for i386; empty if it could not be made.
 const I386: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter-i386.bin"));
+
+/// The same code as [`AGENT`] for i386; empty if it could not be made.
+const AGENT_I386: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent-i386.bin"));
 
 /// The code that programs for the machine with this e_machine (gABI, "ELF Header") start with. `None` if there is none: on
 /// an x86-64 host that of i386 takes a compiler for it, or the one in the repository if its source has not changed since.
 pub fn image(e_machine: u16) -> Option<&'static [u8]> {
-    const EM_386: u16 = 3;
     match e_machine {
         EM_386 => Some(I386).filter(|image| !image.is_empty()),
         _ => Some(IMAGE).filter(|image| !image.is_empty()),
+    }
+}
+
+/// The code that serves plugins in programs for the machine with this e_machine; `None` as for [`image`].
+pub fn agent(e_machine: u16) -> Option<&'static [u8]> {
+    match e_machine {
+        EM_386 => Some(AGENT_I386).filter(|image| !image.is_empty()),
+        _ => Some(AGENT),
     }
 }
 
@@ -45,11 +57,13 @@ mod tests {
     }
 
     #[test]
-    fn the_image_for_i386_is_that_of_its_source() {
-        let image = super::image(3).expect(
-            "starter/blob/i386.bin is of another source: `cargo xtask starter --rustc PROGRAM` makes it anew",
-        );
+    fn the_images_for_i386_are_those_of_their_source() {
+        const ANEW: &str = "starter/blob has images of another source: `cargo xtask starter --rustc PROGRAM` makes them anew";
+        let image = super::image(3).expect(ANEW);
         assert!(image.len() < 24 << 10, "{}", image.len());
+        let agent = super::agent(3).expect(ANEW);
+        assert!(agent.len() < 12 << 10, "{}", agent.len());
+        assert!(super::agent(62).is_some_and(|host| host != agent));
         assert!(super::image(62).is_some_and(|host| host != image));
     }
 

@@ -203,14 +203,16 @@ fn in_phases(
 
 /// Before anything runs: whether what is asked for can be had of this program, and has a place.
 fn check_request(program: &Program, output: &Path, options: &Options) -> Result<()> {
-    if starter::image(program.machine.e_machine()).is_none() {
-        return Err(Error::NoStarter(program.path.clone()));
-    }
+    let machine = program.machine.e_machine();
     let has_room = program.c_library.can_be_served()
-        && program.machine == Machine::HOST
+        && !starter::AGENT.is_empty()
         && options.root.directory().is_none();
     if options.plugins.is_any() && !has_room {
         return Err(Error::NoPlugins(program.path.clone()));
+    }
+    let has_agent = !options.plugins.is_any() || starter::agent(machine).is_some();
+    if starter::image(machine).is_none() || !has_agent {
+        return Err(Error::NoStarter(program.path.clone()));
     }
     check_output(program, output, options)?;
     Ok(program.check_privileges(options.preserve_privileges)?)

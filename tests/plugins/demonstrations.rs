@@ -34,6 +34,18 @@ pub fn add(cases: &mut Cases) {
             )
         });
     }
+    cases.needing(&needs("userns", &[])).check_glibc("demonstrations/converters", |case| {
+        let program = case.build("convert", "convert", &["-O2"])?;
+        let arguments = ["UTF-16", "SHIFT_JIS", "EUC-JP", "ISO-2022-JP"];
+        let what = Demonstration { program: "", data: &[], arguments: &arguments };
+        demonstrate_file(case, &program, &what)
+    });
+    let files = ["/etc/passwd", "/etc/group"];
+    cases.needing(&needs("userns", &files)).check_glibc("demonstrations/users", move |case| {
+        let program = case.build("lookup", "lookup", &["-O2"])?;
+        let what = Demonstration { program: "", data: &files, arguments: &[] };
+        demonstrate_file(case, &program, &what)
+    });
     cases.needing(&needs("program:openssl", &[])).check("demonstrations/openssl", |case| {
         let arguments = [
             "list",

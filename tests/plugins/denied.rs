@@ -9,12 +9,12 @@ use crate::plugins::empty_root::EmptyRoot;
 use crate::plugins::with::plugin;
 
 pub fn add(cases: &mut Cases) {
-    cases.check("denied/message", message);
-    cases.needing(&["userns"]).check("denied/unwinder", unwinder);
-    cases.check("denied/dependency-of-a-plugin", dependency);
-    cases.check("denied/found-later", found_later);
-    cases.check("denied/what-is-no-library", no_library);
-    cases.check("denied/empty-file", empty_file);
+    cases.check_glibc("denied/message", message);
+    cases.needing(&["userns"]).check_glibc("denied/unwinder", unwinder);
+    cases.check_glibc("denied/dependency-of-a-plugin", dependency);
+    cases.check_glibc("denied/found-later", found_later);
+    cases.check_glibc("denied/what-is-no-library", no_library);
+    cases.check_glibc("denied/empty-file", empty_file);
 }
 
 fn message(case: &Case) -> Result<()> {

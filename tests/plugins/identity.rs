@@ -10,12 +10,14 @@ use statify_tests::case::{Case, Cases, output};
 use crate::plugins::with::plugin;
 
 pub fn add(cases: &mut Cases) {
-    cases.check("identity/own-library", own_library);
-    cases.check("identity/own-library-is-gone", own_library_gone);
-    cases.check("identity/plugin", plugin_by_paths);
-    cases.check("identity/alike-is-not-the-same", alike);
+    cases.check_glibc("identity/own-library", own_library);
+    cases.check_glibc("identity/own-library-is-gone", own_library_gone);
+    cases.check_glibc("identity/plugin", plugin_by_paths);
+    cases.check_glibc("identity/alike-is-not-the-same", alike);
     for (name, flags) in [("agent", &["--with", "libm.so.6"][..]), ("none", &[])] {
-        cases.check(&format!("identity/newer-c-library/{name}"), |case| newer(case, flags));
+        cases.check_glibc(&format!("identity/newer-c-library/{name}"), move |case| {
+            newer(case, flags)
+        });
     }
 }
 

@@ -9,20 +9,20 @@ use statify_tests::process::End;
 use crate::plugins::identity::newer_library;
 
 pub fn add(cases: &mut Cases) {
-    cases.check("refused/no-such-file", |case| refused(case, "/no/such.so", "No such file"));
-    cases.check("refused/no-such-name", |case| {
+    cases.check_glibc("refused/no-such-file", |case| refused(case, "/no/such.so", "No such file"));
+    cases.check_glibc("refused/no-such-name", |case| {
         refused(case, "libno-such.so.1", "cannot open shared object file")
     });
-    cases.check("refused/no-library", |case| {
+    cases.check_glibc("refused/no-library", |case| {
         fs::write(case.dir.join("text.so"), "x".repeat(5000))?;
         refused(case, "./text.so", "invalid ELF header")
     });
-    cases.check("refused/blank", |case| {
+    cases.check_glibc("refused/blank", |case| {
         fs::write(case.dir.join("a b.so"), "")?;
         refused(case, "./a b.so", "no blank, colon or dollar sign")
     });
-    cases.check("refused/newer-c-library", newer);
-    cases.check("refused/missing-dependency", |case| {
+    cases.check_glibc("refused/newer-c-library", newer);
+    cases.check_glibc("refused/missing-dependency", |case| {
         case.library(
             "libgone.so.1",
             "int gone(void) { return 1; }",

@@ -8,8 +8,8 @@ use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::process::End;
 
 pub fn add(cases: &mut Cases) {
-    cases.check("traced/threads-and-children", threads_and_children);
-    cases.check("traced/names-as-asked", names_as_asked);
+    cases.check_glibc("traced/threads-and-children", threads_and_children);
+    cases.check_glibc("traced/names-as-asked", names_as_asked);
 }
 
 fn plugins(case: &Case) -> Result<Vec<String>> {

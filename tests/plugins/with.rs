@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases, output, run};
 use statify_tests::machine::find_program;
 use statify_tests::process::End;
+use statify_tests::toolchain::Toolchain;
 
 use crate::plugins::empty_root::EmptyRoot;
 
@@ -20,24 +21,27 @@ pub fn add(cases: &mut Cases) {
         ("denying", "-pie", &["--host-libs", "deny"]),
         ("at-its-own-addresses", "-no-pie", &[]),
     ] {
-        cases
-            .needing(&["userns"])
-            .check(&format!("with/empty-root/{name}"), |case| empty_root(case, build, flags));
+        cases.needing(&["userns"]).check_glibc(&format!("with/empty-root/{name}"), move |case| {
+            empty_root(case, build, flags)
+        });
     }
-    cases.check("with/name-as-the-loader-finds-it", by_name);
-    cases.check("with/symbol-from-another-plugin", symbol_from_another);
-    cases.check("with/resolver-that-needs-another-plugin", resolver);
-    cases.check("with/threads-and-processes", threads);
-    cases.check("with/no-page-writable-and-executable", protection);
-    cases.needing(&["userns"]).check("with/no-file-in-memory-permitted", without_memfd);
+    cases.check_glibc("with/name-as-the-loader-finds-it", by_name);
+    cases.check_glibc("with/symbol-from-another-plugin", symbol_from_another);
+    cases.check_glibc("with/resolver-that-needs-another-plugin", resolver);
+    cases.check_glibc("with/threads-and-processes", threads);
+    cases.check_glibc("with/no-page-writable-and-executable", protection);
+    cases.needing(&["userns"]).check_glibc("with/no-file-in-memory-permitted", without_memfd);
     cases
         .needing(&["userns", "program:prlimit"])
-        .check("with/no-large-files-permitted", small_files);
+        .check_glibc("with/no-large-files-permitted", small_files);
     for align in ["4096", "65536"] {
-        cases.check(&format!("with/hundred-plugins/{align}"), |case| hundred(case, align));
+        cases.check_glibc(&format!("with/hundred-plugins/{align}"), move |case| {
+            hundred(case, align)
+        });
     }
-    cases.check("with/reproducible", reproducible);
-    cases.check("with/namespace", namespace);
+    cases.check_glibc("with/kernel-without-statx", without_statx);
+    cases.check_glibc("with/reproducible", reproducible);
+    cases.check_glibc("with/namespace", namespace);
 }
 
 /// A plugin with a constructor, thread-local data and a library that it finds beside itself. Its paths.
@@ -162,8 +166,11 @@ fn protection(case: &Case) -> Result<()> {
 /// Without /proc a plugin is a file in memory; where memfd_create(2) is forbidden, a file without a name in a directory does;
 /// where there is no such either, dlopen says so.
 fn without_memfd(case: &Case) -> Result<()> {
-    const MEMFD_CREATE: &str = "319";
-    const PWRITE64: &str = "18";
+    // As the kernel numbers memfd_create(2) and pwrite64(2).
+    let [memfd_create, pwrite64] = match case.toolchain {
+        Toolchain::Narrow => ["356", "181"],
+        Toolchain::Machine | Toolchain::Musl => ["319", "18"],
+    };
     let [plugin, _] = plugin(case)?;
     let path = plugin.display().to_string();
     let program = case.build("open", "open", &["-O2", "-ldl"])?;
@@ -175,13 +182,34 @@ fn without_memfd(case: &Case) -> Result<()> {
         command.args(calls).arg("--").args(words(&root.command(&[&path])?)?);
         Ok(command)
     };
-    let said = output(&mut forbidden(&[MEMFD_CREATE])?)?;
+    let said = output(&mut forbidden(&[memfd_create])?)?;
     ensure!(said.starts_with("1: same as 1, value 23\n"), "it said {said}");
-    let outcome = run(&mut forbidden(&[PWRITE64])?)?;
+    let outcome = run(&mut forbidden(&[pwrite64])?)?;
     let said = outcome.stdout_text();
     ensure!(outcome.end == End::Exit(0), "it ended with {}", outcome.end);
     let expected = format!("1: {path}: cannot open shared object file: Operation not permitted\n");
     ensure!(said.starts_with(&expected), "it said {said}");
+    Ok(())
+}
+
+/// A kernel before 4.11: the loader asks for the state of files by another call than in the traced run.
+fn without_statx(case: &Case) -> Result<()> {
+    let statx = match case.toolchain {
+        Toolchain::Narrow => "383",
+        Toolchain::Machine | Toolchain::Musl => "332",
+    };
+    let [plugin, _] = plugin(case)?;
+    let path = plugin.display().to_string();
+    let program = case.build("open", "open", &["-O2", "-ldl"])?;
+    let forbid = case.build("forbid", "forbid", &["-O2", "-DERROR=ENOSYS"])?;
+    let converted = case.convert(&program, &["--with", &path])?;
+    let copy = case.dir.join("copy.so");
+    fs::copy(&plugin, &copy)?;
+    let mut command = case.command(&forbid);
+    command.args([statx, "--"]).arg(converted).arg(&path).arg(copy);
+    let said = output(&mut command)?;
+    let expected = "1: same as 1, value 23\n2: same as 1, value 23\n";
+    ensure!(said.starts_with(expected), "it said {said}");
     Ok(())
 }
 

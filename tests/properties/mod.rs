@@ -3,6 +3,7 @@
 mod addresses;
 mod command;
 mod guards;
+mod images;
 mod kernel;
 mod limits;
 mod loader_variables;
@@ -24,6 +25,7 @@ pub fn add(cases: &mut Cases) {
     addresses::add(cases);
     command::add(cases);
     guards::add(cases);
+    images::add(cases);
     kernel::add(cases);
     limits::add(cases);
     loader_variables::add(cases);

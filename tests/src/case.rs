@@ -153,6 +153,15 @@ impl Cases {
         self.needing::<&str>(&[]).check(name, test);
     }
 
+    /// Adds a test that can be made on every machine, of programs of 64 bits and of 32.
+    pub fn check_glibc(
+        &mut self,
+        name: &str,
+        test: impl Fn(&Case) -> Result<()> + Clone + Send + 'static,
+    ) {
+        self.needing::<&str>(&[]).check_glibc(name, test);
+    }
+
     /// For adding tests that need these of the machine, by the names of [`machine`](crate::machine). They are begun
     /// only where nothing is lacking.
     pub fn needing<S: AsRef<str>>(&mut self, needs: &[S]) -> Needing<'_> {
@@ -211,5 +220,17 @@ impl Needing<'_> {
     /// Adds a test that has no more to find out about the machine.
     pub fn check(&mut self, name: &str, test: impl FnOnce(&Case) -> Result<()> + Send + 'static) {
         self.add(name, |case| test(case).map(|()| Done::Passed));
+    }
+
+    /// Adds a test that has no more to find out about the machine, of programs of 64 bits and of 32.
+    pub fn check_glibc(
+        &mut self,
+        name: &str,
+        test: impl Fn(&Case) -> Result<()> + Clone + Send + 'static,
+    ) {
+        for toolchain in Toolchain::GLIBC {
+            let test = test.clone();
+            self.add_for(toolchain, name, move |case| test(case).map(|()| Done::Passed));
+        }
     }
 }

@@ -135,6 +135,10 @@ fn probe(need: &str) -> Result<Option<String>> {
                 "neither AARCH64_CC nor aarch64-linux-gnu-gcc is a compiler with a C library",
             )
         }
+        "rustc-32" => unless(
+            rustc_for_i386().is_some_and(|rustc| has_core_for_i386(&rustc)),
+            "TEST_RUSTC_32 does not name a Rust compiler with a `core` for i686-unknown-linux-gnu",
+        ),
         "vdso-clock" => {
             unless(reads_clock_without_kernel(), "this clock source needs system calls")
         }
@@ -244,6 +248,22 @@ pub fn kernel() -> Option<(PathBuf, String)> {
         entry.file_name().to_str()?.strip_prefix("vmlinuz-").map(str::to_owned)
     });
     Some((dir, releases.max()?))
+}
+
+/// A Rust compiler for programs of 32 bits: that which has made the images in `starter/blob`, if they are to be the same.
+pub fn rustc_for_i386() -> Option<PathBuf> {
+    env::var_os("TEST_RUSTC_32").map(PathBuf::from)
+}
+
+fn has_core_for_i386(rustc: &Path) -> bool {
+    let mut command = Command::new(rustc);
+    let output =
+        command.args(["--target=i686-unknown-linux-gnu", "--print=target-libdir"]).output();
+    let files = output
+        .ok()
+        .and_then(|output| fs::read_dir(String::from_utf8(output.stdout).ok()?.trim()).ok());
+    let mut names = files.into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.any(|name| name.to_string_lossy().starts_with("libcore-"))
 }
 
 fn has_modules(modules: &str) -> bool {

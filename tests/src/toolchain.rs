@@ -53,6 +53,9 @@ impl Toolchain {
     /// All, the machine's own first.
     pub const ALL: [Self; 3] = [Self::Machine, Self::Narrow, Self::Musl];
 
+    /// Those whose C library is glibc.
+    pub const GLIBC: [Self; 2] = [Self::Machine, Self::Narrow];
+
     /// The end of the names of tests of programs that are built with it.
     pub fn suffix(self) -> &'static str {
         match self {

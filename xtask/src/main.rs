@@ -39,7 +39,7 @@ enum Task {
         #[arg(long, value_name = "DIR", default_value = "/usr/local")]
         prefix: PathBuf,
     },
-    /// Make the starter for i386 anew, which is in starter/blob
+    /// Make the starter and the agent for i386 anew, which are in starter/blob
     Starter {
         /// A compiler with a `core` for i686-unknown-linux-gnu: rustup's with that target, Debian's with libstd-rust-dev:i386
         #[arg(long, value_name = "PROGRAM")]

@@ -1,4 +1,4 @@
-//! The starter for i386, made anew: an image in the repository, since compilers for the host come without a `core` for it.
+//! Starter and agent for i386, made anew: images in the repository, since compilers for the host come without a `core` for it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,16 +8,22 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// Has the package's build script make it with the compiler `rustc`, which has a `core` for i686-unknown-linux-gnu, and
-/// puts it into `starter/blob`. With `check` it is held against what is there.
+/// Has the package's build script make them with the compiler `rustc`, which has a `core` for i686-unknown-linux-gnu, and
+/// puts them into `starter/blob`. With `check` they are held against what is there.
 pub fn make(rustc: &Path, check: bool) -> Result<()> {
     let built =
         built(rustc.canonicalize().with_context(|| rustc.display().to_string())?.as_os_str())?;
     let blob = crate::top().join("starter/blob");
-    for name in ["i386.bin", "i386.source"] {
-        let made =
-            fs::read(built.join(format!("starter-{name}"))).context("reading what was built")?;
-        let place = blob.join(name);
+    // What is built, and what it is called in the repository.
+    const FILES: [(&str, &str); 4] = [
+        ("starter-i386.bin", "i386.bin"),
+        ("starter-i386.source", "i386.source"),
+        ("agent-i386.bin", "agent-i386.bin"),
+        ("agent-i386.source", "agent-i386.source"),
+    ];
+    for (name, called) in FILES {
+        let made = fs::read(built.join(name)).context("reading what was built")?;
+        let place = blob.join(called);
         if check {
             let same = fs::read(&place).is_ok_and(|there| there == made);
             ensure!(same, "{} is not what this compiler makes of the source", place.display());

@@ -2,8 +2,9 @@
 //! maps executable, and the instructions by which it asks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
@@ -112,10 +113,13 @@ impl Observer {
                     return Entered::Other;
                 }
                 let writes = args[first + 1] & (libc::O_ACCMODE | libc::O_CREAT) as u64 != 0;
-                Entered::Open { name, writes, site: self.site(thread, regs.instruction_pointer()) }
+                Entered::Open { name, writes, site: self.site(thread, regs) }
             }
-            numbers::SYS_stat | numbers::SYS_fstat | numbers::SYS_newfstatat => {
-                let site = self.site(thread, regs.instruction_pointer());
+            numbers::SYS_stat
+            | numbers::SYS_fstat
+            | numbers::SYS_newfstatat
+            | numbers::SYS_statx => {
+                let site = self.site(thread, regs);
                 self.seen.askers.extend(site);
                 Entered::Other
             }
@@ -158,8 +162,9 @@ impl Observer {
         }
     }
 
-    /// The instruction before `next`.
-    fn site(&mut self, thread: Pid, next: u64) -> Option<CallSite> {
+    /// The program's instruction that made the call that the thread is in.
+    fn site(&mut self, thread: Pid, regs: &Registers) -> Option<CallSite> {
+        let next = regs.behind_call(|address, to| read_exactly(thread, address, to));
         let find = || {
             let maps = read_maps(thread).ok()?;
             let mapping = maps.into_iter().find(|mapping| mapping.range.contains(&next))?;
@@ -173,6 +178,12 @@ impl Observer {
 
 fn descriptor(thread: Pid, fd: u64) -> String {
     format!("/proc/{thread}/fd/{}", fd as i32)
+}
+
+/// Fills `to` with the process's memory from an address on. `false` if that is not all there.
+fn read_exactly(process: Pid, address: u64, to: &mut [u8]) -> bool {
+    let memory = File::open(format!("/proc/{process}/mem"));
+    memory.and_then(|memory| memory.read_exact_at(to, address)).is_ok()
 }
 
 /// A string of the process, without its NUL.

@@ -47,12 +47,13 @@ pub fn embed(
         file.parts[0] = Part { at: range.start - start, offset: 0, len };
     }
     let opening = redirect::opening(image, &plugins.loader_sites, &plugins.library_sites);
-    let reading = redirect::reading(image);
+    let mut redirected = opening.ok_or_else(unable)?;
+    redirected.extend(redirect::fallbacks(image, &redirected));
+    let reading = redirect::reading(image, &redirected);
     let mut policy = if host_libs == HostLibs::Deny { POLICY_DENY } else { 0 };
     if reading.is_some() {
         policy |= POLICY_OWN_FILE;
     }
-    let mut redirected = opening.ok_or_else(unable)?;
     redirected.extend(reading.unwrap_or_default());
     redirect::sort(&mut redirected).ok_or_else(unable)?;
     let [files, names, directories] = index.counts();
@@ -143,8 +144,8 @@ fn add_agent(
 ) -> Option<()> {
     let mut code = params.as_bytes().to_vec();
     let entry = agent + code.len() as u64;
-    code.extend(starter::AGENT);
     let machine = image.machine();
+    code.extend(starter::agent(machine.e_machine())?);
     for redirected in redirected {
         fill(&mut code, machine);
         let at = agent + code.len() as u64;

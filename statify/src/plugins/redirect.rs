@@ -64,28 +64,64 @@ pub fn opening(
     redirections(image, loader.chain(library))
 }
 
-/// The loader's instructions that read and map files; `None` if they cannot be redirected.
-pub fn reading(image: &Image) -> Option<Vec<Redirected>> {
-    readers(image).and_then(|sites| redirections(image, sites.into_iter()))
+/// The loader's instructions that read and map files, but for those of `opening`; `None` if they cannot be redirected.
+pub fn reading(image: &Image, opening: &[Redirected]) -> Option<Vec<Redirected>> {
+    let mut found = redirections(image, readers(image)?.into_iter())?;
+    found.retain(|one| opening.iter().all(|other| other.start() != one.start()));
+    Some(found)
 }
 
-/// The loader's instructions that read and map files; `None` unless there are some of either kind.
-fn readers(image: &Image) -> Option<Vec<(CallSite, u32)>> {
+/// The loader's instructions that read and map files, and those whose calls are not known: the agent goes by the number.
+/// `None` unless there are some of either kind.
+fn readers(image: &Image) -> Option<BTreeSet<(CallSite, u32)>> {
+    let mut sites = BTreeSet::new();
+    let (mut map, mut read) = (0, 0);
+    let mut add = |found: &[u64], site: &dyn Fn(u64) -> CallSite| {
+        sites.extend(found.iter().map(|&behind| (site(behind), SITE_LOADER)));
+        found.len()
+    };
+    in_loader(image, |code, site| {
+        let unknown = add(&code.calls_of_any_number(), site);
+        map += add(&code.calls(&[libc::SYS_mmap]), site) + unknown;
+        read += add(&code.calls(&[libc::SYS_pread64, libc::SYS_lseek]), site) + unknown;
+    })?;
+    (map > 0 && read > 0).then_some(sites)
+}
+
+/// The loader's other instructions that ask for the state of a file, as far as they can be redirected: those that it has
+/// for kernels without statx(2), if it makes that.
+pub fn fallbacks(image: &Image, opening: &[Redirected]) -> Vec<Redirected> {
+    let mut sites = BTreeSet::new();
+    let found = in_loader(image, |code, site| {
+        if !code.calls(&[libc::SYS_statx]).is_empty() {
+            let others = [libc::SYS_stat, libc::SYS_fstat, libc::SYS_newfstatat];
+            sites.extend(code.calls(&others).into_iter().map(site));
+        }
+    });
+    let redirected = |site| redirections(image, std::iter::once((site, SITE_LOADER)));
+    let mut all: Vec<Redirected> = match found {
+        Some(()) => sites.into_iter().filter_map(redirected).flatten().collect(),
+        None => Vec::new(),
+    };
+    all.retain(|one| opening.iter().all(|other| other.start() != one.start()));
+    all
+}
+
+/// Looks at the loader's code, part by part, with what makes a site of an address behind an instruction.
+fn in_loader(
+    image: &Image,
+    mut look: impl FnMut(&Code<'_>, &dyn Fn(u64) -> CallSite),
+) -> Option<()> {
     let object = image.loader()?;
     let elf = ElfFile::parse(&object.bytes).ok()?;
-    let mut sites = Vec::new();
-    let (mut map, mut read) = (0, 0);
     for load in elf.loads().filter(|load| load.is_executable()) {
-        let code = Code::new(elf.contents(load)?, load.p_vaddr);
-        let maps = code.calls(&[libc::SYS_mmap]);
-        let reads = code.calls(&[libc::SYS_pread64, libc::SYS_lseek]);
-        (map, read) = (map + maps.len(), read + reads.len());
-        for behind in maps.into_iter().chain(reads) {
+        let code = image.machine().code(elf.contents(load)?, load.p_vaddr)?;
+        look(&code, &|behind| {
             let offset = load.p_offset + (behind - load.p_vaddr);
-            sites.push((CallSite { path: object.path.clone(), offset }, SITE_LOADER));
-        }
+            CallSite { path: object.path.clone(), offset }
+        });
     }
-    (map > 0 && read > 0).then_some(sites)
+    Some(())
 }
 
 /// How each instruction, whose kind is a SITE_*, can be redirected.
@@ -114,8 +150,10 @@ fn redirections(
                 else {
                     continue;
                 };
-                let code = code.get_or_insert_with(|| Code::new(bytes, load.p_vaddr));
-                let redirection = code.redirection(load.p_vaddr + at)?;
+                if code.is_none() {
+                    code = image.machine().code(bytes, load.p_vaddr);
+                }
+                let redirection = code.as_ref()?.redirection(load.p_vaddr + at)?;
                 found.push(Redirected { redirection, bias, kind });
             }
         }

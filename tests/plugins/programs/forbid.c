@@ -1,5 +1,5 @@
 // Executes a program that may not make the system calls given by number before "--": they fail
-// with EPERM.
+// with EPERM, or what it is compiled for.
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -9,6 +9,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#ifndef ERROR
+#define ERROR EPERM
+#endif
+
 int main(int argc, char **argv) {
     int i = 1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -17,7 +21,7 @@ int main(int argc, char **argv) {
         struct sock_filter code[] = {
             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, atoi(argv[i]), 0, 1),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ERROR),
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         };
         struct sock_fprog filter = {4, code};

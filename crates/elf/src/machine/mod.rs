@@ -197,6 +197,17 @@ impl Machine {
         on!(self, sites::cpuid_sites(elf))
     }
 
+    /// Its code, the first byte's address being `base`, in which system calls can be made to call something else; `None`
+    /// if it is not known how.
+    pub fn code(self, bytes: &[u8], base: u64) -> Option<Code<'_>> {
+        let entry = match self {
+            Self::X86_64 => x86_64::ENTRY,
+            Self::I386 => i386::redirect::ENTRY,
+            Self::Aarch64 => return None,
+        };
+        Some(Code::new(entry, bytes, base))
+    }
+
     /// The instruction that makes a system call.
     pub fn system_call(self) -> &'static [u8] {
         on!(self, system_calls::INSTRUCTION)

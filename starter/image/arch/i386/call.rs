@@ -4,16 +4,19 @@ use core::arch::naked_asm;
 
 use super::nr;
 
+/// pwrite64(2), which the agent makes.
+const PWRITE64: u64 = nr::PREAD64 + 1;
+
 /// A system call; the result is negative from -4095 to -1 for an error.
 ///
 /// # Safety
 ///
 /// As the call.
 pub unsafe fn syscall(number: u64, [a, b, c, d, e, f]: [u64; 6]) -> i64 {
-    // Offsets in a file: mmap2(2) has pages of 4 KiB, pread64(2) two words.
+    // Offsets in a file: mmap2(2) has pages of 4 KiB, pread64(2) and pwrite64(2) two words.
     let (d, e, f) = match number {
         nr::MMAP => (d, e, f >> 12),
-        nr::PREAD64 => (d, d >> 32, f),
+        nr::PREAD64 | PWRITE64 => (d, d >> 32, f),
         _ => (d, e, f),
     };
     let words = [number, a, b, c, d, e, f].map(|word| word as u32);

@@ -96,6 +96,11 @@ impl Registers {
         Some(self.general.pc.wrapping_sub(INSTRUCTION.len() as u64))
     }
 
+    /// In a system call: the address behind the instruction that made it.
+    pub fn behind_call(&self, _read: impl FnMut(u64, &mut [u8]) -> bool) -> u64 {
+        self.general.pc
+    }
+
     /// At a system call's exit: what it answers instead.
     pub fn set_result(&mut self, result: i64) {
         self.general.regs[0] = result as u64;

@@ -8,6 +8,7 @@
 //! | `plt.rs` | procedure linkage tables, .init and .fini |
 //! | `got.rs` | where the register points that finds constants |
 //! | `calls.rs`, `arguments.rs` | calls of imports, and their constant arguments |
+//! | `redirect.rs` | system calls made to call something else |
 //! | `references.rs` | functions that take an address |
 //! | `sites.rs` | CPUID instructions |
 //! | `system_calls.rs` | the instruction, and calls that only this machine has |
@@ -20,6 +21,7 @@ mod got;
 pub mod loader;
 pub mod numbers;
 pub mod plt;
+pub mod redirect;
 pub mod references;
 pub mod relocations;
 pub mod sites;

@@ -58,7 +58,7 @@ pub use self::{
 };
 pub use hwcaps::OWN_PLATFORM;
 pub use levels::Level;
-pub use redirect::{Code, Redirection};
+pub use redirect::{CALL, Code, ENTRY, Entry, Redirection, near};
 
 /// e_machine.
 pub const E_MACHINE: u16 = EM_X86_64;

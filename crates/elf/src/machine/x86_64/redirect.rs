@@ -1,5 +1,6 @@
-//! A `syscall` instruction made to call something else: it and its neighbours give way to a jump to
-//! a trampoline, which has the neighbours' instructions, and a call in the instruction's place.
+//! An instruction that enters the kernel made to call something else: it and its neighbours give way to a jump to
+//! a trampoline, which has the neighbours' instructions, and a call in the instruction's place. [`super::super::i386`] has
+//! other instructions for it; the rest is the same there.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +10,50 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKi
 const JUMP: usize = 5;
 /// How many neighbours are looked at on either side.
 const NEIGHBOURS: usize = 3;
-/// How many instructions before a call its number is looked for in.
-const LOOK_BACK: usize = 8;
 /// What the psABI lets functions use below their stack pointer (3.2.2).
 const RED_ZONE: i32 = 128;
 
+/// How code of a machine enters the kernel, with the call's number in the accumulator.
+#[derive(Debug)]
+pub struct Entry {
+    /// Of the machine's addresses.
+    pub bits: u32,
+    /// Whether an instruction is one that does it.
+    pub enters: fn(&Instruction) -> bool,
+    /// How many instructions before it its number is looked for in.
+    pub look_back: usize,
+    /// The numbers that the machine has for what this one does where this runs.
+    pub numbers: fn(i64) -> Vec<i64>,
+    /// Whether one instruction may be for calls of several numbers, which its callers have put into the accumulator.
+    pub is_shared: bool,
+    /// What stands in the instruction's place at an address, calls another one and tells it a kind. `None` if that is
+    /// too far away.
+    pub call: fn(at: u64, callee: u64, kind: u32) -> Option<Vec<u8>>,
+}
+
+/// x86-64's: `syscall`. The kind is in r11, which the kernel changes.
+pub const ENTRY: &Entry = &Entry {
+    bits: 64,
+    enters: |instruction| instruction.mnemonic() == Mnemonic::Syscall,
+    look_back: 8,
+    numbers: |number| vec![number],
+    is_shared: false,
+    call: |at, callee, kind| {
+        let mut bytes = vec![0x48, 0x8d, 0xa4, 0x24]; // lea rsp, [rsp - 128]
+        bytes.extend((-RED_ZONE).to_le_bytes());
+        bytes.extend([0x41, 0xbb]); // mov r11d, kind
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(near(CALL, at.wrapping_add(bytes.len() as u64), callee, 64)?);
+        bytes.extend([0x48, 0x8d, 0xa4, 0x24]); // lea rsp, [rsp + 128]
+        bytes.extend(RED_ZONE.to_le_bytes());
+        Some(bytes)
+    },
+};
+
 /// Instructions that can give way to a jump.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Redirection {
+    entry: &'static Entry,
     /// The first one's address.
     pub start: u64,
     /// The address behind the last.
@@ -28,6 +65,7 @@ pub struct Redirection {
 /// The instructions of some code.
 #[derive(Debug)]
 pub struct Code<'a> {
+    entry: &'static Entry,
     bytes: &'a [u8],
     /// The first byte's address.
     base: u64,
@@ -38,8 +76,8 @@ pub struct Code<'a> {
 
 impl<'a> Code<'a> {
     /// Decodes it, from its first byte on, which is at `base`.
-    pub fn new(bytes: &'a [u8], base: u64) -> Self {
-        let decoder = Decoder::with_ip(64, bytes, base, DecoderOptions::NONE);
+    pub fn new(entry: &'static Entry, bytes: &'a [u8], base: u64) -> Self {
+        let decoder = Decoder::with_ip(entry.bits, bytes, base, DecoderOptions::NONE);
         let instructions: Vec<Instruction> = decoder.into_iter().collect();
         let jumps = |i: &&Instruction| {
             matches!(
@@ -52,36 +90,84 @@ impl<'a> Code<'a> {
         };
         let targets =
             instructions.iter().filter(jumps).map(Instruction::near_branch_target).collect();
-        Self { bytes, base, instructions, targets }
+        Self { entry, bytes, base, instructions, targets }
     }
 
-    /// The addresses behind the `syscall` instructions that make a call of one of these numbers, as
-    /// far as the number is put into eax shortly before.
+    /// The addresses behind the instructions that make a system call which does what one of these numbers does where
+    /// this runs, as far as the number is put into the accumulator shortly before.
     pub fn calls(&self, numbers: &[i64]) -> Vec<u64> {
-        let is_one = |at: usize| {
-            let before = self.instructions[at.saturating_sub(LOOK_BACK)..at].iter().rev();
-            let sets = |i: &&Instruction| {
-                i.op_count() > 0 && i.op0_register().full_register() == Register::RAX
-            };
-            let number = before.take_while(|i| i.flow_control() == FlowControl::Next).find(sets);
-            number.is_some_and(|i| {
-                i.mnemonic() == Mnemonic::Mov
-                    && i.op1_kind() == OpKind::Immediate32
-                    && numbers.contains(&i64::from(i.immediate32()))
-            })
-        };
-        let instructions = self.instructions.iter().enumerate();
-        instructions
-            .filter(|(at, i)| i.mnemonic() == Mnemonic::Syscall && is_one(*at))
-            .map(|(_, i)| i.next_ip())
-            .collect()
+        let wanted: Vec<i64> = numbers.iter().flat_map(|&one| (self.entry.numbers)(one)).collect();
+        let is_one = |at: usize| self.number(at).is_some_and(|number| wanted.contains(&number));
+        self.entries().filter(|at| is_one(*at)).map(|at| self.instructions[at].next_ip()).collect()
     }
 
-    /// Finds what can give way around the `syscall` instruction that ends at `behind`: instructions
+    /// The addresses behind those that may make a system call of any number, since what is before them does not tell.
+    /// What returns at once is left out: callers may enter it in the middle, by its address.
+    pub fn calls_of_any_number(&self) -> Vec<u64> {
+        let returns = |at: usize| {
+            let next = self.instructions.get(at + 1);
+            next.is_some_and(|next| next.flow_control() == FlowControl::Return)
+        };
+        let is_one =
+            |at: &usize| self.entry.is_shared && self.number(*at).is_none() && !returns(*at);
+        self.entries().filter(is_one).map(|at| self.instructions[at].next_ip()).collect()
+    }
+
+    /// By index, the instructions that enter the kernel.
+    fn entries(&self) -> impl Iterator<Item = usize> {
+        let instructions = self.instructions.iter().enumerate();
+        instructions.filter(|(_, i)| (self.entry.enters)(i)).map(|(at, _)| at)
+    }
+
+    /// The number that the instruction of this index makes its call by.
+    fn number(&self, at: usize) -> Option<i64> {
+        let mut is_reached_otherwise = self.entry.is_shared && self.is_target(at);
+        for before in (at.saturating_sub(self.entry.look_back)..at).rev() {
+            let instruction = &self.instructions[before];
+            if instruction.op_count() > 0
+                && instruction.op0_register().full_register() == Register::RAX
+            {
+                let is_constant = instruction.mnemonic() == Mnemonic::Mov
+                    && instruction.op1_kind() == OpKind::Immediate32
+                    && !is_reached_otherwise;
+                return is_constant.then(|| instruction.immediate32().into());
+            }
+            if instruction.flow_control() != FlowControl::Next
+                && !self.tells_where_it_is(instruction)
+            {
+                return None;
+            }
+            is_reached_otherwise |= self.entry.is_shared && self.is_target(before);
+        }
+        None
+    }
+
+    fn is_target(&self, index: usize) -> bool {
+        self.targets.contains(&self.instructions[index].ip())
+    }
+
+    /// Whether it calls a function that returns its return address in a register other than the accumulator, by which
+    /// code of 32 bits finds constants.
+    fn tells_where_it_is(&self, call: &Instruction) -> bool {
+        let function = call.near_branch_target();
+        let Ok(at) = self.instructions.binary_search_by_key(&function, Instruction::ip) else {
+            return false;
+        };
+        let [load, back, ..] = &self.instructions[at..] else { return false };
+        self.entry.bits == 32
+            && call.flow_control() == FlowControl::Call
+            && load.mnemonic() == Mnemonic::Mov
+            && load.op0_register() != Register::EAX
+            && load.memory_base() == Register::ESP
+            && load.memory_displacement64() == 0
+            && back.flow_control() == FlowControl::Return
+    }
+
+    /// Finds what can give way around the instruction that enters the kernel and ends at `behind`: instructions
     /// that do the same anywhere, and that nothing jumps between. `None` if there is none.
     pub fn redirection(&self, behind: u64) -> Option<Redirection> {
         let at = self.instructions.binary_search_by_key(&behind, Instruction::next_ip).ok()?;
-        if self.instructions[at].mnemonic() != Mnemonic::Syscall {
+        if !(self.entry.enters)(&self.instructions[at]) {
             return None;
         }
         let fits = |&(first, last): &(usize, usize)| {
@@ -109,7 +195,8 @@ impl<'a> Code<'a> {
         };
         let (start, end) = (self.instructions[first].ip(), self.instructions[last].next_ip());
         let call = self.instructions[at].ip();
-        Some(Redirection { start, end, before: bytes(start..call), after: bytes(behind..end) })
+        let (before, after) = (bytes(start..call), bytes(behind..end));
+        Some(Redirection { entry: self.entry, start, end, before, after })
     }
 }
 
@@ -118,34 +205,37 @@ impl Redirection {
     /// from where its addresses say. `None` if it is too far away.
     pub fn jump(&self, moved: u64, trampoline: u64) -> Option<Vec<u8>> {
         let start = self.start.wrapping_add(moved);
-        let mut bytes = vec![0xe9];
-        bytes.extend(distance(start.wrapping_add(JUMP as u64), trampoline)?);
+        let mut bytes = near(GO, start, trampoline, self.entry.bits)?.to_vec();
         // What is left of the last instruction is never executed.
         bytes.resize((self.end - self.start) as usize, super::BREAKPOINT[0]);
         Some(bytes)
     }
 
-    /// The trampoline at `at`, which calls `callee` with `kind` in r11.
+    /// The trampoline at `at`, which calls `callee` and tells it `kind`.
     pub fn trampoline(&self, moved: u64, at: u64, callee: u64, kind: u32) -> Option<Vec<u8>> {
         let mut bytes = self.before.clone();
-        bytes.extend([0x48, 0x8d, 0xa4, 0x24]); // lea rsp, [rsp - 128]
-        bytes.extend((-RED_ZONE).to_le_bytes());
-        bytes.extend([0x41, 0xbb]); // mov r11d, kind
-        bytes.extend(kind.to_le_bytes());
-        bytes.push(0xe8); // call callee
-        bytes.extend(distance(at + bytes.len() as u64 + 4, callee)?);
-        bytes.extend([0x48, 0x8d, 0xa4, 0x24]); // lea rsp, [rsp + 128]
-        bytes.extend(RED_ZONE.to_le_bytes());
+        bytes.extend((self.entry.call)(at.wrapping_add(bytes.len() as u64), callee, kind)?);
         bytes.extend(&self.after);
-        bytes.push(0xe9); // jmp end
         let end = self.end.wrapping_add(moved);
-        bytes.extend(distance(at + bytes.len() as u64 + 4, end)?);
+        bytes.extend(near(GO, at.wrapping_add(bytes.len() as u64), end, self.entry.bits)?);
         Some(bytes)
     }
 }
 
-fn distance(from: u64, to: u64) -> Option<[u8; 4]> {
-    i32::try_from(to.wrapping_sub(from) as i64).ok().map(i32::to_le_bytes)
+/// `call rel32`.
+pub const CALL: u8 = 0xe8;
+/// `jmp rel32`.
+const GO: u8 = 0xe9;
+
+/// The call or jump at `at` to `target`; `None` if that is too far away. Addresses of 32 bits are never: they wrap.
+pub fn near(opcode: u8, at: u64, target: u64, bits: u32) -> Option<[u8; JUMP]> {
+    let distance = target.wrapping_sub(at.wrapping_add(JUMP as u64));
+    let distance = match bits {
+        32 => distance as i32,
+        _ => i32::try_from(distance as i64).ok()?,
+    };
+    let [a, b, c, d] = distance.to_le_bytes();
+    Some([opcode, a, b, c, d])
 }
 
 #[cfg(test)]
@@ -155,7 +245,7 @@ mod tests {
     const SYSCALL: &[u8] = super::super::system_calls::INSTRUCTION;
 
     fn redirection(code: &[u8], base: u64, behind: u64) -> Option<Redirection> {
-        Code::new(code, base).redirection(behind)
+        Code::new(ENTRY, code, base).redirection(behind)
     }
 
     fn code(parts: &[&[u8]]) -> Vec<u8> {
@@ -193,18 +283,19 @@ mod tests {
         let set = |number: u8| [0xb8, number, 0, 0, 0];
         let code =
             code(&[&set(9), &[0x89, 0xc1], SYSCALL, &set(17), SYSCALL, &[0x31, 0xc0], SYSCALL]);
-        let code = Code::new(&code, 0);
+        let code = Code::new(ENTRY, &code, 0);
         assert_eq!(code.calls(&[9]), [9]);
         assert_eq!(code.calls(&[8, 17]), [16]);
         assert!(code.calls(&[0]).is_empty());
+        assert!(code.calls_of_any_number().is_empty());
     }
 
     #[test]
     fn what_cannot_be_moved_stays() {
         // A relative load before, a return behind.
         let load = [0x48, 0x8b, 0x05, 0, 0, 0, 0];
-        assert_eq!(redirection(&code(&[&load, SYSCALL, &[0xc3]]), 0, 9), None);
-        assert_eq!(redirection(&[0xb8, 0x0f, 0x05, 0, 0], 0, 3), None);
+        assert!(redirection(&code(&[&load, SYSCALL, &[0xc3]]), 0, 9).is_none());
+        assert!(redirection(&[0xb8, 0x0f, 0x05, 0, 0], 0, 3).is_none());
         assert!(redirection(&code(&[&[0xb8, 0, 0, 0, 0], SYSCALL]), 0, 7).is_some());
     }
 }

@@ -6,7 +6,7 @@
 use libc::user_regs_struct;
 
 use super::cpu::Cpu;
-use crate::machine::i386::numbers;
+use crate::machine::i386::{numbers, system_calls};
 
 /// Bytes below the stack pointer that a leaf function may use (psABI, 3.2.2), and more.
 const RED_ZONE: u64 = 4096;
@@ -134,6 +134,15 @@ impl Registers {
         };
         // Both machines' have as many bytes.
         is_in_call.then(|| self.0.rip.wrapping_sub(super::system_calls::INSTRUCTION.len() as u64))
+    }
+
+    /// In a system call: the address behind the program's instruction that made it, or that called the kernel's code which
+    /// did. `read` fills with what is at an address.
+    pub fn behind_call(&self, read: impl FnMut(u64, &mut [u8]) -> bool) -> u64 {
+        match self.is_narrow() {
+            true => system_calls::caller(self.0.rip, self.0.rsp, read).unwrap_or(self.0.rip),
+            false => self.0.rip,
+        }
     }
 
     /// At a system call's exit: what it answers instead.
