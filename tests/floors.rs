@@ -135,8 +135,9 @@ fn what_cargo_is_told_to_leave_out_has_no_tests() {
             }
         }
         if manifest.lines().any(|line| line == "test = false") {
-            let mains = [dir.join("main.rs"), dir.join("bin/fleet/main.rs")];
-            for main in mains.iter().filter_map(|path| fs::read_to_string(path).ok()) {
+            let mains =
+                ["main.rs", "bin/arm64/main.rs", "bin/fleet/main.rs", "bin/portable/main.rs"];
+            for main in mains.iter().filter_map(|main| fs::read_to_string(dir.join(main)).ok()) {
                 if main.contains("#[test]") {
                     wrong.push(format!("{krate}: a test in its command does not run"));
                 }

@@ -1,6 +1,7 @@
 //! All tests that run programs: one driver, a module for each suite, two tiers. `cargo test` runs the quick tier,
 //! `cargo slow` the slow one. A test's name is `SUITE/NAME`; what is behind `--` selects by parts of names.
 
+mod arm64;
 mod bad_input;
 mod chunkstore;
 mod cpus;
@@ -49,6 +50,8 @@ fn main() -> Result<ExitCode> {
     real_work::add(&mut cases)?;
     cases.begin("cpus", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")));
     cpus::add(&mut cases)?;
+    cases.begin("arm64", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")));
+    arm64::add(&mut cases);
     cases.begin("old_kernels", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")));
     old_kernels::add(&mut cases)?;
     Ok(cases.run(&arguments))

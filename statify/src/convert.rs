@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use statify_elf::machine::{Cpu, Machine};
+use statify_elf::machine::Cpu;
 use statify_format::{Randomness, Shape};
 use statify_program::{Program, Refusal};
 use statify_room::root::Root;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use regex::bytes::Regex;
 use statify_tests::case::{Case, Cases, output};
 use statify_tests::machine;
-use statify_vm::{Accelerator, Console, Disk, Machine, Serial};
+use statify_vm::{Accelerator, Console, Disk, Kind, Machine, Serial};
 
 use super::place::{Place, convert};
 
@@ -40,6 +40,7 @@ fn guest(case: &Case) -> Result<()> {
     let (kernel, release) = machine::kernel().context("no TEST_KERNEL")?;
     let pool = place.pool();
     let machine = Machine {
+        kind: Kind::HERE,
         accelerator: Accelerator::Software,
         cpu: "max".into(),
         cpus: 1,

@@ -168,6 +168,11 @@ impl Cases {
         Needing { cases: self, needs: needs.iter().map(|need| need.as_ref().to_owned()).collect() }
     }
 
+    /// Leaves out tests whose names are not wanted, and says how many are left.
+    pub fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) -> usize {
+        self.list.keep(is_wanted)
+    }
+
     /// Runs the tests that the command line selects. Fails, too, if a process that one of them started is left.
     pub fn run(self, arguments: &Arguments) -> ExitCode {
         let code = self.list.run(arguments);

@@ -1,5 +1,6 @@
 //! What statify's tests are made of: fixtures and their directives, building and running them, conversion, comparison.
 
+pub mod arm64;
 pub mod builder;
 pub mod case;
 pub mod compare;
@@ -9,6 +10,7 @@ pub mod directives;
 pub mod guest;
 pub mod machine;
 pub mod maps;
+#[cfg(target_arch = "x86_64")]
 pub mod old_kernel;
 pub mod process;
 pub mod processes;

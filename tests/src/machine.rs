@@ -13,9 +13,12 @@ use anyhow::{Result, bail};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::geteuid;
 
+use crate::arm64;
 use crate::compiler::{compiler, for_aarch64};
 use crate::convert::SYSTEM_PATH;
 use crate::guest;
+
+mod cpu;
 
 /// Why a test with these needs cannot run here; `None` if it can. A need of unknown name is an error,
 /// wherever it stands.
@@ -139,6 +142,14 @@ fn probe(need: &str) -> Result<Option<String>> {
             rustc_for_i386().is_some_and(|rustc| has_core_for_i386(&rustc)),
             "TEST_RUSTC_32 does not name a Rust compiler with a `core` for i686-unknown-linux-gnu",
         ),
+        "aarch64-rust" => unless(
+            arm64::programs::rustc().is_some(),
+            "AARCH64_RUSTC does not name a Rust with a standard library for AArch64",
+        ),
+        "arm64-guest" => unless(
+            arm64::Guest::locate().is_some(),
+            "TEST_ARM64 does not name a directory that .ci/arm64 made",
+        ),
         "vdso-clock" => {
             unless(reads_clock_without_kernel(), "this clock source needs system calls")
         }
@@ -174,9 +185,7 @@ fn probe(need: &str) -> Result<Option<String>> {
             "TEST_KERNEL does not name the directory of an unpacked package of Debian's cloud kernel",
         ),
         "musl" => unless(false, "it is about musl, and tested with musl-gcc"),
-        "avx" => unless(is_x86_feature_detected!("avx"), "this CPU has none"),
-        "avx2" => unless(is_x86_feature_detected!("avx2"), "this CPU has none"),
-        "avx512" => unless(is_x86_feature_detected!("avx512f"), "this CPU has none"),
+        "avx" | "avx2" | "avx512" => unless(cpu::has(need), "this CPU has none"),
         _ => bail!("`Needs: {need}` names no feature that is known"),
     }
 }
@@ -219,7 +228,7 @@ fn gnu_ld() -> Option<(u32, u32)> {
 fn reads_clock_without_kernel() -> bool {
     let current = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     let source = fs::read_to_string(current).unwrap_or_default();
-    ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page"].contains(&source.trim())
+    ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"].contains(&source.trim())
 }
 
 fn knows_mseal() -> bool {

@@ -11,6 +11,7 @@ pub enum Tier {
 
 /// What begins the names of tests of the slow tier, and why it is one.
 pub const SLOW: &[(&str, &str)] = &[
+    ("arm64/", "a machine is emulated, with compilers in it"),
     ("bad_input/corrupted/anywhere/", "hundreds of conversions; truncated is quick"),
     ("bad_input/corrupted/headers/", "hundreds of conversions"),
     ("chunkstore/clients/half-a-handshake", "it is waited for a time-out"),

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 /// What the names of variables begin with by which cargo tells a program its package.
-const OF_A_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+pub(crate) const OF_A_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
 /// A test that is there already.
 const BUILT: &str = "architecture";
@@ -48,7 +48,7 @@ fn build(name: &str) -> Result<PathBuf> {
 }
 
 /// The executable that cargo's messages name.
-fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
+pub(crate) fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
     messages
         .split(|&byte| byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())

@@ -50,8 +50,12 @@ const NOT_NARROW: &[(&str, &str)] = &[
 ];
 
 impl Toolchain {
-    /// All, the machine's own first.
-    pub const ALL: [Self; 3] = [Self::Machine, Self::Narrow, Self::Musl];
+    /// All that build for this machine, its own first. Only x86-64 runs programs of 32 bits that its compiler builds, too.
+    #[cfg(target_arch = "x86_64")]
+    pub const ALL: &[Self] = &[Self::Machine, Self::Narrow, Self::Musl];
+    /// All that build for this machine, its own first.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub const ALL: &[Self] = &[Self::Machine, Self::Musl];
 
     /// Those whose C library is glibc.
     pub const GLIBC: [Self; 2] = [Self::Machine, Self::Narrow];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use regex::bytes::Regex;
-use statify_vm::{Accelerator, Console, Disk, Machine, Serial};
+use statify_vm::{Accelerator, Console, Disk, Kind, Machine, Serial};
 
 /// Longer than anything takes that a guest is asked for, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -41,6 +41,7 @@ impl Guest {
             Some(_) => "",
         };
         let machine = Machine {
+            kind: Kind::HERE,
             // Memory is the same whoever runs its instructions, and this needs nothing.
             accelerator: Accelerator::Software,
             cpu: "max".into(),

@@ -12,6 +12,14 @@ pub enum Error {
     /// It cannot be started.
     #[error("{0} cannot be started: {1}")]
     Start(String, #[source] io::Error),
+    /// The board has too few serial lines.
+    #[error("a machine of this kind has {lines} serial lines, and not {wanted}")]
+    NoSuchLine {
+        /// How many were asked for.
+        wanted: usize,
+        /// How many there are.
+        lines: usize,
+    },
     /// The serial line is no pipe, or broken.
     #[error("the machine's line: {0}")]
     Line(#[source] io::Error),

@@ -10,4 +10,4 @@ pub mod monitor;
 pub use console::{Console, Said};
 pub use error::{Error, Result};
 pub use initial_files::Archive;
-pub use machine::{Accelerator, Disk, Machine, Serial};
+pub use machine::{Accelerator, Disk, Kind, Machine, Serial};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use regex::bytes::Regex;
-use statify_vm::{Accelerator, Console, Machine, Serial};
+use statify_vm::{Accelerator, Console, Kind, Machine, Serial};
 
 use super::machine::cpu;
 use super::options::{Accelerate, Options};
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What runs the guests. `tell` hears why it is not the processor.
 pub fn choose(options: &Options, kernel: &Path, tell: &mut dyn FnMut(&str)) -> Result<Accelerator> {
-    Machine::emulator().map_err(|error| Fault::NoEmulator(error.to_string()))?;
+    Machine::emulator(Kind::HERE).map_err(|error| Fault::NoEmulator(error.to_string()))?;
     let why = match options.accelerator {
         Accelerate::Software => return Ok(Accelerator::Software),
         Accelerate::Auto | Accelerate::Kvm => match kvm(options, kernel)? {
@@ -39,6 +39,7 @@ fn kvm(options: &Options, kernel: &Path) -> Result<Option<String>> {
         return Ok(Some(format!("{DEVICE} cannot be opened: {error}")));
     }
     let machine = Machine {
+        kind: Kind::HERE,
         accelerator: Accelerator::Kvm,
         cpu: cpu(Accelerator::Kvm).into(),
         cpus: 1,

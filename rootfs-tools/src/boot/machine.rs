@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use statify_process::ksm::Ksm;
 use statify_vm::monitor;
-use statify_vm::{Accelerator, Console, Disk, Machine, Serial};
+use statify_vm::{Accelerator, Console, Disk, Kind, Machine, Serial};
 
 use super::memory::{self, Memory};
 use super::options::Options;
@@ -76,6 +76,7 @@ impl Bench<'_> {
         let Options { scratch, memory, cpus, .. } = self.options;
         let socket = scratch.join("monitor");
         let machine = Machine {
+            kind: Kind::HERE,
             accelerator: self.accelerator,
             cpu: cpu(self.accelerator).into(),
             cpus: *cpus,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use statify_elf::ElfFile;
-use statify_elf::machine::{Code, Redirection};
+use statify_elf::machine::{Code, Redirection, numbers};
 use statify_params::agent::{SITE_LIBRARY, SITE_LOADER};
 
 use crate::capture::CallSite;
@@ -82,8 +82,8 @@ fn readers(image: &Image) -> Option<BTreeSet<(CallSite, u32)>> {
     };
     in_loader(image, |code, site| {
         let unknown = add(&code.calls_of_any_number(), site);
-        map += add(&code.calls(&[libc::SYS_mmap]), site) + unknown;
-        read += add(&code.calls(&[libc::SYS_pread64, libc::SYS_lseek]), site) + unknown;
+        map += add(&code.calls(&[numbers::SYS_mmap]), site) + unknown;
+        read += add(&code.calls(&[numbers::SYS_pread64, numbers::SYS_lseek]), site) + unknown;
     })?;
     (map > 0 && read > 0).then_some(sites)
 }
@@ -93,8 +93,8 @@ fn readers(image: &Image) -> Option<BTreeSet<(CallSite, u32)>> {
 pub fn fallbacks(image: &Image, opening: &[Redirected]) -> Vec<Redirected> {
     let mut sites = BTreeSet::new();
     let found = in_loader(image, |code, site| {
-        if !code.calls(&[libc::SYS_statx]).is_empty() {
-            let others = [libc::SYS_stat, libc::SYS_fstat, libc::SYS_newfstatat];
+        if !code.calls(&[numbers::SYS_statx]).is_empty() {
+            let others = [numbers::SYS_stat, numbers::SYS_fstat, numbers::SYS_newfstatat];
             sites.extend(code.calls(&others).into_iter().map(site));
         }
     });

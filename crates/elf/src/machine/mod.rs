@@ -15,6 +15,10 @@ mod abi;
 mod code;
 mod conversion;
 mod hwcaps;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "what traces its programs, which do not run here")
+)]
 mod i386;
 mod names;
 pub mod numbers;

@@ -10,7 +10,7 @@ use rootfs_tools::boot::initramfs;
 use serde::{Deserialize, Serialize};
 use statify_room::Root;
 use statify_vm::monitor::{self, Reads};
-use statify_vm::{Accelerator, Console, Disk, Machine, Serial};
+use statify_vm::{Accelerator, Console, Disk, Kind, Machine, Serial};
 
 use crate::commands::{COMMANDS, LOADERS};
 use crate::compare::{Said, differences, plain};
@@ -123,6 +123,7 @@ fn machine(
     }
     let parameters = if system == "erofs" { "" } else { "root=/dev/nvme0n1 rw" };
     Ok(Machine {
+        kind: Kind::HERE,
         accelerator: Accelerator::Software,
         cpu: "max".into(),
         cpus: 2,

@@ -81,7 +81,7 @@ fn main() -> ExitCode {
 
 /// Whether everything that was run held.
 fn run(cli: &Cli) -> Result<bool> {
-    statify_vm::Machine::emulator()?;
+    statify_vm::Machine::emulator(statify_vm::Kind::HERE)?;
     let cache = cli.cache.clone().map_or_else(default_cache, Ok)?;
     fs::create_dir_all(&cache).with_context(|| format!("creating {}", cache.display()))?;
     let cache = cache.canonicalize()?;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use statify_tests::compare::{against_directives, against_each_other, normalise};
 use statify_tests::process::{self, End, Limits, Outcome};
-use statify_vm::{Accelerator, Machine, Serial};
+use statify_vm::{Accelerator, Kind, Machine, Serial};
 
 use crate::boots::Boot;
 use crate::exceptions;
@@ -40,6 +40,7 @@ pub fn boot(
     initramfs::write(&archive, tools, &plan, cases)?;
     let size = fs::metadata(&archive)?.len() >> 20;
     let machine = Machine {
+        kind: Kind::HERE,
         accelerator: Accelerator::Software,
         cpu: boot.cpu.into(),
         cpus: 1,

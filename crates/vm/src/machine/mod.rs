@@ -1,4 +1,11 @@
 //! A machine, and the command that emulates it. It has nothing but what is said here, and ends instead of starting again.
+//!
+//! What differs between kinds of machines is in a file for each, and chosen by [`Kind`].
+
+mod aarch64;
+mod kind;
+mod parts;
+mod x86_64;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,14 +17,13 @@ use nix::sys::signal::Signal;
 
 use crate::{Error, Result};
 
-/// The emulator of machines like this one.
-fn qemu() -> String {
-    format!("qemu-system-{}", std::env::consts::ARCH)
-}
+pub use kind::Kind;
 
 /// What a machine is made of.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    /// Whose instructions it has.
+    pub kind: Kind,
     /// What runs its instructions.
     pub accelerator: Accelerator,
     /// The CPU's model, by QEMU's names.
@@ -34,9 +40,9 @@ pub struct Machine {
     pub initial_files: Option<PathBuf>,
     /// Its parameters, but for the console.
     pub parameters: String,
-    /// Serial lines; the first is the kernel's console.
+    /// Serial lines, as many as its kind has at most; the first is the kernel's console.
     pub serial: Vec<Serial>,
-    /// Disks, `/dev/nvme0n1` and so on.
+    /// Disks, `/dev/nvme0n1`, `/dev/nvme0n2` and so on.
     pub disks: Vec<Disk>,
     /// A socket at which its monitor listens ([`crate::monitor`]).
     pub monitor: Option<PathBuf>,
@@ -60,11 +66,13 @@ pub enum Serial {
     Standard,
 }
 
-/// A disk. What is written to it is gone when the machine ends.
+/// A disk. What is written to it is gone when the machine ends, unless it is said to be kept.
 #[derive(Clone, Debug)]
 pub enum Disk {
     /// Its contents, as they are, in a file.
     File(PathBuf),
+    /// The same, and what is written to it is kept in the file.
+    Kept(PathBuf),
     /// The export of this name of an NBD server that listens at a socket.
     Nbd(PathBuf, String),
 }
@@ -74,7 +82,7 @@ impl Disk {
     fn drive(&self, number: usize) -> OsString {
         let mut text = OsString::new();
         match self {
-            Self::File(image) => {
+            Self::File(image) | Self::Kept(image) => {
                 text.push("file=");
                 text.push(escaped(image));
             }
@@ -85,32 +93,43 @@ impl Disk {
                 text.push(escaped(Path::new(export)));
             }
         }
-        text.push(format!(",if=none,id=disk{number},format=raw,snapshot=on"));
+        let forgotten = if matches!(self, Self::Kept(_)) { "off" } else { "on" };
+        text.push(format!(",if=none,id=disk{number},format=raw,snapshot={forgotten}"));
         text
     }
 }
 
 impl Machine {
-    /// Where the emulator is, on the PATH.
-    pub fn emulator() -> Result<PathBuf> {
+    /// Where the emulator of machines of a kind is, on the PATH.
+    pub fn emulator(kind: Kind) -> Result<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut candidates = std::env::split_paths(&path).map(|dir| dir.join(qemu()));
-        candidates.find(|path| path.is_file()).ok_or_else(|| Error::NoEmulator(qemu()))
+        let name = kind.emulator();
+        let mut candidates = std::env::split_paths(&path).map(|dir| dir.join(&name));
+        candidates.find(|path| path.is_file()).ok_or(Error::NoEmulator(name))
     }
 
     /// The command that emulates it.
     pub fn command(&self) -> Result<Command> {
-        let mut command = Command::new(Self::emulator()?);
+        let parts = self.kind.parts();
+        if self.serial.len() > parts.lines {
+            return Err(Error::NoSuchLine { wanted: self.serial.len(), lines: parts.lines });
+        }
+        let mut command = Command::new(Self::emulator(self.kind)?);
         let accelerator = match self.accelerator {
             Accelerator::Kvm => "kvm",
             Accelerator::Software if self.cpus > 1 => "tcg,thread=multi",
             Accelerator::Software => "tcg",
         };
         let merge = if self.mergeable { "mem-merge=on" } else { "mem-merge=off" };
+        let cpu = match self.accelerator {
+            Accelerator::Software => (parts.emulated_cpu)(&self.cpu),
+            Accelerator::Kvm => self.cpu.clone(),
+        };
+        let board = [(parts.board)(&self.cpu), &[merge]].concat().join(",");
         command
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
-            .args(["-machine", merge, "-accel", accelerator])
-            .args(["-cpu", &self.cpu, "-smp", &self.cpus.to_string()])
+            .args(["-machine", &board, "-accel", accelerator])
+            .args(["-cpu", &cpu, "-smp", &self.cpus.to_string()])
             .args(["-m", &format!("{}M", self.memory)]);
         for serial in &self.serial {
             command.arg("-serial").arg(match serial {
@@ -119,9 +138,13 @@ impl Machine {
                 Serial::Standard => "stdio".into(),
             });
         }
+        if !self.disks.is_empty() {
+            command.args(["-device", "nvme,serial=disks"]);
+        }
+        // All at one controller: those of several come in an order of their own.
         for (number, disk) in self.disks.iter().enumerate() {
-            command.args(["-device", &format!("nvme,drive=disk{number},serial=disk{number}")]);
             command.arg("-drive").arg(disk.drive(number));
+            command.args(["-device", &format!("nvme-ns,drive=disk{number},shared=off")]);
         }
         if let Some(monitor) = &self.monitor {
             let mut socket = OsString::from("unix:");
@@ -133,10 +156,9 @@ impl Machine {
         if let Some(files) = &self.initial_files {
             command.arg("-initrd").arg(files);
         }
-        // On a busy machine, ticks of an emulated timer come too late for the test that some kernels make of it.
         let parameters = format!(
-            "console=ttyS0 quiet panic=-1 random.trust_cpu=on no_timer_check {}",
-            self.parameters
+            "console={} quiet panic=-1 random.trust_cpu=on {} {}",
+            parts.console, parts.parameters, self.parameters
         );
         command.args(["-append", parameters.trim_end()]);
         Ok(command)
@@ -159,7 +181,7 @@ impl Machine {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         // SAFETY: one system call between fork and exec.
         unsafe { command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)) };
-        command.spawn().map_err(|error| Error::Start(qemu(), error))
+        command.spawn().map_err(|error| Error::Start(self.kind.emulator(), error))
     }
 }
 
@@ -189,6 +211,10 @@ mod tests {
             Disk::Nbd("/run/s".into(), "guest.img".into()).drive(1),
             "file.driver=nbd,file.server.type=unix,file.server.path=/run/s,file.export=guest.img,\
              if=none,id=disk1,format=raw,snapshot=on"
+        );
+        assert_eq!(
+            Disk::Kept("/out".into()).drive(2),
+            "file=/out,if=none,id=disk2,format=raw,snapshot=off"
         );
     }
 }

@@ -1,0 +1,152 @@
+//! Fixtures on AArch64: built, run, converted and compared in an emulated machine with a kernel of its own, by the same code
+//! as here. One boot for each CPU.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use regex::Regex;
+use statify_tests::arm64::{Guest, programs};
+use statify_tests::case::{Case, Cases};
+use statify_tests::process::{self, End, Limits};
+
+/// What is run on the CPU that has everything: something of each kind of what a start and a conversion consist of.
+const FIXTURES: &[&str] = &[
+    "aligned-data-library",
+    "argv",
+    "atexit-library",
+    "auxv-base",
+    "auxv-execfn",
+    "auxv-program-headers",
+    "auxv-random",
+    "auxv-stack",
+    "condition-variable",
+    "constructor-order",
+    "copy-relocation",
+    "copy-relocation-libc",
+    "cxx-exception-library",
+    "cxx-exception-two-libraries",
+    "cxx-iostream-early",
+    "cxx-thread-local",
+    "dependency-chain",
+    "destructor-order",
+    "diamond",
+    "dl-iterate-phdr",
+    "dladdr",
+    "dlopen-host-library",
+    "dlopen-plugin",
+    "dlopen-same-libc",
+    "dlsym-next",
+    "environ",
+    "errno-per-thread",
+    "exec-self",
+    "exit-255",
+    "exit-handlers",
+    "fork",
+    "fork-from-thread",
+    "function-pointers",
+    "hello",
+    "ifunc-library",
+    "ifunc-program",
+    "init-array-priority",
+    "init-fini",
+    "interposition",
+    "iconv",
+    "locale-utf8",
+    "malloc-wrapper",
+    "proc-self-exe",
+    "refuse-missing-library",
+    "refuse-static",
+    "relro",
+    "rseq",
+    "section-bounds",
+    "setjmp",
+    "signal-alternate-stack",
+    "signal-segv",
+    "stack-canary",
+    "stdin-echo",
+    "symbol-versions",
+    "thread-keys",
+    "tls-general-dynamic",
+    "tls-initial-exec",
+    "tls-large",
+    "tls-local-exec",
+    "tls-plugin",
+    "unwind-signal",
+    "weak-undefined",
+];
+
+/// What depends on the CPU: what the C library chooses for it, what saves registers, and what says what it is.
+const OF_CPU: &[&str] = &[
+    "auxv-stack",
+    "cxx-exception-library",
+    "dlopen-plugin",
+    "hello",
+    "ifunc-library",
+    "ifunc-program",
+    "setjmp",
+    "string-functions",
+    "tls-general-dynamic",
+];
+
+/// QEMU's names, and what is run on each: v8.0 of two makes, v8.2, and all that can be emulated (with tags, signed pointers
+/// and SVE).
+const CPUS: [(&str, &[&str]); 4] =
+    [("cortex-a53", OF_CPU), ("cortex-a72", OF_CPU), ("neoverse-n1", OF_CPU), ("max", FIXTURES)];
+
+/// Longer than all of it takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(1500);
+
+/// Adds them.
+pub fn add(cases: &mut Cases) {
+    let needs = [
+        "arm64-guest",
+        "aarch64-cc",
+        "aarch64-rust",
+        "program:qemu-system-aarch64",
+        "program:mke2fs",
+    ];
+    for (cpu, fixtures) in CPUS {
+        cases
+            .needing(&needs)
+            .check(&format!("fixtures/{cpu}"), move |case| check(case, cpu, fixtures));
+    }
+}
+
+fn check(case: &Case, cpu: &str, fixtures: &[&str]) -> Result<()> {
+    let mut guest = Guest::locate().context("TEST_ARM64")?;
+    (guest.cpu, guest.time) = (cpu.into(), PATIENCE);
+    let files = case.dir.join("files");
+    fs::create_dir(&files)?;
+    for (package, name) in [("statify-convert", "statify"), ("statify-tests", "portable")] {
+        fs::copy(programs::build(package, name)?, files.join(name))?;
+    }
+    // Where the program has its path from when it was built.
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no repository")?;
+    copy(&repository.join("fixtures"), &files.join("fixtures"))?;
+    let script = format!(
+        "mkdir -p {0}/tests && cp -r /files/fixtures {0} && \
+         STATIFY=/files/statify TEST_FIXTURES={1} exec /files/portable --test-threads 2",
+        shell_words::quote(&repository.to_string_lossy()),
+        shell_words::quote(&fixtures.join(" "))
+    );
+    let answer = guest.run(&script, &files, &case.dir.join("out"), &case.dir)?;
+    let said = format!("{}\n{}", answer.stdout, answer.stderr);
+    ensure!(answer.status == 0, "exit status {} of the guest's tests:\n{said}", answer.status);
+    let passed = Regex::new(r"test result: ok\. (\d+) passed")?
+        .captures(&answer.stdout)
+        .and_then(|found| found[1].parse::<usize>().ok())
+        .with_context(|| format!("the guest's tests say nothing of a result:\n{said}"))?;
+    // A fixture that says nothing of this machine leaves its variants out.
+    ensure!(passed >= fixtures.len() * 3 / 4, "only {passed} tests passed:\n{said}");
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let outcome =
+        process::run(Command::new("cp").arg("-r").arg(from).arg(to), b"", Limits::seconds(60))?;
+    ensure!(outcome.end == End::Exit(0), "cp: {}", outcome.stderr_text());
+    Ok(())
+}

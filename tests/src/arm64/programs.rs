@@ -1,0 +1,61 @@
+//! Programs of this repository, built for AArch64: by the Rust that `AARCH64_RUSTC` names, which has its standard library for
+//! that machine, linked by `AARCH64_CC`.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::compiler::for_aarch64;
+use crate::process::{self, End, Limits};
+use crate::tool::{OF_A_PACKAGE, executable};
+
+const TARGET: &str = "aarch64-unknown-linux-gnu";
+/// Of a whole build, on a busy machine.
+const PATIENCE: u64 = 1800;
+
+/// The compiler, if it is named and can build for AArch64.
+pub fn rustc() -> Option<OsString> {
+    let rustc = env::var_os("AARCH64_RUSTC")?;
+    let mut command = Command::new(&rustc);
+    command.args(["--print", "target-libdir", "--target", TARGET]);
+    let output = command.output().ok()?;
+    let directory = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    // It names the directory whether or not it is there.
+    directory.is_dir().then_some(rustc)
+}
+
+/// The command `name` of `package`.
+pub fn build(package: &str, name: &str) -> Result<PathBuf> {
+    let rustc = rustc().context("AARCH64_RUSTC does not name a Rust for AArch64")?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no repository")?;
+    let mut command = Command::new(cargo);
+    // Nothing is shared with what another Rust has built.
+    command.args(["build", "--quiet", "--message-format=json", "--target", TARGET]);
+    command.arg("--target-dir").arg(repository.join("target/arm64"));
+    command.args(["--package", package, "--bin", name]).current_dir(repository);
+    let of_package = |name: &str| OF_A_PACKAGE.iter().any(|start| name.starts_with(start));
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+        command.env_remove(name);
+    }
+    command.env("RUSTC", rustc).env("CARGO_INCREMENTAL", "0");
+    for linker in ["CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "CC_aarch64_unknown_linux_gnu"]
+    {
+        command.env(linker, for_aarch64());
+    }
+    let mut limits = Limits::seconds(PATIENCE);
+    // A line for each crate.
+    limits.output = 16 << 20;
+    let outcome = process::run(&mut command, b"", limits).context("starting cargo")?;
+    ensure!(
+        outcome.end == End::Exit(0),
+        "cargo could not build {name} for AArch64: {}\n{}",
+        outcome.end,
+        outcome.stderr_text()
+    );
+    executable(&outcome.stdout, name)
+        .with_context(|| format!("cargo named no executable for {name}"))
+}
