@@ -132,7 +132,9 @@ fn check(case: &Case, cpu: &str, fixtures: &[&str]) -> Result<()> {
         shell_words::quote(&repository.to_string_lossy()),
         shell_words::quote(&fixtures.join(" "))
     );
-    let answer = guest.run(&script, &files, &case.dir.join("out"), &case.dir)?;
+    let machine = case.dir.join("machine");
+    fs::create_dir(&machine)?;
+    let answer = guest.run(&script, &files, &case.dir.join("out"), &machine)?;
     let said = format!("{}\n{}", answer.stdout, answer.stderr);
     ensure!(answer.status == 0, "exit status {} of the guest's tests:\n{said}", answer.status);
     let passed = Regex::new(r"test result: ok\. (\d+) passed")?

@@ -347,7 +347,7 @@ pub const CALL_REQUIRED: u64 = 1;
 pub const CALL_THREAD_ID: u64 = 2;
 /// In the place of a system call's number, on AArch64: argument 0 becomes TPIDR_EL0, where a thread finds its memory. 32-bit
 /// Arm has a call of this number for it (`set_tls`); AArch64 has none, and needs none.
-pub const CALL_SET_TPIDR: u64 = 0x000f_0005;
+pub const CALL_SET_THREAD_POINTER: u64 = 0x000f_0005;
 /// rseq(2): on failure `cpu_id` (4 bytes at 4 of the area, argument 0) becomes -2, as the C library does.
 pub const CALL_RSEQ: u64 = 3;
 

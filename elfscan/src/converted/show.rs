@@ -344,7 +344,7 @@ fn auxv_name(kind: u16) -> String {
 /// Names of the calls that a conversion records.
 fn call_name(machine: Option<Machine>, number: u64) -> String {
     let names = [
-        (statify_params::CALL_SET_TPIDR as i64, "TPIDR_EL0"),
+        (statify_params::CALL_SET_THREAD_POINTER as i64, "thread pointer"),
         (libc::SYS_set_tid_address, "set_tid_address"),
         (libc::SYS_set_robust_list, "set_robust_list"),
         (libc::SYS_rseq, "rseq"),

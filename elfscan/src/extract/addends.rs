@@ -214,10 +214,10 @@ mod tests {
     fn thread_local_memory_is_below_the_thread_pointer() {
         let mut memory = StaticMemory::default();
         assert_eq!(memory.add(&template(12, 4, 0)), Some(12));
-        // It leaves room for the third.
+        // It leaves room for the next two.
         assert_eq!(memory.add(&template(64, 64, 0)), Some(128));
         assert_eq!(memory.add(&template(8, 4, 0)), Some(20));
-        assert_eq!(memory.add(&template(4, 16, 8)), Some(136));
+        assert_eq!(memory.add(&template(4, 16, 8)), Some(24));
         assert_eq!(memory.add(&template(4, 3, 0)), None);
         assert_eq!(memory.add(&template(u64::MAX, 4, 0)), None);
     }

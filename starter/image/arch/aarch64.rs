@@ -19,7 +19,7 @@ pub use call::syscall;
 pub use cpu::{cpu_features, protection, resolver, word as cpu_word};
 
 use crate::PAGE;
-use crate::params::{CALL_SET_TPIDR, Params};
+use crate::params::{CALL_SET_THREAD_POINTER, Params};
 
 /// Numbers of the system calls used (include/uapi/asm-generic/unistd.h).
 pub mod nr {
@@ -171,7 +171,7 @@ pub unsafe fn call(function: u64, argument: u64) -> u64 {
 pub unsafe fn repeat(number: u64, args: [u64; 6]) -> i64 {
     // SAFETY: the caller's promise.
     unsafe {
-        if number == CALL_SET_TPIDR {
+        if number == CALL_SET_THREAD_POINTER {
             asm!("msr tpidr_el0, {}", in(reg) args[0], options(nomem, nostack));
             return 0;
         }

@@ -42,7 +42,7 @@ use nix::unistd::Pid;
 use statify_elf::c_library::{CLibrary, musl};
 use statify_elf::machine::{self, Cpu, Machine};
 use statify_elf::{ElfFile, PROT_EXEC, PROT_READ};
-use statify_params::CALL_SET_TPIDR;
+use statify_params::CALL_SET_THREAD_POINTER;
 use statify_process::procfs::Mapping;
 use statify_program::Refusal;
 use statify_room::sandbox::{self, Sandbox};
@@ -330,7 +330,7 @@ fn to_handoff(
     let system = |errno| Stage::Snapshot(RearrangeError::System(errno));
     arranged.cpuids.put_back(tracee).map_err(system)?;
     if let Some(pointer) = tracee.thread_pointer().map_err(system)? {
-        let number = CALL_SET_TPIDR as i64;
+        let number = CALL_SET_THREAD_POINTER as i64;
         record.calls.insert(0, KernelCall { number, args: [pointer, 0, 0, 0] });
     }
     let block = arranged.block.range();

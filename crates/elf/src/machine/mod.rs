@@ -40,8 +40,9 @@ pub use space::Space;
 pub use x86_64::{Code, Level, OWN_PLATFORM, Redirection};
 
 pub use host::{
-    Answers, Cpu, CpuModel, LONGEST_TRAP, Registers, Telling, UNDEFINED, calls_that_trap,
-    cpu_identity, is_intel_here, level_here, tells_of_cpu, without_apic_id,
+    Answers, CALL_NUMBER, Cpu, CpuModel, LONGEST_TRAP, Registers, THREAD_POINTER, Telling,
+    UNDEFINED, calls_that_trap, cpu_identity, is_intel_here, level_here, tells_of_cpu,
+    without_apic_id,
 };
 
 #[cfg(target_arch = "aarch64")]

@@ -41,7 +41,7 @@ use goblin::elf::header::EM_AARCH64;
 #[cfg(target_arch = "aarch64")]
 pub use self::{
     cpu::{Cpu, CpuModel, cpu_identity, is_intel_here, level_here, without_apic_id},
-    registers::Registers,
+    registers::{CALL_NUMBER, Registers, THREAD_POINTER},
     system_calls::calls_that_trap,
     traps::{Answers, LONGEST_TRAP, Telling, UNDEFINED, tells_of_cpu},
 };

@@ -6,6 +6,11 @@ use libc::user_regs_struct;
 use super::cpu::Cpu;
 use super::system_calls::INSTRUCTION;
 
+/// The kind by which ptrace(2) knows the number of the system call about to be made, four bytes (NT_ARM_SYSTEM_CALL).
+pub const CALL_NUMBER: Option<usize> = Some(0x404);
+/// The kind by which ptrace(2) knows the register that leads to a thread's memory, eight bytes (NT_ARM_TLS).
+pub const THREAD_POINTER: Option<usize> = Some(0x401);
+
 /// Bytes below the stack pointer that are left alone. The standard has no red zone; what is left is what a frame may have.
 const BELOW: u64 = 4096;
 /// Where a system call's number is, and where a function's return address is.

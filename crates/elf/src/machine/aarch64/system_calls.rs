@@ -12,7 +12,7 @@ pub fn own_name(_number: i64) -> Option<&'static str> {
 /// See [`crate::machine::Machine::sets_thread_pointer`]: none does. The thread's memory is where TPIDR_EL0 says, a
 /// register that programs write by themselves; a tracer that has read it calls that by a number of its own.
 pub fn sets_thread_pointer(number: i64, _args: &[u64]) -> bool {
-    number == statify_params::CALL_SET_TPIDR as i64
+    number == statify_params::CALL_SET_THREAD_POINTER as i64
 }
 
 /// See [`crate::machine::Machine::thread_pointer_call`].

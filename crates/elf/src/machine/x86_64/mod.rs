@@ -52,7 +52,7 @@ pub use self::{
     cpu::{Cpu, level_here},
     here::{cpu_identity, is_intel_here, without_apic_id},
     model::CpuModel,
-    registers::Registers,
+    registers::{CALL_NUMBER, Registers, THREAD_POINTER},
     system_calls::calls_that_trap,
     traps::{Answers, LONGEST_TRAP, Telling, UNDEFINED, tells_of_cpu},
 };

@@ -8,6 +8,11 @@ use libc::user_regs_struct;
 use super::cpu::Cpu;
 use crate::machine::i386::{numbers, system_calls};
 
+/// The kind by which ptrace(2) knows the number of the system call about to be made: it is a general register.
+pub const CALL_NUMBER: Option<usize> = None;
+/// The kind by which ptrace(2) knows the register that leads to a thread's memory: a system call tells it.
+pub const THREAD_POINTER: Option<usize> = None;
+
 /// Bytes below the stack pointer that a leaf function may use (psABI, 3.2.2), and more.
 const RED_ZONE: u64 = 4096;
 /// The segments of code of 64 bits and of 32 (Linux, asm/segment.h: __USER_CS, __USER32_CS).
