@@ -14,68 +14,35 @@ use statify_tests::process::{self, End, Limits};
 
 /// What is run on the CPU that has everything: something of each kind of what a start and a conversion consist of.
 const FIXTURES: &[&str] = &[
-    "aligned-data-library",
     "argv",
-    "atexit-library",
-    "auxv-base",
-    "auxv-execfn",
     "auxv-program-headers",
     "auxv-random",
-    "auxv-stack",
-    "condition-variable",
     "constructor-order",
-    "copy-relocation",
     "copy-relocation-libc",
     "cxx-exception-library",
-    "cxx-exception-two-libraries",
     "cxx-iostream-early",
-    "cxx-thread-local",
     "dependency-chain",
-    "destructor-order",
-    "diamond",
-    "dl-iterate-phdr",
-    "dladdr",
-    "dlopen-host-library",
     "dlopen-plugin",
     "dlopen-same-libc",
-    "dlsym-next",
     "environ",
-    "errno-per-thread",
     "exec-self",
-    "exit-255",
-    "exit-handlers",
-    "fork",
     "fork-from-thread",
-    "function-pointers",
     "hello",
     "ifunc-library",
     "ifunc-program",
-    "init-array-priority",
-    "init-fini",
     "interposition",
-    "iconv",
-    "locale-utf8",
     "malloc-wrapper",
-    "proc-self-exe",
-    "refuse-missing-library",
     "refuse-static",
     "relro",
     "rseq",
-    "section-bounds",
     "setjmp",
-    "signal-alternate-stack",
     "signal-segv",
-    "stack-canary",
-    "stdin-echo",
     "symbol-versions",
     "thread-keys",
     "tls-general-dynamic",
     "tls-initial-exec",
-    "tls-large",
-    "tls-local-exec",
     "tls-plugin",
     "unwind-signal",
-    "weak-undefined",
 ];
 
 /// What depends on the CPU: what the C library chooses for it, what saves registers, and what says what it is.
@@ -91,13 +58,13 @@ const OF_CPU: &[&str] = &[
     "tls-general-dynamic",
 ];
 
-/// QEMU's names, and what is run on each: v8.0 of two makes, v8.2, and all that can be emulated (with tags, signed pointers
+/// QEMU's names, and what is run on each: v8.0, v8.2, and all that can be emulated (with tags, signed pointers
 /// and SVE).
-const CPUS: [(&str, &[&str]); 4] =
-    [("cortex-a53", OF_CPU), ("cortex-a72", OF_CPU), ("neoverse-n1", OF_CPU), ("max", FIXTURES)];
+const CPUS: [(&str, &[&str]); 3] =
+    [("cortex-a53", OF_CPU), ("neoverse-n1", OF_CPU), ("max", FIXTURES)];
 
 /// Longer than all of it takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(1500);
+const PATIENCE: Duration = Duration::from_secs(2400);
 
 /// Adds them.
 pub fn add(cases: &mut Cases) {
