@@ -86,13 +86,24 @@ unsafe fn thread_stack_size(p: &Params) -> u64 {
     let result = unsafe {
         match arch::syscall(nr::PRLIMIT64, [0, RLIMIT_STACK, 0, to, 0, 0]) {
             0 => 0,
-            _ => arch::old_limit(RLIMIT_STACK, &mut limit),
+            _ => old_limit(RLIMIT_STACK, &mut limit),
         }
     };
     let size =
         if result < 0 || limit[0] >= Word::MAX as u64 { p.stack_unlimited } else { limit[0] };
     let size = if size < p.stack_least { p.stack_least } else { size };
     size.wrapping_add(PAGE - 1) & !(PAGE - 1)
+}
+
+/// getrlimit(2), whose numbers have an address's size: the limit, and the most that it can be raised to.
+fn old_limit(resource: u64, limits: &mut [u64; 2]) -> i64 {
+    let words: *mut Word = limits.as_mut_ptr().cast();
+    // SAFETY: two words are written, which have room; the upper one is read before it is written over.
+    unsafe {
+        let result = arch::syscall(nr::GETRLIMIT, [resource, words as u64, 0, 0, 0, 0]);
+        *limits = [*words as u64, *words.add(1) as u64];
+        result
+    }
 }
 
 /// getrandom(2) is of Linux 3.17. Older kernels have AT_RANDOM only, of which `seed` is a word: the

@@ -12,6 +12,7 @@
 #[cfg_attr(target_arch = "x86", path = "arch/i386.rs")]
 mod arch;
 mod base;
+mod call;
 mod cpu;
 mod elf;
 mod fixups;

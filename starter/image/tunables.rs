@@ -4,7 +4,7 @@
 
 use crate::params::{FROZEN_TUNABLES as FROZEN, Params};
 use crate::stack::{AT_SECURE, Stack};
-use crate::{Block, arch};
+use crate::{Block, call};
 
 /// So begin the names of the variables for malloc; which there are is the loader's business.
 const OF_MALLOC: &[u8] = b"MALLOC_";
@@ -57,7 +57,7 @@ impl Tunables {
     pub unsafe fn read(&self) {
         if self.read != 0 {
             // SAFETY: the conversion has called it in this state.
-            unsafe { arch::call(self.read, self.envp) };
+            unsafe { call::function(self.read, self.envp) };
         }
     }
 
@@ -69,7 +69,7 @@ impl Tunables {
     pub unsafe fn take_over(&self) {
         if self.take_over != 0 {
             // SAFETY: the conversion has called it in this state.
-            unsafe { arch::call(self.take_over, 1) };
+            unsafe { call::function(self.take_over, 1) };
         }
     }
 }

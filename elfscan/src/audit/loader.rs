@@ -87,27 +87,23 @@ impl<'m, 'a> Variables<'m, 'a> {
             return Verdict::Right;
         }
         let mapping = self.names.mapping(found);
+        let is_written = self.is_written(at);
         if mapping.is_some_and(|mapping| mapping.prot & PROT_EXEC != 0) {
             return match self.is_function(found) || self.start.values.contains(&found) {
                 true => Verdict::Right,
                 // A time or a size may be any number, one within a program at low addresses as well.
                 false if found < LOW && self.is_number(at, file) => Verdict::Unknown,
                 // So may what CPUs say of themselves, where addresses are no longer than that.
-                false if self.module.machine.word() == 4 && file == 0 => Verdict::Unknown,
+                false if self.may_be_of_cpu(file, is_written == Some(true)) => Verdict::Unknown,
                 false => Verdict::Wrong,
             };
         }
-        if let Some(written) = &self.module.image.written {
+        match is_written {
+            Some(true) if self.start.values.contains(&found) => return Verdict::Right,
+            Some(true) => return Verdict::Unknown,
             // Of a converted program all is as stored but for what the starter writes.
-            let after = written.partition_point(|range| range.end <= at);
-            let is_written = written
-                .get(after)
-                .is_some_and(|range| range.start < at + self.module.machine.word());
-            return match is_written {
-                true if self.start.values.contains(&found) => Verdict::Right,
-                true => Verdict::Unknown,
-                false => Verdict::Wrong,
-            };
+            Some(false) => return Verdict::Wrong,
+            None => {}
         }
         let here = self.reference.as_ref().and_then(|here| Some((here, here.word(at)?)));
         match here {
@@ -159,6 +155,21 @@ impl<'m, 'a> Variables<'m, 'a> {
             (!is_address && !here.start.values.contains(&word)).then_some(word)
         };
         self.reference.as_ref().and_then(word).is_some()
+    }
+
+    /// Whether the starter writes the word at `at`; `None` if the program is not converted.
+    fn is_written(&self, at: u64) -> Option<bool> {
+        let written = self.module.image.written.as_ref()?;
+        let after = written.partition_point(|range| range.end <= at);
+        let word = self.module.machine.word();
+        Some(written.get(after).is_some_and(|range| range.start < at + word))
+    }
+
+    /// Whether a word may be a number that a CPU of 32 bits says of itself, and not an address: the file has nothing there,
+    /// or an output has a number for another CPU, which leads nowhere in the loader.
+    fn may_be_of_cpu(&self, file: u64, is_written: bool) -> bool {
+        let is_own = || self.module.elf.span().is_some_and(|span| span.contains(&file));
+        self.module.machine.word() == 4 && (file == 0 || is_written && !is_own())
     }
 
     fn is_function(&self, address: u64) -> bool {

@@ -150,19 +150,6 @@ pub fn timestamp() -> u64 {
     counter
 }
 
-/// Calls a function with one argument.
-///
-/// # Safety
-///
-/// `function` is one, and everything it uses is in place.
-pub unsafe fn call(function: u64, argument: u64) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let function: unsafe extern "C" fn(u64) -> u64 = core::mem::transmute(function);
-        function(argument)
-    }
-}
-
 /// Makes a call that the loader has made, once more; or what stands for one.
 ///
 /// # Safety
@@ -177,12 +164,6 @@ pub unsafe fn repeat(number: u64, args: [u64; 6]) -> i64 {
         }
         syscall(number, args)
     }
-}
-
-/// getrlimit(2): the limit, and the most that it can be raised to.
-pub fn old_limit(resource: u64, limits: &mut [u64; 2]) -> i64 {
-    // SAFETY: two words are written.
-    unsafe { syscall(nr::GETRLIMIT, [resource, (&raw mut *limits) as u64, 0, 0, 0, 0]) }
 }
 
 /// readlink(2), which this machine has only with a directory: what a link says, into so many bytes.

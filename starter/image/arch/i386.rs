@@ -8,23 +8,21 @@
 
 #[path = "i386/call.rs"]
 mod call;
-#[path = "i386/cpu.rs"]
-mod cpu;
 #[path = "i386/memory.rs"]
 mod memory;
 #[path = "i386/thread.rs"]
 mod thread;
+#[path = "x86.rs"]
+mod x86;
 
-use core::arch::{asm, naked_asm};
+use core::arch::naked_asm;
 
 pub use call::syscall;
-pub use cpu::{cpu_features, timestamp};
 pub use thread::repeat;
+pub use x86::{cpu_features, cpu_word, crash, protection, readlink, resolver, timestamp};
 
 use crate::PAGE;
-use crate::elf::Word;
 use crate::params::Params;
-use crate::stack::Stack;
 
 /// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_32.tbl). MMAP is mmap2(2), FSTAT is fstat64(2),
 /// GETRLIMIT is ugetrlimit.
@@ -127,64 +125,4 @@ unsafe extern "C" fn _start() -> ! {
         params = const size_of::<Params>(),
         start = sym crate::start,
     )
-}
-
-/// Ends the process by an instruction that only the kernel may execute: SIGSEGV.
-pub fn crash() -> ! {
-    loop {
-        // SAFETY: it is not executed, it traps.
-        unsafe { asm!("hlt", options(nomem, nostack)) };
-    }
-}
-
-/// Calls a function with one argument.
-///
-/// # Safety
-///
-/// `function` is one, and everything it uses is in place.
-pub unsafe fn call(function: u64, argument: u64) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let function: unsafe extern "C" fn(Word) -> Word = core::mem::transmute(function as Word);
-        function(argument as Word) as u64
-    }
-}
-
-/// getrlimit(2): the limit, and the most that it can be raised to.
-pub fn old_limit(resource: u64, limits: &mut [u64; 2]) -> i64 {
-    let mut words: [Word; 2] = [0; 2];
-    // SAFETY: two words are written.
-    let result = unsafe { syscall(nr::GETRLIMIT, [resource, (&raw mut words) as u64, 0, 0, 0, 0]) };
-    *limits = words.map(|word| word as u64);
-    result
-}
-
-/// Asks an IFUNC resolver, which has no argument here (glibc, sysdeps/i386/dl-irel.h).
-///
-/// # Safety
-///
-/// `function` is one, and everything it uses is in place.
-pub unsafe fn resolver(function: u64, _stack: &Stack) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe { call(function, 0) }
-}
-
-/// What a register makes the C library keep: no register does, CPUID is asked.
-pub fn cpu_word(_number: u16, _stack: &Stack) -> Option<u64> {
-    None
-}
-
-/// readlink(2): what a link says, into so many bytes.
-///
-/// # Safety
-///
-/// `path` is a string, and `to` leads to as many bytes.
-pub unsafe fn readlink(path: u64, to: u64, len: u64) -> i64 {
-    // SAFETY: the caller's promise.
-    unsafe { syscall(nr::READLINK, [path, to, len, 0, 0, 0]) }
-}
-
-/// Permissions that pages get last, as this CPU can have them.
-pub fn protection(prot: u64, _stack: &Stack) -> u64 {
-    prot
 }

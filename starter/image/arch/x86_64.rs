@@ -10,14 +10,16 @@
 mod call;
 #[path = "x86_64/memory.rs"]
 mod memory;
+#[path = "x86.rs"]
+mod x86;
 
-use core::arch::{asm, naked_asm};
+use core::arch::naked_asm;
 
 pub use call::syscall;
+pub use x86::{cpu_features, cpu_word, crash, protection, readlink, resolver, timestamp};
 
 use crate::PAGE;
-use crate::params::{self, CpuFeatures, Params};
-use crate::stack::Stack;
+use crate::params::Params;
 
 /// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_64.tbl).
 pub mod nr {
@@ -127,84 +129,6 @@ unsafe extern "C" fn _start() -> ! {
     )
 }
 
-/// Ends the process by an instruction that only the kernel may execute: SIGSEGV.
-pub fn crash() -> ! {
-    loop {
-        // SAFETY: it is not executed, it traps.
-        unsafe { asm!("hlt", options(nomem, nostack)) };
-    }
-}
-
-/// The time-stamp counter (RDTSC).
-pub fn timestamp() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reads a counter; where it is not permitted, the original could not start either.
-    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack)) };
-    u64::from(low) | u64::from(high) << 32
-}
-
-/// What the running CPU has: CPUID twice (each traps in a virtual machine: 2 to 20 us).
-pub fn cpu_features(_stack: &Stack) -> CpuFeatures {
-    const OSXSAVE: u32 = 1 << 27;
-    let [signature, _, ecx, edx] = cpuid(1);
-    let has_more = ecx & OSXSAVE != 0;
-    // Older CPUs answer with another leaf's values; those with XSAVE know this one.
-    let [_, b, c, d] = if has_more { cpuid(7) } else { [0; 4] };
-    let xcr0 = if has_more { xcr0() } else { 0 };
-    let lzcnt = if has_lzcnt() { params::CPU_LZCNT } else { 0 };
-    let more = lzcnt | params::vendor(signature, has_more, || cpuid(0)[1]);
-    CpuFeatures { signature, basic: [ecx, edx], structured: [b, c, d], xcr0, more }
-}
-
-/// Subleaf 0 of a leaf: eax, ebx, ecx, edx.
-fn cpuid(leaf: u32) -> [u32; 4] {
-    let (a, b, c, d): (u32, u64, u32, u32);
-    // SAFETY: rbx, which the compiler keeps for itself, is as before.
-    unsafe {
-        asm!(
-            "mov {b}, rbx",
-            "cpuid",
-            "xchg {b}, rbx",
-            b = out(reg) b,
-            inlateout("eax") leaf => a,
-            inlateout("ecx") 0 => c,
-            lateout("edx") d,
-            options(nomem, nostack, preserves_flags),
-        );
-    }
-    [a, b as u32, c, d]
-}
-
-fn xcr0() -> u32 {
-    let xcr0: u32;
-    // SAFETY: called only where CPUID says OSXSAVE.
-    unsafe {
-        asm!("xgetbv", in("ecx") 0, out("eax") xcr0, out("edx") _, options(nomem, nostack, preserves_flags));
-    }
-    xcr0
-}
-
-/// LZCNT is BSR to a CPU that does not know it: of 1, 0 instead of 31. Asking CPUID would trap.
-fn has_lzcnt() -> bool {
-    let zeros: u32;
-    // SAFETY: either instruction changes the register and the flags only.
-    unsafe { asm!("lzcnt {0:e}, {1:e}", out(reg) zeros, in(reg) 1, options(nomem, nostack)) };
-    zeros == 31
-}
-
-/// Calls a function with one argument.
-///
-/// # Safety
-///
-/// `function` is one, and everything it uses is in place.
-pub unsafe fn call(function: u64, argument: u64) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let function: unsafe extern "C" fn(u64) -> u64 = core::mem::transmute(function);
-        function(argument)
-    }
-}
-
 /// Makes a call that the loader has made, once more.
 ///
 /// # Safety
@@ -213,40 +137,4 @@ pub unsafe fn call(function: u64, argument: u64) -> u64 {
 pub unsafe fn repeat(number: u64, args: [u64; 6]) -> i64 {
     // SAFETY: the caller's promise.
     unsafe { syscall(number, args) }
-}
-
-/// getrlimit(2): the limit, and the most that it can be raised to.
-pub fn old_limit(resource: u64, limits: &mut [u64; 2]) -> i64 {
-    // SAFETY: two words are written.
-    unsafe { syscall(nr::GETRLIMIT, [resource, (&raw mut *limits) as u64, 0, 0, 0, 0]) }
-}
-
-/// Asks an IFUNC resolver, which has no argument here (glibc, sysdeps/x86_64/dl-irel.h).
-///
-/// # Safety
-///
-/// `function` is one, and everything it uses is in place.
-pub unsafe fn resolver(function: u64, _stack: &Stack) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe { call(function, 0) }
-}
-
-/// What a register makes the C library keep: no register does, CPUID is asked.
-pub fn cpu_word(_number: u16, _stack: &Stack) -> Option<u64> {
-    None
-}
-
-/// readlink(2): what a link says, into so many bytes.
-///
-/// # Safety
-///
-/// `path` is a string, and `to` leads to as many bytes.
-pub unsafe fn readlink(path: u64, to: u64, len: u64) -> i64 {
-    // SAFETY: the caller's promise.
-    unsafe { syscall(nr::READLINK, [path, to, len, 0, 0, 0]) }
-}
-
-/// Permissions that pages get last, as this CPU can have them.
-pub fn protection(prot: u64, _stack: &Stack) -> u64 {
-    prot
 }

@@ -37,7 +37,7 @@ impl Run<'_> {
     /// A system call that the filter does not simply allow.
     pub fn call(&mut self, mut regs: Registers) -> Result<(), RunError> {
         let (number, args) = regs.call();
-        self.cpuids.replace_pending(self.tracee);
+        self.cpu_sites.replace_pending(self.tracee);
         if self.foreign && names_file(number) {
             return Err(RunError::Behaviour(LOOKS_AT_FILE.into()));
         }

@@ -12,7 +12,7 @@ use memmap2::Mmap;
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
 use statify_elf::holes;
-use statify_elf::machine::{CpuidSites, Space};
+use statify_elf::machine::{CpuSites, Space};
 use statify_elf::{ElfFile, page_up};
 use statify_room::root::Root;
 
@@ -46,7 +46,7 @@ pub struct Object {
 pub struct Files {
     root: Root,
     mapped: Arc<Mutex<ById<Mmap>>>,
-    cpuids: Arc<Mutex<ById<OnceLock<CpuidSites>>>>,
+    cpu_sites: Arc<Mutex<ById<OnceLock<CpuSites>>>>,
     keys: Arc<Mutex<ById<OnceLock<u64>>>>,
     looking: Arc<Stopwatch>,
     handoffs: Arc<Mutex<HashMap<(u64, u64), u64>>>,
@@ -81,12 +81,12 @@ impl Files {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The CPUIDs of an object, looked for once: who comes second waits for the first.
-    pub fn cpuid_sites(&self, object: &Object, elf: &ElfFile<'_>) -> CpuidSites {
-        let known = || self.cpuids.lock().unwrap_or_else(PoisonError::into_inner);
+    /// An object's instructions that tell of the CPU, looked for once: who comes second waits for the first.
+    pub fn cpu_sites(&self, object: &Object, elf: &ElfFile<'_>) -> CpuSites {
+        let known = || self.cpu_sites.lock().unwrap_or_else(PoisonError::into_inner);
         let sites = known().entry(object.id).or_default().clone();
         let find = |elf: &ElfFile<'_>| {
-            elf.machine().map(|machine| machine.cpuid_sites(elf)).unwrap_or_default()
+            elf.machine().map(|machine| machine.cpu_sites(elf)).unwrap_or_default()
         };
         sites.get_or_init(|| self.looking.time(|| find(elf))).clone()
     }

@@ -75,7 +75,7 @@ impl Run<'_> {
 
     /// A module is about to be mapped, all of it before the next call that the tracer sees.
     fn note(&mut self, object: Object) {
-        self.cpuids.expect(&self.subject.files, &object);
+        self.cpu_sites.expect(&self.subject.files, &object);
         self.record.objects.push(object);
     }
 

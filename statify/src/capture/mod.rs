@@ -1,15 +1,15 @@
 //! A capture: one traced run up to the hand-off, with its memory, its mappings and the system
 //! calls that the loader made.
 //!
-//! [`launch`] starts the program, [`rearrange`] moves it into the [`block`] ([`cpuid`] sees to its
-//! CPUIDs), [`run`] takes it to
+//! [`launch`] starts the program, [`rearrange`] moves it into the [`block`] ([`cpu_sites`] sees to its
+//! instructions that tell of the CPU), [`run`] takes it to
 //! the [`handoff`] ([`answer`] and [`mmap`] see to its system calls), [`snapshot`] reads its memory, [`rehearse`] runs more in it; [`secure`] stops
 //! earlier. [`tracee`] is the only file that talks to ptrace.
 
 mod answer;
 pub mod auxv;
 mod block;
-mod cpuid;
+mod cpu_sites;
 mod explain;
 mod filter;
 mod follow;
@@ -234,7 +234,7 @@ pub fn capture_then<T>(
     cpu: usize,
     what: impl FnOnce(&mut Capture, &mut Rehearsal<'_>) -> T,
 ) -> Result<(Capture, T), Failure> {
-    // The child inherits the CPU, and what CPUID says of it is asked on the same.
+    // The child inherits the CPU, and what it says of itself is asked on the same.
     pin(cpu);
     let cpu_identity = machine::cpu_identity();
     let (mut launched, watchdog) = start(subject, variation, &[])?;
@@ -328,7 +328,7 @@ fn to_handoff(
     let handoff = run::run_to_handoff(tracee, &mut arranged, variation, record, subject)
         .map_err(Stage::Run)?;
     let system = |errno| Stage::Snapshot(RearrangeError::System(errno));
-    arranged.cpuids.put_back(tracee).map_err(system)?;
+    arranged.cpu_sites.put_back(tracee).map_err(system)?;
     if let Some(pointer) = tracee.thread_pointer().map_err(system)? {
         let number = CALL_SET_THREAD_POINTER as i64;
         record.calls.insert(0, KernelCall { number, args: [pointer, 0, 0, 0] });

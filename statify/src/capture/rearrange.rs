@@ -17,7 +17,7 @@ use super::auxv::{
     AT_SYSINFO_EHDR, InitialStack,
 };
 use super::block::{Block, Object, Role};
-use super::cpuid::Cpuids;
+use super::cpu_sites::ReplacedSites;
 use super::launch::open_proc;
 use super::variation::Variation;
 
@@ -56,9 +56,9 @@ pub struct Arranged {
     pub loader_entry: u64,
     /// An instruction of the loader's that makes system calls.
     pub syscall_at: u64,
-    /// Those CPUIDs that cannot be made to trap as they are.
-    pub cpuids: Cpuids,
-    /// Every CPUID answers what the variation says.
+    /// Those instructions that tell of the CPU and cannot be made to trap as they are.
+    pub cpu_sites: ReplacedSites,
+    /// Every one of them answers what the variation says.
     pub cpu_dictated: bool,
 }
 
@@ -122,10 +122,10 @@ pub fn rearrange(
     program.range = program_move.target();
     loader.range = loader_move.target();
     let objects = vec![program, loader];
-    let replaced = match (cpuid_traps, variation.cpu) {
-        (true, _) => Some(Cpuids::default()),
+    let cpu_sites = match (cpuid_traps, variation.cpu) {
+        (true, _) => Some(ReplacedSites::default()),
         (false, Cpu::This) => None,
-        (false, _) => Cpuids::replace(tracee, files, &objects),
+        (false, _) => ReplacedSites::replace(tracee, files, &objects),
     };
     Ok(Arranged {
         block,
@@ -135,8 +135,8 @@ pub fn rearrange(
         fixed_program,
         loader_entry,
         syscall_at: syscall_at.wrapping_add(loader_move.by),
-        cpu_dictated: replaced.is_some(),
-        cpuids: replaced.unwrap_or_default(),
+        cpu_dictated: cpu_sites.is_some(),
+        cpu_sites: cpu_sites.unwrap_or_default(),
     })
 }
 

@@ -55,7 +55,7 @@ impl Rehearsal<'_> {
         for &(at, value) in &resolution.resets {
             self.tracee.poke_word(at, value, word).map_err(system)?;
         }
-        self.arranged.cpuids.replace_again(self.tracee).map_err(system)?;
+        self.arranged.cpu_sites.replace_again(self.tracee).map_err(system)?;
         let registers = self.tracee.registers().map_err(system)?;
         let code = self.tracee.set_breakpoint(self.handoff).map_err(system)?;
         let mut answers = Vec::with_capacity(resolution.resolvers.len());
@@ -68,7 +68,7 @@ impl Rehearsal<'_> {
         }
         self.tracee.poke(self.handoff, code).map_err(system)?;
         self.tracee.set_registers(&registers).map_err(system)?;
-        self.arranged.cpuids.put_back(self.tracee).map_err(system)?;
+        self.arranged.cpu_sites.put_back(self.tracee).map_err(system)?;
         let wanted = memory(self.arranged, &capture.objects);
         let taken = snapshot::take(self.tracee, &capture.objects, &wanted);
         let (_, pages, _) = taken.map_err(Stage::Snapshot)?;
@@ -87,7 +87,7 @@ impl Rehearsal<'_> {
     ) -> Option<Pages> {
         self.unlock(capture, within.iter().copied()).ok()?;
         self.tracee.write(text.0, text.1).ok()?;
-        self.arranged.cpuids.replace_again(self.tracee).ok()?;
+        self.arranged.cpu_sites.replace_again(self.tracee).ok()?;
         let registers = self.tracee.registers().ok()?;
         let word = self.tracee.set_breakpoint(self.handoff).ok()?;
         for &(function, argument) in calls {
@@ -95,7 +95,7 @@ impl Rehearsal<'_> {
         }
         self.tracee.poke(self.handoff, word).ok()?;
         self.tracee.set_registers(&registers).ok()?;
-        self.arranged.cpuids.put_back(self.tracee).ok()?;
+        self.arranged.cpu_sites.put_back(self.tracee).ok()?;
         let wanted = memory(self.arranged, &capture.objects);
         let (_, pages, _) = snapshot::take(self.tracee, &capture.objects, &wanted).ok()?;
         Some(pages)
@@ -130,13 +130,13 @@ impl Rehearsal<'_> {
         self.tracee.set_registers(&regs)?;
         let variation = Variation { cpu, ..self.variation.clone() };
         let mut record = Record::default();
-        let (block, cpuids) = (&mut self.arranged.block, &mut self.arranged.cpuids);
+        let (block, cpu_sites) = (&mut self.arranged.block, &mut self.arranged.cpu_sites);
         let tracee = &mut *self.tracee;
         let mut run = Run {
             tracee,
             variation: &variation,
             block,
-            cpuids,
+            cpu_sites,
             record: &mut record,
             subject: self.subject,
             foreign: true,

@@ -6,7 +6,7 @@ use statify_elf::machine::{Answers, LONGEST_TRAP};
 use statify_process::{Stop, Tracee};
 
 use super::block::{Block, LOADER, Object};
-use super::cpuid::Cpuids;
+use super::cpu_sites::ReplacedSites;
 use super::rearrange::Arranged;
 use super::run_error::RunError;
 use super::variation::Variation;
@@ -46,8 +46,8 @@ pub fn run_to_handoff(
     let loader = &record.objects[LOADER];
     let handoff = handoff::find(tracee, arranged, loader, subject)?;
     let saved = tracee.set_breakpoint(handoff)?;
-    let (block, cpuids) = (&mut arranged.block, &mut arranged.cpuids);
-    let mut run = Run { tracee, variation, block, cpuids, record, subject, foreign: false };
+    let (block, cpu_sites) = (&mut arranged.block, &mut arranged.cpu_sites);
+    let mut run = Run { tracee, variation, block, cpu_sites, record, subject, foreign: false };
     let arrived = run.run_to_breakpoint();
     arrived.map_err(|error| run.say_whose(error))?;
     let mut regs = tracee.registers()?;
@@ -71,8 +71,8 @@ pub struct Run<'a> {
     pub variation: &'a Variation,
     /// Where its mappings go.
     pub block: &'a mut Block,
-    /// The CPUIDs in its code.
-    pub cpuids: &'a mut Cpuids,
+    /// The instructions in its code that tell of the CPU.
+    pub cpu_sites: &'a mut ReplacedSites,
     /// What it does.
     pub record: &'a mut Record,
     /// What is captured.
@@ -138,7 +138,7 @@ impl Run<'_> {
     pub fn emulate(&mut self) -> Result<bool, RunError> {
         let mut regs = self.tracee.registers()?;
         let mut instruction = [0; LONGEST_TRAP];
-        if let Some(own) = self.cpuids.replaced(regs.instruction_pointer()) {
+        if let Some(own) = self.cpu_sites.replaced(regs.instruction_pointer()) {
             instruction[..own.len()].copy_from_slice(&own);
         } else if self.tracee.read(regs.instruction_pointer(), &mut instruction).is_err() {
             return Ok(false);

@@ -87,9 +87,9 @@ fn to_question(
     let mut search = search.map_err(system)?;
     let mut record = Record::default();
     let loader = arranged.objects[LOADER].range.clone();
-    let (block, cpuids) = (&mut arranged.block, &mut arranged.cpuids);
+    let (block, cpu_sites) = (&mut arranged.block, &mut arranged.cpu_sites);
     let mut run =
-        Run { tracee, variation, block, cpuids, record: &mut record, subject, foreign: false };
+        Run { tracee, variation, block, cpu_sites, record: &mut record, subject, foreign: false };
     let (mut signal, mut asked) = (None, false);
     loop {
         run.tracee.resume(signal.take()).map_err(system)?;

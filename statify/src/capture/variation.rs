@@ -63,7 +63,7 @@ pub struct Variation {
     pub bind_now: bool,
     /// The vDSO is not hidden from the loader.
     pub vdso: bool,
-    /// The CPU that CPUID tells of.
+    /// The CPU that it is told of.
     pub cpu: Cpu,
     /// Behind the loader is room for the agent.
     pub agent: bool,

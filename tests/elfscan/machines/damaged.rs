@@ -30,7 +30,7 @@ fn look(bytes: &[u8]) {
         }
     }
     let _ = machine.uses(&elf, &imports);
-    let _ = (machine.cpuid_sites(&elf), machine.functions_that_refer_to(&elf, &[0, 0x2000]));
+    let _ = (machine.cpu_sites(&elf), machine.functions_that_refer_to(&elf, &[0, 0x2000]));
 }
 
 /// Every byte of the headers and tables changed, and every few bytes of code; cut at every length.

@@ -33,7 +33,7 @@ pub struct Call {
 
 /// The instructions of a file that tell of the CPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuidSites {
+pub struct CpuSites {
     /// Their addresses, before any bias; ascending.
     pub addresses: Vec<u64>,
     /// No bytes that look like one are left that could not be decoded.

@@ -31,7 +31,7 @@ use crate::encode::Sizes;
 use crate::{DynamicFacts, ElfError, ElfFile};
 
 pub use abi::{Abi, CacheFlags};
-pub use code::{Call, CodePart, CpuidSites, Uses};
+pub use code::{Call, CodePart, CpuSites, Uses};
 pub use conversion::NotHere;
 pub use hwcaps::OlderScheme;
 pub use names::{LIBRARY_DIRECTORIES, LINKED_DIRECTORIES, describe, name};
@@ -40,7 +40,7 @@ pub use space::Space;
 pub use x86_64::{Code, Level, OWN_PLATFORM, Redirection};
 
 pub use host::{
-    Answers, CALL_NUMBER, Cpu, CpuModel, LONGEST_TRAP, Registers, THREAD_POINTER, Telling,
+    Answers, CALL_NUMBER, Cpu, CpuInstruction, CpuModel, LONGEST_TRAP, Registers, THREAD_POINTER,
     UNDEFINED, calls_that_trap, cpu_identity, is_intel_here, level_here, tells_of_cpu,
     without_apic_id,
 };
@@ -198,8 +198,8 @@ impl Machine {
     }
 
     /// The instructions of a file that tell of the CPU. Takes time in proportion to the code.
-    pub fn cpuid_sites(self, elf: &ElfFile<'_>) -> CpuidSites {
-        on!(self, sites::cpuid_sites(elf))
+    pub fn cpu_sites(self, elf: &ElfFile<'_>) -> CpuSites {
+        on!(self, sites::cpu_sites(elf))
     }
 
     /// Its code, the first byte's address being `base`, in which system calls can be made to call something else; `None`

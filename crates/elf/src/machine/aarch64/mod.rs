@@ -43,7 +43,7 @@ pub use self::{
     cpu::{Cpu, CpuModel, cpu_identity, is_intel_here, level_here, without_apic_id},
     registers::{CALL_NUMBER, Registers, THREAD_POINTER},
     system_calls::calls_that_trap,
-    traps::{Answers, LONGEST_TRAP, Telling, UNDEFINED, tells_of_cpu},
+    traps::{Answers, CpuInstruction, LONGEST_TRAP, UNDEFINED, tells_of_cpu},
 };
 
 /// e_machine.

@@ -2,7 +2,7 @@
 //! Encoding"; the kernel answers for it where HWCAP_CPUID is set).
 
 use crate::ElfFile;
-use crate::machine::CpuidSites;
+use crate::machine::CpuSites;
 
 /// `mrs`, of the registers that op0 3, op1 0 and CRn 0 name: MIDR_EL1, ID_AA64ISAR0_EL1 and so on.
 const IDENTIFICATION: u32 = 0xd538_0000;
@@ -13,9 +13,9 @@ const CACHES: [u32; 2] = [0xd53b_0020, 0xd53b_00e0];
 /// All of the instruction but the register that it writes.
 const ALL_BUT_REGISTER: u32 = 0xffff_ffe0;
 
-/// See [`crate::machine::Machine::cpuid_sites`]. Every four bytes of code are an instruction, or constants
+/// See [`crate::machine::Machine::cpu_sites`]. Every four bytes of code are an instruction, or constants
 /// between functions, of which a few may look like one.
-pub fn cpuid_sites(elf: &ElfFile<'_>) -> CpuidSites {
+pub fn cpu_sites(elf: &ElfFile<'_>) -> CpuSites {
     let mut addresses = Vec::new();
     for (load, bytes) in elf.distinct_loads() {
         if !load.is_executable() {
@@ -26,7 +26,7 @@ pub fn cpuid_sites(elf: &ElfFile<'_>) -> CpuidSites {
         addresses.extend(at.filter(|&(_, instruction)| tells(instruction)).map(|(at, _)| at));
     }
     addresses.sort_unstable();
-    CpuidSites { addresses, complete: true }
+    CpuSites { addresses, complete: true }
 }
 
 pub(super) fn tells(instruction: u32) -> bool {

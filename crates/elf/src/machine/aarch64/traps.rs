@@ -6,10 +6,10 @@ use super::registers::Registers;
 use super::sites;
 
 /// An instruction that tells of the CPU, as bytes.
-pub type Telling = [u8; 4];
+pub type CpuInstruction = [u8; 4];
 
 /// `udf #0`, an invalid instruction on every CPU.
-pub const UNDEFINED: Telling = [0; 4];
+pub const UNDEFINED: CpuInstruction = [0; 4];
 
 /// The size of the longest instruction that traps, in bytes.
 pub const LONGEST_TRAP: usize = 4;
@@ -33,7 +33,7 @@ pub struct Answers {
 }
 
 /// Whether these bytes are such an instruction.
-pub fn tells_of_cpu(bytes: Telling) -> bool {
+pub fn tells_of_cpu(bytes: CpuInstruction) -> bool {
     sites::tells(u32::from_le_bytes(bytes))
 }
 

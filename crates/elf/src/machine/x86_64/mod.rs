@@ -54,7 +54,7 @@ pub use self::{
     model::CpuModel,
     registers::{CALL_NUMBER, Registers, THREAD_POINTER},
     system_calls::calls_that_trap,
-    traps::{Answers, LONGEST_TRAP, Telling, UNDEFINED, tells_of_cpu},
+    traps::{Answers, CpuInstruction, LONGEST_TRAP, UNDEFINED, tells_of_cpu},
 };
 pub use hwcaps::OWN_PLATFORM;
 pub use levels::Level;

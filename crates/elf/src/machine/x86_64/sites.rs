@@ -5,7 +5,7 @@ use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
 use memchr::memmem;
 
 use crate::ElfFile;
-use crate::machine::CpuidSites;
+use crate::machine::CpuSites;
 
 /// `cpuid`.
 pub const CPUID: [u8; 2] = [0x0f, 0xa2];
@@ -18,15 +18,15 @@ enum Found {
     Unknown,
 }
 
-/// See [`crate::machine::Machine::cpuid_sites`]. The time that it takes does not depend on what the table of
+/// See [`crate::machine::Machine::cpu_sites`]. The time that it takes does not depend on what the table of
 /// functions says.
-pub fn cpuid_sites(elf: &ElfFile<'_>) -> CpuidSites {
+pub fn cpu_sites(elf: &ElfFile<'_>) -> CpuSites {
     sites_of(elf, 64)
 }
 
 /// The same of code whose mode has so many bits.
-pub fn sites_of(elf: &ElfFile<'_>, bits: u32) -> CpuidSites {
-    let mut sites = CpuidSites { addresses: Vec::new(), complete: true };
+pub fn sites_of(elf: &ElfFile<'_>, bits: u32) -> CpuSites {
+    let mut sites = CpuSites { addresses: Vec::new(), complete: true };
     let functions = elf.functions();
     for load in elf.loads().filter(|load| load.is_executable()) {
         let bytes = elf.contents(load).unwrap_or_default();

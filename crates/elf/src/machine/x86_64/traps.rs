@@ -5,13 +5,13 @@ use super::registers::Registers;
 use super::sites::CPUID;
 
 /// An instruction that tells of the CPU, as bytes.
-pub type Telling = [u8; 2];
+pub type CpuInstruction = [u8; 2];
 
 /// `ud2`, as long as `cpuid`, and an invalid instruction on every CPU.
-pub const UNDEFINED: Telling = [0x0f, 0x0b];
+pub const UNDEFINED: CpuInstruction = [0x0f, 0x0b];
 
 /// Whether these bytes are such an instruction.
-pub fn tells_of_cpu(bytes: Telling) -> bool {
+pub fn tells_of_cpu(bytes: CpuInstruction) -> bool {
     bytes == CPUID
 }
 

@@ -4,39 +4,39 @@
 
 use std::collections::BTreeMap;
 
-use statify_elf::machine::{Telling, UNDEFINED, tells_of_cpu};
+use statify_elf::machine::{CpuInstruction, UNDEFINED, tells_of_cpu};
 use statify_elf::{ElfFile, PAGE};
 use statify_process::Tracee;
 
 use super::block::{Files, Object};
 
-/// The CPUIDs of a process.
+/// The instructions of a process that tell of the CPU.
 #[derive(Debug, Default)]
-pub struct Cpuids {
+pub struct ReplacedSites {
     /// They are replaced, since they do not trap.
     replacing: bool,
     /// Addresses whose instruction is, or is to be, another; and their own.
-    sites: BTreeMap<u64, Telling>,
+    sites: BTreeMap<u64, CpuInstruction>,
     /// The ones that are yet to be replaced: their memory was about to be mapped.
     pending: Vec<u64>,
 }
 
-impl Cpuids {
+impl ReplacedSites {
     /// Replaces those of the program and the loader, and of what is mapped later. `None` if one of
     /// the loader's may have been overlooked.
     pub fn replace(tracee: &Tracee, files: &Files, objects: &[Object]) -> Option<Self> {
-        let mut cpuids = Self { replacing: true, ..Self::default() };
+        let mut replaced = Self { replacing: true, ..Self::default() };
         for (index, object) in objects.iter().enumerate() {
-            let is_complete = cpuids.expect(files, object);
+            let is_complete = replaced.expect(files, object);
             if index == 1 && !is_complete {
                 return None;
             }
         }
-        cpuids.replace_pending(tracee);
-        Some(cpuids)
+        replaced.replace_pending(tracee);
+        Some(replaced)
     }
 
-    /// An object is about to be mapped. Returns whether all CPUIDs in it are known.
+    /// An object is about to be mapped. Returns whether all such instructions in it are known.
     pub fn expect(&mut self, files: &Files, object: &Object) -> bool {
         if !self.replacing {
             return true;
@@ -44,7 +44,7 @@ impl Cpuids {
         let Ok(elf) = ElfFile::parse(&object.bytes) else { return false };
         let Some(span) = elf.span() else { return false };
         let bias = object.range.start.wrapping_sub(span.start);
-        let sites = files.cpuid_sites(object, &elf);
+        let sites = files.cpu_sites(object, &elf);
         self.pending.extend(sites.addresses.iter().map(|address| bias.wrapping_add(*address)));
         sites.complete
     }
@@ -74,20 +74,20 @@ impl Cpuids {
     }
 
     /// The instruction that is at this address by right, if it has been replaced.
-    pub fn replaced(&self, address: u64) -> Option<Telling> {
+    pub fn replaced(&self, address: u64) -> Option<CpuInstruction> {
         self.sites.get(&address).copied()
     }
 }
 
 /// The instruction at an address, if it tells of the CPU.
-fn telling(tracee: &Tracee, address: u64) -> Option<Telling> {
-    let mut found = Telling::default();
+fn telling(tracee: &Tracee, address: u64) -> Option<CpuInstruction> {
+    let mut found = CpuInstruction::default();
     tracee.read(address, &mut found).ok()?;
     Some(found).filter(|found| tells_of_cpu(*found))
 }
 
 /// Writes an instruction, by a word that lies in the same page if the instruction does.
-fn write(tracee: &Tracee, address: u64, instruction: Telling) -> nix::Result<()> {
+fn write(tracee: &Tracee, address: u64, instruction: CpuInstruction) -> nix::Result<()> {
     let before = (address % PAGE).min(8 - instruction.len() as u64);
     let word_at = address - before;
     let mut word = tracee.peek(word_at)?.to_le_bytes();

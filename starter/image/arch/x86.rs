@@ -1,9 +1,23 @@
-//! What the running CPU says of itself.
+//! What both machines of the x86 family do alike: what the running CPU says of itself, and calls that they have.
 
 use core::arch::asm;
+#[cfg(target_arch = "x86")]
+use core::arch::x86::__cpuid_count;
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64::__cpuid_count;
 
+use super::{nr, syscall};
+use crate::call;
 use crate::params::{self, CpuFeatures};
 use crate::stack::Stack;
+
+/// Ends the process by an instruction that only the kernel may execute: SIGSEGV.
+pub fn crash() -> ! {
+    loop {
+        // SAFETY: it is not executed, it traps.
+        unsafe { asm!("hlt", options(nomem, nostack)) };
+    }
+}
 
 /// The time-stamp counter (RDTSC).
 pub fn timestamp() -> u64 {
@@ -27,22 +41,10 @@ pub fn cpu_features(_stack: &Stack) -> CpuFeatures {
 }
 
 /// Subleaf 0 of a leaf: eax, ebx, ecx, edx.
+
 fn cpuid(leaf: u32) -> [u32; 4] {
-    let (a, b, c, d): (u32, u32, u32, u32);
-    // SAFETY: ebx, by which the compiler may find constants, is as before.
-    unsafe {
-        asm!(
-            "mov {b}, ebx",
-            "cpuid",
-            "xchg {b}, ebx",
-            b = out(reg) b,
-            inlateout("eax") leaf => a,
-            inlateout("ecx") 0 => c,
-            lateout("edx") d,
-            options(nomem, nostack, preserves_flags),
-        );
-    }
-    [a, b, c, d]
+    let answer = __cpuid_count(leaf, 0);
+    [answer.eax, answer.ebx, answer.ecx, answer.edx]
 }
 
 fn xcr0() -> u32 {
@@ -60,4 +62,34 @@ fn has_lzcnt() -> bool {
     // SAFETY: either instruction changes the register and the flags only.
     unsafe { asm!("lzcnt {0:e}, {1:e}", out(reg) zeros, in(reg) 1, options(nomem, nostack)) };
     zeros == 31
+}
+
+/// Asks an IFUNC resolver, which has no argument here (glibc, sysdeps/i386/dl-irel.h, sysdeps/x86_64/dl-irel.h).
+///
+/// # Safety
+///
+/// `function` is one, and everything it uses is in place.
+pub unsafe fn resolver(function: u64, _stack: &Stack) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { call::function(function, 0) }
+}
+
+/// What a register makes the C library keep: no register does, CPUID is asked.
+pub fn cpu_word(_number: u16, _stack: &Stack) -> Option<u64> {
+    None
+}
+
+/// readlink(2): what a link says, into so many bytes.
+///
+/// # Safety
+///
+/// `path` is a string, and `to` leads to as many bytes.
+pub unsafe fn readlink(path: u64, to: u64, len: u64) -> i64 {
+    // SAFETY: the caller's promise.
+    unsafe { syscall(nr::READLINK, [path, to, len, 0, 0, 0]) }
+}
+
+/// Permissions that pages get last, as this CPU can have them.
+pub fn protection(prot: u64, _stack: &Stack) -> u64 {
+    prot
 }
