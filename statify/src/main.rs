@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use statify::Report;
 use statify::diagnosis::Diagnosis;
+use statify_command_line::signals;
 use statify_format::manifest::FileKind;
 use statify_room::Root;
 
@@ -48,11 +49,11 @@ fn text_of(error: impl std::fmt::Display) -> String {
 /// From now on, Ctrl-C and the like do what is to be done before the end, say so, and end this.
 fn end_on_signals(last: impl FnOnce() + Send + 'static) -> Result<(), String> {
     let interrupted = move || {
+        statify::interrupt::give_up();
         last();
         statify_command_line::say("statify", &statify::Error::Interrupted.to_string());
-        std::process::exit(1);
     };
-    statify::interrupt::clean_up_on_signals(interrupted).map_err(text_of)
+    signals::at_end(interrupted).map_err(text_of)
 }
 
 fn find(root: &Root, program: &Path) -> statify_program::Result<PathBuf> {

@@ -30,6 +30,8 @@ pub fn add(cases: &mut Cases) {
             matches(&sentence(&outcome)?, &["interrupted|signal"])
         });
     }
+    cases.check("interrupted/at-any-time", at_any_time);
+    cases.check("interrupted/ignored", ignored);
     cases.check("interrupted/kill", |case| {
         let program = resolver(case, "SPIN")?;
         let outcome = send(case, &mut hanging(case, &program), &program, Signal::SIGKILL, false)?;
@@ -37,6 +39,39 @@ pub fn add(cases: &mut Cases) {
         ensure!(!case.dir.join("out").exists(), "OUT was written");
         Ok(())
     });
+}
+
+/// Whenever it comes, it is what ends statify, which says so and nothing else, though the traced program gets it too.
+fn at_any_time(case: &Case) -> Result<()> {
+    const STEP: Duration = Duration::from_millis(2);
+    const STEPS: u32 = 50;
+    let program = resolver(case, "SPIN")?;
+    let before = Listing::of(&case.dir)?;
+    for step in 0..STEPS {
+        let running = start(case, &mut hanging(case, &program), Limits::seconds(20))?;
+        thread::sleep(STEP * step);
+        killpg(running.pid(), Signal::SIGINT)?;
+        let outcome = finish(case, running)?;
+        // Before it has looked at its arguments, it is as any process.
+        if outcome.end != End::Signal(Signal::SIGINT) {
+            matches(&sentence(&outcome)?, &["interrupted"])?;
+        }
+        Listing::of(&case.dir)?.must_equal(&before)?;
+    }
+    Ok(())
+}
+
+/// What statify was started to ignore, as nohup(1) does, does not end it.
+fn ignored(case: &Case) -> Result<()> {
+    let program = resolver(case, "SPIN")?;
+    let wrapped = statify(case, &program, &["--timeout", "2"]);
+    let mut command = case.command("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    command.arg(wrapped.get_program()).args(wrapped.get_args());
+    let running = start(case, &mut command, Limits::seconds(20))?;
+    wait_for(&program)?;
+    kill(running.pid(), Signal::SIGHUP)?;
+    matches(&sentence(&finish(case, running)?)?, &["--timeout"])
 }
 
 fn hanging(case: &Case, program: &Path) -> Command {
@@ -52,12 +87,7 @@ pub fn send(
     group: bool,
 ) -> Result<Outcome> {
     let running = start(case, command, Limits::seconds(20))?;
-    let deadline = Instant::now() + Duration::from_secs(10);
-    // The traced program: it runs the case's file.
-    while processes::running(program).is_empty() {
-        ensure!(Instant::now() < deadline, "statify started nothing");
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_for(program)?;
     // Into its resolver, past what comes before.
     thread::sleep(Duration::from_millis(200));
     match group {
@@ -68,4 +98,14 @@ pub fn send(
     let outcome = finish(case, running)?;
     ensure!(sent.elapsed() < Duration::from_secs(3), "it took {:?} to stop", sent.elapsed());
     Ok(outcome)
+}
+
+/// Until the traced program runs the case's file.
+fn wait_for(program: &Path) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while processes::running(program).is_empty() {
+        ensure!(Instant::now() < deadline, "statify started nothing");
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }

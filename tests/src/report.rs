@@ -17,6 +17,9 @@ use crate::tier::{SLOW, Tier};
 /// Names the file to which is written how long each test took, in milliseconds: `SUITE/NAME MS`, a line each.
 const TIMES: &str = "TEST_TIMES";
 
+/// As much of a message, in bytes, is said again at the end.
+const LONGEST_MESSAGE: usize = 1000;
+
 /// How a test ended that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
@@ -39,6 +42,8 @@ pub struct Suite {
     /// How many tests of the slow tier each suite has.
     slow: BTreeMap<String, usize>,
     not_here: Arc<Mutex<Vec<String>>>,
+    /// Names and messages.
+    failed: Arc<Mutex<Vec<String>>>,
     times: Option<Arc<Mutex<File>>>,
 }
 
@@ -50,7 +55,13 @@ impl Suite {
             file.with_context(|| format!("{TIMES}={}", path.display()))
         });
         let times = times.transpose()?.map(|file| Arc::new(Mutex::new(file)));
-        Ok(Suite { trials: Vec::new(), slow: BTreeMap::new(), not_here: Arc::default(), times })
+        Ok(Suite {
+            trials: Vec::new(),
+            slow: BTreeMap::new(),
+            not_here: Arc::default(),
+            failed: Arc::default(),
+            times,
+        })
     }
 
     /// Adds a test that needs these of the machine, by the names of [`machine`]. It is begun only where nothing is
@@ -88,8 +99,16 @@ impl Suite {
             let suite = shown.split('/').next().unwrap_or_default();
             *self.slow.entry(suite.to_owned()).or_default() += 1;
         }
-        let test =
-            move || test().map_err(|error: anyhow::Error| Failed::from(format!("{error:#}")));
+        let (failed, name) = (self.failed.clone(), shown.clone());
+        let test = move || {
+            test().map_err(|error: anyhow::Error| {
+                let message = format!("{error:#}");
+                let beginning = &message[..message.floor_char_boundary(LONGEST_MESSAGE)];
+                let line = format!("{name}: {beginning}");
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                Failed::from(message)
+            })
+        };
         self.trials.push(Trial::ignorable_test(shown, test).with_ignored_flag(is_slow));
     }
 
@@ -127,6 +146,10 @@ impl Suite {
                 self.slow.iter().map(|(suite, count)| format!("{count} {suite}")).collect();
             println!("of the slow tier, for `cargo slow`: {}", suites.join(", "));
             println!();
+        }
+        // Once more, where one looks first.
+        for line in self.failed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            println!("failed: {line}\n");
         }
         conclusion.exit_code()
     }

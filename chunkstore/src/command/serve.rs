@@ -15,7 +15,7 @@ use chunkstore::serve::trace::{self, Trace};
 use chunkstore::serve::{fuse, prefetch, scrape};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use statify_command_line::say;
+use statify_command_line::{say, signals};
 
 use crate::place::StoreArguments;
 use crate::trust::TrustArguments;
@@ -116,7 +116,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let reads = arguments.prefetch.as_ref();
     let reads = reads.map(|path| trace::reads(path).map_err(about(path))).transpose()?;
     // From here on what is made is taken away again.
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let mut signals = signals::register(&[SIGHUP, SIGINT, SIGTERM], |heeded| Signals::new(heeded))?;
     let (end, ended) = channel();
     let sockets = listen(arguments, &device, credentials)?;
     let mount = arguments.fuse.as_ref().map(|at| {

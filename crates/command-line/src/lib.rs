@@ -4,6 +4,7 @@
 mod generate;
 mod run;
 mod shape;
+pub mod signals;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -38,13 +39,16 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 
 /// Says on stderr what `command` could not do. Returns the exit status.
 pub fn failed(command: &str, message: &str) -> ExitCode {
+    signals::leave_the_last_word();
     say(command, message);
     ExitCode::from(1)
 }
 
 /// Says something on stderr, in one line; nobody need be there to read it.
 pub fn say(command: &str, message: &str) {
-    let _ = writeln!(std::io::stderr(), "{command}: {}", printable(message));
+    // At once, so that no other process's words come in between.
+    let line = format!("{command}: {}\n", printable(message));
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Prints an answer in lines on stdout. Names in it are printable by themselves, so that none is more

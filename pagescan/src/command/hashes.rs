@@ -1,15 +1,13 @@
 //! `pagescan hashes`
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use pagescan::hash::Algorithm;
 use pagescan::hashes::{
     Frozen, Image, MadeUp, PAGE, Pages, Part, Plan, ProcessMemory, compare, text,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use statify_command_line::{Failure, Verdict, print, print_json};
+use statify_command_line::{Failure, Verdict, print, print_json, signals};
 
 /// Compare hashes of pages: how fast each is, and how often it takes different pages for the same
 ///
@@ -45,10 +43,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let is_over = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, is_over.clone())?;
-    }
+    let is_over = signals::flag(&[SIGHUP, SIGINT, SIGTERM])?;
     let mut plan = Plan { rounds: arguments.rounds.into(), ..Plan::default() };
     if !arguments.hash.is_empty() {
         plan.algorithms.clone_from(&arguments.hash);

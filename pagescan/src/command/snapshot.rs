@@ -2,14 +2,13 @@
 
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pagescan::scan::{Begin, Target, take};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use statify_command_line::{Failure, Verdict, say};
+use statify_command_line::{Failure, Verdict, say, signals};
 use statify_files::new_file::NewFile;
 
 use crate::period;
@@ -50,12 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let failed = |error| pagescan::Error::Output(path.clone(), error);
     let mut out = BufWriter::new(NewFile::begin(path, 0o600).map_err(failed)?);
     let count = arguments.count.or(arguments.every.is_none().then_some(1));
-    let stopped = Arc::new(AtomicBool::new(false));
-    if arguments.every.is_some() {
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, stopped.clone())?;
-        }
-    }
+    let ending: &[i32] = if arguments.every.is_some() { &[SIGHUP, SIGINT, SIGTERM] } else { &[] };
+    let stopped = signals::flag(ending)?;
     let mut verdict = Verdict::Good;
     let mut taken = 0;
     // Bytes of whole snapshots.

@@ -2,8 +2,6 @@
 
 use std::io::{IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use pagescan::scan::take_here;
@@ -13,7 +11,7 @@ use pagescan::watch::{
 };
 use pagescan::{Error, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use statify_command_line::{Failure, Verdict, print, say};
+use statify_command_line::{Failure, Verdict, print, say, signals};
 use statify_files::new_file::NewFile;
 
 use crate::period;
@@ -59,10 +57,7 @@ fn lines_file(text: &str) -> std::result::Result<(PathBuf, Form), String> {
 }
 
 pub fn run(arguments: &Arguments) -> std::result::Result<Verdict, Failure> {
-    let is_over = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, is_over.clone())?;
-    }
+    let is_over = signals::flag(&[SIGHUP, SIGINT, SIGTERM])?;
     let mut pages = Vec::new();
     for (path, page) in [(&arguments.svg, svg as fn(&Course) -> String), (&arguments.html, html)] {
         if let Some(path) = path {

@@ -8,7 +8,7 @@ use chunkstore::ChunkSize;
 use regex::bytes::Regex;
 use rootfs_tools::boot::options::{Accelerate, Options, Via};
 use rootfs_tools::boot::{self, Event, text};
-use statify::interrupt;
+use statify_command_line::signals;
 use statify_process::ksm::{self, PutBack};
 
 use crate::progress::Progress;
@@ -173,7 +173,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 
 /// On signals: KSM is put back, the guests end with this process, and nothing is left behind.
 fn clean_up(scratch: PathBuf, ksm: Arc<Mutex<Option<PutBack>>>) -> Result<(), Failure> {
-    interrupt::clean_up_on_signals(move || {
+    signals::at_end(move || {
+        statify::interrupt::give_up();
         if let Some(put_back) = &*ksm.lock().unwrap_or_else(PoisonError::into_inner) {
             put_back.now();
         }
@@ -185,7 +186,6 @@ fn clean_up(scratch: PathBuf, ksm: Arc<Mutex<Option<PutBack>>>) -> Result<(), Fa
             }
         }
         statify_command_line::say("rootfs-tools", "interrupted; the guests are ended");
-        std::process::exit(1);
     })?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use rootfs_tools::run::outcome::{Event, Outcome};
 use rootfs_tools::run::reflink::Reflink;
 use rootfs_tools::run::{convert, estimate};
 use rootfs_tools::tree::patterns;
-use statify_command_line::ShapeArguments;
+use statify_command_line::{ShapeArguments, signals};
 use statify_files::{new_file, path_text};
 use statify_printable::amount::thousands;
 use statify_store::Place;
@@ -204,6 +204,7 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
         return dry_run(arguments, command);
     }
     let interrupted = || {
+        statify::interrupt::give_up();
         let what = match room::abandon() {
             true => "nothing was written",
             false => {
@@ -212,9 +213,8 @@ pub fn run(arguments: &Arguments, command: &mut clap::Command) -> Result<Verdict
             }
         };
         statify_command_line::say("rootfs-tools", &format!("interrupted; {what}"));
-        std::process::exit(1);
     };
-    statify::interrupt::clean_up_on_signals(interrupted)?;
+    signals::at_end(interrupted)?;
     let options = arguments.options(command)?;
     let mut log = Log::open(arguments.log.as_ref())?;
     let mut progress = Progress::new(arguments.quiet);

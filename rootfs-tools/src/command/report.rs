@@ -7,7 +7,7 @@ use rootfs_tools::packed::kind;
 use rootfs_tools::report::csv::{self, Table};
 use rootfs_tools::report::measured::{ImageWanted, Wanted};
 use rootfs_tools::report::{self, Report, html, text};
-use statify::interrupt;
+use statify_command_line::signals;
 use statify_files::new_file;
 use statify_files::trusted::{self, Way};
 use tempfile::TempDir;
@@ -112,7 +112,8 @@ fn scratch() -> Result<TempDir, Failure> {
     let dir = tempfile::Builder::new().prefix("rootfs-tools-").tempdir_in(&parent);
     let dir = dir.map_err(rootfs_tools::Error::file("written", &parent))?;
     let path = dir.path().to_owned();
-    interrupt::clean_up_on_signals(move || {
+    signals::at_end(move || {
+        statify::interrupt::give_up();
         // What is being copied meanwhile may come in behind; without its directory nothing does.
         for _ in 0..100 {
             match std::fs::remove_dir_all(&path) {
@@ -120,7 +121,6 @@ fn scratch() -> Result<TempDir, Failure> {
                 _ => break,
             }
         }
-        std::process::exit(1);
     })?;
     Ok(dir)
 }

@@ -1,0 +1,85 @@
+//! Signals that would end a command: that none is lost, that one which was to be ignored stays so, and that the
+//! command says one thing at its end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU};
+use signal_hook::iterator::Signals;
+
+/// They end a process that does not care for them.
+const ENDING: [i32; 5] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU];
+
+/// One of them has come, and another thread says so and ends the process.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+/// From now on, a signal that would end the process runs `end`, which says what there is to say and comes back or
+/// ends the process. Nothing else is said from then on.
+pub fn at_end(end: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut signals = register(&ENDING, |heeded| {
+        for signal in heeded {
+            // SAFETY: the handler stores to a static variable and does nothing else.
+            unsafe {
+                let has_come = || IS_OVER.store(true, Ordering::SeqCst);
+                signal_hook::low_level::register(*signal, has_come)?;
+            }
+        }
+        Signals::new(heeded)
+    })?;
+    thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            let _alone = io::stderr().lock();
+            end();
+            std::process::exit(1);
+        }
+    });
+    Ok(())
+}
+
+/// A flag that is set once one of `signals` comes.
+pub fn flag(signals: &[i32]) -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    register(signals, |heeded| {
+        heeded.iter().try_for_each(|signal| {
+            signal_hook::flag::register(*signal, Arc::clone(&flag)).map(drop)
+        })
+    })?;
+    Ok(flag)
+}
+
+/// Runs `register` with those of `signals` that this process was not started to ignore, as nohup(1) does and shells
+/// do in the background. What comes meanwhile waits: it would be lost between the kernel's handler and what the
+/// handler is to do.
+pub fn register<T>(signals: &[i32], register: impl FnOnce(&[i32]) -> T) -> T {
+    let heeded: Vec<i32> = signals.iter().copied().filter(|signal| !is_ignored(*signal)).collect();
+    let mut before = SigSet::empty();
+    let known = heeded.iter().filter_map(|signal| (*signal).try_into().ok());
+    let waiting: SigSet = known.collect();
+    let is_held = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&waiting), Some(&mut before)).is_ok();
+    let registered = register(&heeded);
+    if is_held {
+        // It cannot fail with a mask that the kernel has given.
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    }
+    registered
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: an all-zero structure is one, of this frame; nothing is changed.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// What fails once a signal has come fails for that reason, and the other thread says so: this one waits for it.
+pub(crate) fn leave_the_last_word() {
+    while IS_OVER.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}
