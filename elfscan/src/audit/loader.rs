@@ -30,6 +30,9 @@ const LOOKED_UP: [&[u8]; 8] = [
     b"__pthread_mutex_unlock",
 ];
 
+/// Programs that are not position-independent lie below this address (psABI, small code model); nothing else does, but numbers.
+const LOW: u64 = 1 << 32;
+
 /// What is to be said of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -88,8 +91,11 @@ impl<'m, 'a> Variables<'m, 'a> {
         if mapping.is_some_and(|mapping| mapping.prot & PROT_EXEC != 0) {
             return match self.is_function(found) || self.start.values.contains(&found) {
                 true => Verdict::Right,
-                // A time (of the time stamp counter) or a size may be any number, so one that is an address there.
-                false if self.is_number(at, file) => Verdict::Unknown,
+                // A time or a size may be any number: one within a program at low addresses, or within terabytes
+                // that are mapped.
+                false if (found < LOW || !self.is_in_module(found)) && self.is_number(at, file) => {
+                    Verdict::Unknown
+                }
                 // So may what CPUs say of themselves, where addresses are no longer than that.
                 false if self.may_be_of_cpu(file, is_written == Some(true)) => Verdict::Unknown,
                 false => Verdict::Wrong,
@@ -141,6 +147,11 @@ impl<'m, 'a> Variables<'m, 'a> {
             (false, _) if found == word || self.start.values.contains(&found) => Verdict::Right,
             (false, _) => Verdict::Unknown,
         }
+    }
+
+    /// Whether it is an address of a program or library, and so of a range in which a number lies hardly by chance.
+    fn is_in_module(&self, address: u64) -> bool {
+        self.names.modules.iter().any(|module| module.address_of(address).is_some())
     }
 
     /// Whether the loader of this process has set the word, and to what is no address here.

@@ -51,7 +51,13 @@ int main(int argc, char **argv) {
         size_t size = 1ul << 40;
         if (file < 0 || ftruncate(file, size)) size = 1ul << 34, ftruncate(file, size);
         mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0);
-        mmap(NULL, 1ul << 42, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        int anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        mmap(NULL, 1ul << 42, PROT_READ | PROT_EXEC, anonymous, -1, 0);
+#ifdef __x86_64__
+        /* What the loader has noted of the time stamp counter is an address of it. */
+        char *now = (char *)(__builtin_ia32_rdtsc() & -4096ul);
+        mmap(now - (1ul << 36), 1ul << 37, PROT_READ | PROT_EXEC, anonymous, -1, 0);
+#endif
     } else if (!strcmp(what, "changing")) {
         pthread_t thread;
         pthread_create(&thread, NULL, change, NULL);

@@ -45,6 +45,7 @@ impl Checked {
 pub fn check(
     scratch: &Path,
     statify: &Statify,
+    toolchain: Toolchain,
     only: Option<&Regex>,
     jobs: usize,
 ) -> Result<Checked> {
@@ -53,7 +54,7 @@ pub fn check(
     for variant in suite::variants(&copy_fixtures(scratch)?)? {
         let variant = variant.map_err(|unreadable| unreadable.error.context(unreadable.name))?;
         // The system's own C library is what is looked at.
-        let own = variant.toolchain == Toolchain::Machine;
+        let own = variant.toolchain == toolchain;
         if own && only.is_none_or(|only| only.is_match(&variant.name)) {
             variants.push(variant);
         }

@@ -20,8 +20,10 @@ use nix::sys::signal::Signal;
 use regex::Regex;
 use statify_tests::convert::Statify;
 use statify_tests::scratch::Scratch;
+use statify_tests::toolchain::Toolchain;
 
 use crate::check::Checked;
+use crate::trees::System;
 
 /// Convert every fixture in systems with other C libraries, and compare it with its original.
 #[derive(Parser)]
@@ -32,7 +34,7 @@ struct Cli {
     /// Where the systems are kept for the next time [default: a directory that goes away]
     #[arg(long, value_name = "DIR")]
     trees: Option<PathBuf>,
-    /// Only these systems, by their names (bookworm, jammy) [default: all that can be had]
+    /// Only these systems, by their names (bookworm, jammy, bookworm-i386) [default: all that can be had]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     systems: Vec<String>,
     #[command(flatten)]
@@ -64,6 +66,9 @@ enum Part {
         tree: PathBuf,
         scratch: PathBuf,
         statify: PathBuf,
+        /// The system is one of 32 bits
+        #[arg(long)]
+        narrow: bool,
         #[command(flatten)]
         how: How,
     },
@@ -72,8 +77,9 @@ enum Part {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.part {
-        Some(Part::Check { tree, scratch, statify, how }) => {
-            check_inside(tree, scratch, statify, how).map(|()| true)
+        Some(Part::Check { tree, scratch, statify, narrow, how }) => {
+            let toolchain = if *narrow { Toolchain::Narrow } else { Toolchain::Machine };
+            check_inside(tree, scratch, statify, toolchain, how).map(|()| true)
         }
         None => check_all(&cli),
     };
@@ -96,10 +102,10 @@ fn check_all(cli: &Cli) -> Result<bool> {
     let trees = cli.trees.clone().unwrap_or_else(|| scratch.path().join("trees"));
     let mut results = Vec::new();
     for system in systems {
-        let name = format!("{} {}", system.distribution.name, system.suite);
+        let name = system.title();
         match trees::make(system, &trees)? {
             Ok(tree) => {
-                let checked = check_in_namespaces(cli, &tree, system.suite, &statify, &scratch)?;
+                let checked = check_in_namespaces(cli, &tree, system, &statify, &scratch)?;
                 table::print_reasons(&name, &checked);
                 results.push((name, checked));
             }
@@ -119,10 +125,11 @@ fn check_all(cli: &Cli) -> Result<bool> {
 fn check_in_namespaces(
     cli: &Cli,
     tree: &Path,
-    name: &str,
+    system: &System,
     statify: &Statify,
     scratch: &Scratch,
 ) -> Result<Checked> {
+    let name = system.name;
     let scratch = scratch.dir(name)?;
     let mut command = Command::new("unshare");
     command.args([
@@ -137,6 +144,9 @@ fn check_in_namespaces(
     command.arg("--kill-child").arg("--mount-proc").arg("--").arg(std::env::current_exe()?);
     command.arg("check").arg(tree).arg(&scratch).arg(statify.path());
     command.arg("--jobs").arg(cli.how.jobs.to_string());
+    if system.toolchain() == Toolchain::Narrow {
+        command.arg("--narrow");
+    }
     if cli.how.programs {
         command.arg("--programs");
     }
@@ -151,10 +161,16 @@ fn check_in_namespaces(
     serde_json::from_slice(&output.stdout).with_context(|| format!("{name}: the results"))
 }
 
-fn check_inside(tree: &Path, scratch: &Path, statify: &Path, how: &How) -> Result<()> {
+fn check_inside(
+    tree: &Path,
+    scratch: &Path,
+    statify: &Path,
+    toolchain: Toolchain,
+    how: &How,
+) -> Result<()> {
     room::enter(tree, scratch)?;
     let (statify, jobs) = (Statify::at(statify.to_owned()), usize::from(how.jobs));
-    let mut checked = check::check(scratch, &statify, how.only.as_ref(), jobs)?;
+    let mut checked = check::check(scratch, &statify, toolchain, how.only.as_ref(), jobs)?;
     if how.programs {
         checked.programs = Some(programs::check(scratch, &statify, jobs)?);
     }

@@ -5,14 +5,50 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use statify_tests::toolchain::Toolchain;
 
 /// A system.
 #[derive(Debug)]
 pub struct System {
-    /// Its name, and its directory's.
-    pub suite: &'static str,
-    /// Where it comes from.
-    pub distribution: &'static Distribution,
+    /// Its name, and its directory's: the suite's, and the architecture's if it is not this machine's.
+    pub name: &'static str,
+    suite: &'static str,
+    distribution: &'static Distribution,
+    architecture: Architecture,
+}
+
+impl System {
+    const fn new(
+        name: &'static str,
+        suite: &'static str,
+        distribution: &'static Distribution,
+        architecture: Architecture,
+    ) -> Self {
+        Self { name, suite, distribution, architecture }
+    }
+
+    /// As it is called in tables.
+    pub fn title(&self) -> String {
+        let more = if self.architecture == Architecture::I386 { ", i386" } else { "" };
+        format!("{} {}{more}", self.distribution.name, self.suite)
+    }
+
+    /// The compilers whose programs it runs.
+    pub fn toolchain(&self) -> Toolchain {
+        match self.architecture {
+            Architecture::Own => Toolchain::Machine,
+            Architecture::I386 => Toolchain::Narrow,
+        }
+    }
+}
+
+/// What a system's programs are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Architecture {
+    /// This machine.
+    Own,
+    /// All of it 32 bits, the compilers too.
+    I386,
 }
 
 /// Who makes systems.
@@ -36,15 +72,22 @@ const UBUNTU: &Distribution = &Distribution {
     keyring: "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
 };
 
-/// By the age of their glibc: 2.27, 2.31, 2.35, 2.36, 2.39, 2.41 and the newest.
-pub const SYSTEMS: [System; 7] = [
-    System { suite: "bionic", distribution: UBUNTU },
-    System { suite: "bullseye", distribution: DEBIAN },
-    System { suite: "jammy", distribution: UBUNTU },
-    System { suite: "bookworm", distribution: DEBIAN },
-    System { suite: "noble", distribution: UBUNTU },
-    System { suite: "trixie", distribution: DEBIAN },
-    System { suite: "sid", distribution: DEBIAN },
+/// By the age of their glibc: 2.23, 2.27, 2.31, 2.35, 2.36, 2.39, 2.41 and the newest; those of 32 bits behind.
+pub const SYSTEMS: [System; 14] = [
+    System::new("xenial", "xenial", UBUNTU, Architecture::Own),
+    System::new("bionic", "bionic", UBUNTU, Architecture::Own),
+    System::new("bullseye", "bullseye", DEBIAN, Architecture::Own),
+    System::new("jammy", "jammy", UBUNTU, Architecture::Own),
+    System::new("bookworm", "bookworm", DEBIAN, Architecture::Own),
+    System::new("noble", "noble", UBUNTU, Architecture::Own),
+    System::new("trixie", "trixie", DEBIAN, Architecture::Own),
+    System::new("sid", "sid", DEBIAN, Architecture::Own),
+    System::new("xenial-i386", "xenial", UBUNTU, Architecture::I386),
+    System::new("bionic-i386", "bionic", UBUNTU, Architecture::I386),
+    System::new("bullseye-i386", "bullseye", DEBIAN, Architecture::I386),
+    System::new("bookworm-i386", "bookworm", DEBIAN, Architecture::I386),
+    System::new("trixie-i386", "trixie", DEBIAN, Architecture::I386),
+    System::new("sid-i386", "sid", DEBIAN, Architecture::I386),
 ];
 
 /// The systems of these names; all if there is no name.
@@ -53,7 +96,7 @@ pub fn select(names: &[String]) -> Result<Vec<&'static System>> {
         return Ok(SYSTEMS.iter().collect());
     }
     let find = |name: &String| {
-        let system = SYSTEMS.iter().find(|system| system.suite == name);
+        let system = SYSTEMS.iter().find(|system| system.name == name);
         system.with_context(|| format!("no system is called {name}"))
     };
     names.iter().map(find).collect()
@@ -62,7 +105,7 @@ pub fn select(names: &[String]) -> Result<Vec<&'static System>> {
 /// Its tree in `dir`, made unless it is there; or why it cannot be had here.
 pub fn make(system: &System, dir: &Path) -> Result<Result<PathBuf, String>> {
     let dir = std::path::absolute(dir)?;
-    let tree = dir.join(system.suite);
+    let tree = dir.join(system.name);
     if tree.is_dir() {
         return Ok(Ok(tree));
     }
@@ -72,7 +115,7 @@ pub fn make(system: &System, dir: &Path) -> Result<Result<PathBuf, String>> {
     }
     fs::create_dir_all(&dir)?;
     // Renamed when it is complete.
-    let pending = tempfile::Builder::new().prefix(system.suite).tempdir_in(&dir)?;
+    let pending = tempfile::Builder::new().prefix(system.name).tempdir_in(&dir)?;
     let root = pending.path().join("root");
     eprintln!("making {}", tree.display());
     let mut command = Command::new("mmdebstrap");
@@ -83,6 +126,18 @@ pub fn make(system: &System, dir: &Path) -> Result<Result<PathBuf, String>> {
     command.arg("--customize-hook=echo 127.0.0.1 localhost > \"$1/etc/hosts\"");
     // An old snapshot of a mirror, or an old machine's clock, does.
     command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
+    if system.suite == "xenial" {
+        // A package of its makes accounts before it has PAM's files.
+        command.arg(
+            "--extract-hook=for kind in auth account password session; do \
+             echo \"$kind required pam_permit.so\" >\"$1/etc/pam.d/common-$kind\"; done",
+        );
+    }
+    if system.architecture == Architecture::I386 {
+        command.arg("--architectures=i386");
+        // The mirrors of security updates are not all complete for it.
+        command.arg("--setup-hook=sed -i /-security/d \"$1/etc/apt/sources.list\"");
+    }
     // Without a mirror it takes the one that it knows of the suite.
     command.arg(system.suite).arg(&root);
     match command.stdin(Stdio::null()).stdout(Stdio::null()).output() {
@@ -90,7 +145,7 @@ pub fn make(system: &System, dir: &Path) -> Result<Result<PathBuf, String>> {
         Ok(output) => ensure!(
             output.status.success(),
             "mmdebstrap {}: {}\n{}",
-            system.suite,
+            system.name,
             output.status,
             String::from_utf8_lossy(&output.stderr)
         ),
