@@ -16,7 +16,7 @@ use statify_room::sandbox::{self, Sandbox};
 
 use crate::capture::variation::{self, Mode, Variation};
 use crate::capture::{self, Cause, Failure, Files, Reader, Subject, secure};
-use crate::classify::{self, Captures, Image, tunables};
+use crate::classify::{self, Captures, Image, early, tunables};
 use crate::error::{Error, Result};
 use crate::layout::{self, PoolRequest};
 use crate::pending::PendingFile;
@@ -342,6 +342,13 @@ fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Cap
         (joined(one.join()), joined(other.join()))
     });
     let ((first, cpu), (second, secure, (vdso, tunables), lazy)) = (one?, other?);
+    if lazy.is_some()
+        && let Some(module) = early::astray(&first)
+    {
+        let what = format!("{}: what it calls was bound to no code", module.display());
+        let error = Refusal::Loading(subject.program.clone(), what).into();
+        return Err(Failure { error, cause: Cause::EarlyBinding });
+    }
     let c_library = subject.c_library;
     Ok(Captures { c_library, first, second, vdso, lazy, cpu, secure, tunables })
 }

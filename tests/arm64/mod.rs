@@ -2,15 +2,12 @@
 //! as here. One boot for each CPU.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
 use statify_tests::arm64::{Guest, programs};
 use statify_tests::case::{Case, Cases};
-use statify_tests::process::{self, End, Limits};
 
 /// What is run on the CPU that has everything: something of each kind of what a start and a conversion consist of.
 const FIXTURES: &[&str] = &[
@@ -86,17 +83,10 @@ fn check(case: &Case, cpu: &str, fixtures: &[&str]) -> Result<()> {
     let mut guest = Guest::locate().context("TEST_ARM64")?;
     (guest.cpu, guest.time) = (cpu.into(), PATIENCE);
     let files = case.dir.join("files");
-    fs::create_dir(&files)?;
-    for (package, name) in [("statify-convert", "statify"), ("statify-tests", "portable")] {
-        fs::copy(programs::build(package, name)?, files.join(name))?;
-    }
-    // Where the program has its path from when it was built.
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no repository")?;
-    copy(&repository.join("fixtures"), &files.join("fixtures"))?;
+    let commands = [("statify-convert", "statify"), ("statify-tests", "portable")];
+    let prepare = programs::gather(&commands, &files)?;
     let script = format!(
-        "mkdir -p {0}/tests && cp -r /files/fixtures {0} && \
-         STATIFY=/files/statify TEST_FIXTURES={1} exec /files/portable --test-threads 2",
-        shell_words::quote(&repository.to_string_lossy()),
+        "{prepare}STATIFY=/files/statify TEST_FIXTURES={} exec /files/portable --test-threads 2",
         shell_words::quote(&fixtures.join(" "))
     );
     let machine = case.dir.join("machine");
@@ -110,12 +100,5 @@ fn check(case: &Case, cpu: &str, fixtures: &[&str]) -> Result<()> {
         .with_context(|| format!("the guest's tests say nothing of a result:\n{said}"))?;
     // A fixture that says nothing of this machine leaves its variants out.
     ensure!(passed >= fixtures.len() * 3 / 4, "only {passed} tests passed:\n{said}");
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let outcome =
-        process::run(Command::new("cp").arg("-r").arg(from).arg(to), b"", Limits::seconds(60))?;
-    ensure!(outcome.end == End::Exit(0), "cp: {}", outcome.stderr_text());
     Ok(())
 }

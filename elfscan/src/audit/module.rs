@@ -137,9 +137,18 @@ impl<'a> Module<'a> {
     /// function that functions elsewhere.
     pub fn may_be_function(&self, address: u64) -> bool {
         let is_inside = self.functions.as_ref().is_some_and(|functions| {
-            !functions.contains(address) && functions.covering(address).is_some()
+            let start = functions.covering(address).filter(|_| !functions.contains(address));
+            start.is_some_and(|start| !self.is_padding(start, address))
         });
         self.is_code(address) && !is_inside
+    }
+
+    /// Whether a function that is said to begin at `start` begins at `address` (both before the bias).
+    fn is_padding(&self, start: u64, address: u64) -> bool {
+        const LONGEST: u64 = 16;
+        let between = Some(address - start).filter(|len| *len < LONGEST);
+        let code = between.and_then(|len| self.elf.at(start, len));
+        code.is_some_and(|code| self.machine.is_padding(code))
     }
 
     /// Whether it is in an executable segment.

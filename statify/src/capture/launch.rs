@@ -99,6 +99,13 @@ pub fn launch(
             });
         }
         Stop::Exited(errno) => return Err(LaunchError::Exec(io::Error::from_raw_os_error(errno))),
+        Stop::Signal(signal) | Stop::Killed(signal) => {
+            let what = format!(
+                "the kernel ended it with {signal} before its first instruction; it may want addresses below \
+                 vm.mmap_min_addr, or more of them than there are"
+            );
+            return Err(LaunchError::Exec(io::Error::other(what)));
+        }
         stop => return Err(LaunchError::Exec(io::Error::other(format!("{stop:?} at exec")))),
     }
     launched.tracee.set_options().map_err(refused)?;

@@ -11,6 +11,7 @@
 mod calls;
 pub mod cpu;
 mod draft;
+pub mod early;
 mod frame;
 mod ifunc;
 mod image;

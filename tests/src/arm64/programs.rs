@@ -27,11 +27,32 @@ pub fn rustc() -> Option<OsString> {
     directory.is_dir().then_some(rustc)
 }
 
+/// Puts commands, each of a package, and all fixtures into the directory `files`, from which a guest has them in /files.
+/// Returns the beginning of a script that puts the fixtures where the commands look for them.
+pub fn gather(commands: &[(&str, &str)], files: &Path) -> Result<String> {
+    std::fs::create_dir(files)?;
+    for (package, name) in commands {
+        std::fs::copy(build(package, name)?, files.join(name))?;
+    }
+    let repository = repository()?;
+    let mut command = Command::new("cp");
+    command.arg("-r").arg(repository.join("fixtures")).arg(files);
+    let outcome = process::run(&mut command, b"", Limits::seconds(60))?;
+    ensure!(outcome.end == End::Exit(0), "cp: {}", outcome.stderr_text());
+    // Where the commands have their path from when they were built.
+    let there = shell_words::quote(&repository.to_string_lossy()).into_owned();
+    Ok(format!("mkdir -p {there}/tests && cp -r /files/fixtures {there} && "))
+}
+
+fn repository() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no repository")
+}
+
 /// The command `name` of `package`.
 pub fn build(package: &str, name: &str) -> Result<PathBuf> {
     let rustc = rustc().context("AARCH64_RUSTC does not name a Rust for AArch64")?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no repository")?;
+    let repository = repository()?;
     let mut command = Command::new(cargo);
     // Nothing is shared with what another Rust has built.
     command.args(["build", "--quiet", "--message-format=json", "--target", TARGET]);

@@ -126,6 +126,11 @@ impl Machine {
         on!(self, ADDRESS_LIMIT)
     }
 
+    /// Whether code consists of whole instructions that do nothing, as assemblers put them between functions.
+    pub fn is_padding(self, code: &[u8]) -> bool {
+        on!(self, padding::is_padding(code))
+    }
+
     /// As the kernel calls it (uname(2), `machine`).
     pub fn kernel_name(self) -> &'static str {
         on!(self, KERNEL_NAME)

@@ -38,6 +38,20 @@ pub const WIDE: Space = Space {
     program_breaks: [0x5c41_93d2_7000, 0x56ea_0f8b_5000],
 };
 
+/// Of 39 bits, as kernels for small boards have them (arch/arm64/Kconfig, ARM64_VA_BITS_39): below what such a kernel maps
+/// from its lowest place on, a third of them. Multiples of 64 MiB.
+pub const MIDDLE: Space = Space {
+    base: 0x11_4c00_0000,
+    slide: 0xc_d400_0000,
+    further: 64 << 20,
+    fixed_base: 0x8_0000_0000,
+    own_addresses: 16 << 30,
+    own_alignment: 2 << 20,
+    scratch: 48 << 30,
+    most_mapped: 1 << 35,
+    program_breaks: [0x5c_93d2_7000, 0x56_0f8b_5000],
+};
+
 /// Of 32 bits, on a kernel of 64, which has them all but for a page or two. Below are programs that are not
 /// position-independent, above what the kernel maps. Multiples of 4 MiB.
 pub const NARROW: Space = Space {
@@ -58,9 +72,15 @@ mod tests {
 
     #[test]
     fn blocks_fit() {
-        for (space, limit) in [(&WIDE, 1u64 << 47), (&NARROW, 0xe000_0000)] {
+        // From a third of its addresses on, a kernel maps libraries where stacks are not limited.
+        let middle = (1u64 << 39) / 3;
+        for (space, limit, blocks) in [
+            (&WIDE, 1u64 << 47, 1 << 47),
+            (&MIDDLE, 1 << 39, middle),
+            (&NARROW, 0xe000_0000, 0xe000_0000),
+        ] {
             let highest = space.base + space.slide;
-            assert!(highest.max(space.fixed_base + space.own_addresses) + space.scratch < limit);
+            assert!(highest.max(space.fixed_base + space.own_addresses) + space.scratch < blocks);
             assert!(space.program_breaks.iter().all(|at| *at < limit));
             let aligned = [space.base, space.slide, space.fixed_base];
             assert!(aligned.iter().all(|number| number.is_multiple_of(4 << 20)), "{space:x?}");

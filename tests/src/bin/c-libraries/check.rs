@@ -17,6 +17,7 @@ use statify_tests::suite::{self, Variant};
 use statify_tests::toolchain::Toolchain;
 
 use crate::programs::Programs;
+use crate::start::Start;
 
 /// What came out, by the fixtures' names.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -31,6 +32,10 @@ pub struct Checked {
     pub not_applicable: BTreeMap<String, String>,
     /// The system's own programs, if they were asked for.
     pub programs: Option<Programs>,
+    /// How long programs take to start, if it was asked for.
+    pub start: Option<Start>,
+    /// The starter's code for its machine, in bytes.
+    pub starter: usize,
 }
 
 impl Checked {
@@ -40,6 +45,16 @@ impl Checked {
         programs && self.failed.is_empty()
     }
 }
+
+/// e_machine (gABI, "ELF Header"); by none, the starter's machine is this one.
+const EM_NONE: u16 = 0;
+const EM_386: u16 = 3;
+
+/// How failures begin that say nothing of converted programs, as an older compiler or C library makes them.
+const NOT_OF_STATIFY: [(&str, &str); 2] = [
+    ("building: ", "this compiler does not build it"),
+    ("the original, called with", "the original itself fails"),
+];
 
 /// Checks the fixtures in the guest, each in a directory of `scratch`.
 pub fn check(
@@ -60,7 +75,15 @@ pub fn check(
         }
     }
     ensure!(!variants.is_empty(), "no fixture is called so");
-    let checked = Checked { c_library: format!("glibc {major}.{minor}"), ..Checked::default() };
+    let machine = match toolchain {
+        Toolchain::Narrow => EM_386,
+        Toolchain::Machine | Toolchain::Musl => EM_NONE,
+    };
+    let checked = Checked {
+        c_library: format!("glibc {major}.{minor}"),
+        starter: starter::image(machine).map_or(0, <[u8]>::len),
+        ..Checked::default()
+    };
     let (checked, next) = (Mutex::new(checked), AtomicUsize::new(0));
     let work = || {
         while let Some(variant) = variants.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -70,7 +93,17 @@ pub fn check(
             match result {
                 Ok(Done::Passed) => checked.passed.push(name),
                 Ok(Done::NotHere(reason)) => drop(checked.not_applicable.insert(name, reason)),
-                Err(error) => drop(checked.failed.insert(name, format!("{error:#}"))),
+                Err(error) => {
+                    let said = format!("{error:#}");
+                    let not_of_statify =
+                        NOT_OF_STATIFY.iter().find(|(start, _)| said.starts_with(start));
+                    drop(match not_of_statify {
+                        Some((_, reason)) => {
+                            checked.not_applicable.insert(name, (*reason).to_owned())
+                        }
+                        None => checked.failed.insert(name, said),
+                    });
+                }
             }
         }
     };

@@ -2,11 +2,15 @@
 //! the systems' own programs.
 //!
 //! Each system is a tree made by mmdebstrap, in which nothing is changed afterwards: it is read-only, in namespaces of
-//! their own, with the fixtures' scratch directory mounted in its /tmp.
+//! their own, with the fixtures' scratch directory mounted in its /tmp. That for AArch64 is the whole of an emulated machine
+//! (`.ci/arm64` makes it), in which this command runs as well.
 
 mod check;
+mod emulated;
+mod machines;
 mod programs;
 mod room;
+mod start;
 mod table;
 mod trees;
 
@@ -23,7 +27,20 @@ use statify_tests::scratch::Scratch;
 use statify_tests::toolchain::Toolchain;
 
 use crate::check::Checked;
-use crate::trees::System;
+use crate::trees::{Architecture, System};
+
+/// What unshare(1) makes for a check.
+const NAMESPACES: [&str; 9] = [
+    "--mount",
+    "--propagation=private",
+    "--pid",
+    "--net",
+    "--ipc",
+    "--uts",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+];
 
 /// Convert every fixture in systems with other C libraries, and compare it with its original.
 #[derive(Parser)]
@@ -34,11 +51,14 @@ struct Cli {
     /// Where the systems are kept for the next time [default: a directory that goes away]
     #[arg(long, value_name = "DIR")]
     trees: Option<PathBuf>,
-    /// Only these systems, by their names (bookworm, jammy, bookworm-i386) [default: all that can be had]
+    /// Only these systems, by their names (bookworm, xenial-i386, bookworm-arm64) [default: all that can be had]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     systems: Vec<String>,
     #[command(flatten)]
     how: How,
+    /// Print the table of machines that is in the README: Debian bookworm's for each, with --programs and --start
+    #[arg(long, conflicts_with = "systems")]
+    machines: bool,
     /// Write the results as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -53,9 +73,29 @@ struct How {
     /// Convert the systems' own programs, too, and run them with --version
     #[arg(long)]
     programs: bool,
+    /// Measure how long programs take to start, too
+    #[arg(long)]
+    start: bool,
     /// Fixtures or programs checked at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
+}
+
+impl How {
+    /// As they are given on a command line.
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["--jobs".to_owned(), self.jobs.to_string()];
+        if self.programs {
+            arguments.push("--programs".into());
+        }
+        if self.start {
+            arguments.push("--start".into());
+        }
+        if let Some(only) = &self.only {
+            arguments.extend(["--only".into(), only.to_string()]);
+        }
+        arguments
+    }
 }
 
 #[derive(Subcommand)]
@@ -75,7 +115,11 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    if cli.machines {
+        cli.systems = trees::MACHINES.map(str::to_owned).into();
+        (cli.how.programs, cli.how.start) = (true, true);
+    }
     let result = match &cli.part {
         Some(Part::Check { tree, scratch, statify, narrow, how }) => {
             let toolchain = if *narrow { Toolchain::Narrow } else { Toolchain::Machine };
@@ -103,9 +147,15 @@ fn check_all(cli: &Cli) -> Result<bool> {
     let mut results = Vec::new();
     for system in systems {
         let name = system.title();
-        match trees::make(system, &trees)? {
-            Ok(tree) => {
-                let checked = check_in_namespaces(cli, &tree, system, &statify, &scratch)?;
+        let checked = match system.architecture {
+            Architecture::Arm64 => emulated::check(&cli.how, &scratch.dir(system.name)?)?,
+            Architecture::Own | Architecture::I386 => match trees::make(system, &trees)? {
+                Ok(tree) => Ok(check_in_namespaces(cli, &tree, system, &statify, &scratch)?),
+                Err(reason) => Err(reason),
+            },
+        };
+        match checked {
+            Ok(checked) => {
                 table::print_reasons(&name, &checked);
                 results.push((name, checked));
             }
@@ -113,7 +163,10 @@ fn check_all(cli: &Cli) -> Result<bool> {
         }
     }
     ensure!(!results.is_empty(), "no system can be had here");
-    print!("{}", table::markdown(&results));
+    print!(
+        "{}",
+        if cli.machines { machines::markdown(&results) } else { table::markdown(&results) }
+    );
     if let Some(file) = &cli.json {
         let text = serde_json::to_string_pretty(&results)? + "\n";
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
@@ -132,26 +185,10 @@ fn check_in_namespaces(
     let name = system.name;
     let scratch = scratch.dir(name)?;
     let mut command = Command::new("unshare");
-    command.args([
-        "--mount",
-        "--propagation=private",
-        "--pid",
-        "--net",
-        "--ipc",
-        "--uts",
-        "--fork",
-    ]);
-    command.arg("--kill-child").arg("--mount-proc").arg("--").arg(std::env::current_exe()?);
-    command.arg("check").arg(tree).arg(&scratch).arg(statify.path());
-    command.arg("--jobs").arg(cli.how.jobs.to_string());
+    command.args(NAMESPACES).arg("--").arg(std::env::current_exe()?);
+    command.arg("check").arg(tree).arg(&scratch).arg(statify.path()).args(cli.how.arguments());
     if system.toolchain() == Toolchain::Narrow {
         command.arg("--narrow");
-    }
-    if cli.how.programs {
-        command.arg("--programs");
-    }
-    if let Some(only) = &cli.how.only {
-        command.arg("--only").arg(only.as_str());
     }
     // SAFETY: one system call between fork and exec.
     unsafe { command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)) };
@@ -171,6 +208,9 @@ fn check_inside(
     room::enter(tree, scratch)?;
     let (statify, jobs) = (Statify::at(statify.to_owned()), usize::from(how.jobs));
     let mut checked = check::check(scratch, &statify, toolchain, how.only.as_ref(), jobs)?;
+    if how.start {
+        checked.start = Some(start::measure(scratch, &statify, toolchain)?);
+    }
     if how.programs {
         checked.programs = Some(programs::check(scratch, &statify, jobs)?);
     }

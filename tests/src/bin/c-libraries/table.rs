@@ -60,6 +60,7 @@ mod tests {
             failed: BTreeMap::new(),
             not_applicable: not_applicable.into(),
             programs: Some(Programs { agreed: 7, failed: BTreeMap::new(), refused: 2 }),
+            ..Checked::default()
         };
         assert_eq!(reasons(&checked.not_applicable), [("avx: none", 2), ("root: no", 1)].into());
         let table = markdown(&[("Debian bullseye".into(), checked)]);

@@ -14,7 +14,8 @@ pub struct System {
     pub name: &'static str,
     suite: &'static str,
     distribution: &'static Distribution,
-    architecture: Architecture,
+    /// What its programs are made for.
+    pub architecture: Architecture,
 }
 
 impl System {
@@ -29,14 +30,18 @@ impl System {
 
     /// As it is called in tables.
     pub fn title(&self) -> String {
-        let more = if self.architecture == Architecture::I386 { ", i386" } else { "" };
+        let more = match self.architecture {
+            Architecture::Own => "",
+            Architecture::I386 => ", i386",
+            Architecture::Arm64 => ", AArch64 (emulated)",
+        };
         format!("{} {}{more}", self.distribution.name, self.suite)
     }
 
     /// The compilers whose programs it runs.
     pub fn toolchain(&self) -> Toolchain {
         match self.architecture {
-            Architecture::Own => Toolchain::Machine,
+            Architecture::Own | Architecture::Arm64 => Toolchain::Machine,
             Architecture::I386 => Toolchain::Narrow,
         }
     }
@@ -44,11 +49,13 @@ impl System {
 
 /// What a system's programs are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Architecture {
+pub enum Architecture {
     /// This machine.
     Own,
     /// All of it 32 bits, the compilers too.
     I386,
+    /// The guest's for AArch64, with a kernel of its own.
+    Arm64,
 }
 
 /// Who makes systems.
@@ -72,8 +79,8 @@ const UBUNTU: &Distribution = &Distribution {
     keyring: "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
 };
 
-/// By the age of their glibc: 2.23, 2.27, 2.31, 2.35, 2.36, 2.39, 2.41 and the newest; those of 32 bits behind.
-pub const SYSTEMS: [System; 14] = [
+/// By the age of their glibc: 2.23, 2.27, 2.31, 2.35, 2.36, 2.39, 2.41 and the newest; those of other machines behind.
+pub const SYSTEMS: [System; 15] = [
     System::new("xenial", "xenial", UBUNTU, Architecture::Own),
     System::new("bionic", "bionic", UBUNTU, Architecture::Own),
     System::new("bullseye", "bullseye", DEBIAN, Architecture::Own),
@@ -88,7 +95,11 @@ pub const SYSTEMS: [System; 14] = [
     System::new("bookworm-i386", "bookworm", DEBIAN, Architecture::I386),
     System::new("trixie-i386", "trixie", DEBIAN, Architecture::I386),
     System::new("sid-i386", "sid", DEBIAN, Architecture::I386),
+    System::new("bookworm-arm64", "bookworm", DEBIAN, Architecture::Arm64),
 ];
+
+/// The same system for each machine.
+pub const MACHINES: [&str; 3] = ["bookworm", "bookworm-i386", "bookworm-arm64"];
 
 /// The systems of these names; all if there is no name.
 pub fn select(names: &[String]) -> Result<Vec<&'static System>> {

@@ -13,12 +13,17 @@ use statify_tests::case::Cases;
 
 #[path = "../../../fixtures.rs"]
 mod fixtures;
+#[path = "../../../privileges/mod.rs"]
+mod privileges;
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
     let mut cases = Cases::new(&arguments)?;
     cases.begin("fixtures", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")));
     fixtures::add(&mut cases)?;
+    let programs = concat!(env!("CARGO_MANIFEST_DIR"), "/privileges/programs");
+    cases.begin("privileges", Path::new(programs));
+    privileges::add(&mut cases);
     if let Ok(names) = std::env::var("TEST_FIXTURES") {
         let wanted: BTreeSet<&str> = names.split_whitespace().collect();
         let left = cases.keep(|name| fixture(name).is_some_and(|name| wanted.contains(name)));

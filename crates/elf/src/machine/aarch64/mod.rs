@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `relocations.rs` | what relocations mean and leave |
 //! | `plt.rs` | procedure linkage tables, .init and .fini |
+//! | `padding.rs` | what lies between functions |
 //! | `instruction.rs`, `follow.rs` | instructions that branch or make addresses, and constants in registers |
 //! | `calls.rs` | calls of imports, and their constant arguments |
 //! | `references.rs` | functions that take an address |
@@ -26,6 +27,7 @@ mod follow;
 pub mod hwcaps;
 mod instruction;
 pub mod loader;
+pub mod padding;
 pub mod plt;
 pub mod references;
 #[cfg(target_arch = "aarch64")]
@@ -61,7 +63,7 @@ pub const INSTRUCTION_ALIGNMENT: usize = 4;
 /// AUDIT_ARCH_* (linux/audit.h).
 pub const AUDIT: u32 = 0xc000_00b7;
 /// See [`crate::machine::Machine::space`].
-pub const SPACE: &crate::machine::Space = &crate::machine::space::WIDE;
+pub const SPACE: &crate::machine::Space = &crate::machine::space::MIDDLE;
 /// uname(2).
 pub const KERNEL_NAME: &str = "aarch64";
 /// `brk #0`. It leaves the instruction pointer where it is.

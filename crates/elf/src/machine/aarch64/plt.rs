@@ -17,7 +17,7 @@ const SAVE: u32 = 0xa9bf_7bf0;
 /// `stp x2, x3, [sp, #-16]!`, with which the code begins that binds thread-local variables lazily.
 const SAVE_FOR_TLS: u32 = 0xa9bf_0fe2;
 /// `nop`.
-const NOP: u32 = 0xd503_201f;
+pub const NOP: u32 = 0xd503_201f;
 /// The size of the first entry, in bytes.
 const FIRST_ENTRY: u64 = 32;
 /// Of what binds thread-local variables, likewise; with `bti c` one more instruction takes the place of padding.

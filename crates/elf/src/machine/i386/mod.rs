@@ -27,6 +27,7 @@ pub mod relocations;
 pub mod sites;
 pub mod system_calls;
 
+pub use super::x86_64::padding;
 use goblin::elf::header::EM_386;
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 

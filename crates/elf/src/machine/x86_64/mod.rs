@@ -5,6 +5,7 @@
 //! | `relocations.rs` | what relocations mean and leave |
 //! | `plt.rs` | procedure linkage tables, .init and .fini |
 //! | `calls.rs`, `arguments.rs` | calls of imports, and their constant arguments |
+//! | `padding.rs` | what lies between functions |
 //! | `references.rs` | functions that take an address |
 //! | `sites.rs` | CPUID instructions |
 //! | `redirect.rs` | system call instructions made to call something else |
@@ -32,6 +33,7 @@ mod levels;
 pub mod loader;
 #[cfg(target_arch = "x86_64")]
 mod model;
+pub mod padding;
 pub mod plt;
 mod redirect;
 pub mod references;

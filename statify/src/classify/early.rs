@@ -1,0 +1,39 @@
+//! Whether binding early has bound rightly: a resolver of an IFUNC that is asked before its own module is relocated may
+//! answer with what leads nowhere. Newer loaders say so (`capture/explain.rs`); glibc 2.23's says nothing.
+
+use std::path::Path;
+
+use statify_elf::machine::Meaning;
+use statify_elf::{ElfFile, PAGE, page_down};
+
+use crate::capture::{Capture, Object};
+
+/// A module one of whose PLT slots leads to no module.
+pub fn astray(capture: &Capture) -> Option<&Path> {
+    let leads_away = |object: &&Object| has_lost(capture, object).unwrap_or(false);
+    capture.objects.iter().find(leads_away).map(|object| object.path.as_path())
+}
+
+fn has_lost(capture: &Capture, object: &Object) -> Option<bool> {
+    let elf = ElfFile::parse(&object.bytes).ok()?;
+    let machine = elf.machine()?;
+    let bias = object.range.start.wrapping_sub(elf.span()?.start);
+    let dynamic = elf.dynamic().ok()??;
+    let mut slots = dynamic.plt_relocations().filter(|relocation| {
+        relocation.symbol != 0 && machine.relocation(relocation.kind) == Some(Meaning::JumpSlot)
+    });
+    Some(slots.any(|slot| {
+        let value = word(capture, bias.wrapping_add(slot.at), machine.word());
+        // That of what is defined nowhere, and may be so, is 0.
+        value.is_some_and(|value| value != 0 && capture.object_at(value).is_none())
+    }))
+}
+
+/// A word that the loader has written.
+fn word(capture: &Capture, address: u64, size: u64) -> Option<u64> {
+    let page = capture.pages.get(page_down(address))?;
+    let bytes = page.get((address % PAGE) as usize..)?.get(..size as usize)?;
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    Some(u64::from_le_bytes(word))
+}
