@@ -134,11 +134,11 @@ unsafe extern "C" fn _start() -> ! {
     )
 }
 
-/// Ends the process by an instruction that no CPU knows: SIGILL.
+/// Ends the process by a breakpoint, as glibc does (its abort-instr.h): SIGTRAP.
 pub fn crash() -> ! {
     loop {
         // SAFETY: it is not executed, it traps.
-        unsafe { asm!("udf #0", options(nomem, nostack)) };
+        unsafe { asm!("brk #1000", options(nomem, nostack)) };
     }
 }
 
