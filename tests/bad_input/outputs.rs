@@ -15,6 +15,7 @@ use crate::bad_input::inputs::plain;
 
 pub fn add(cases: &mut Cases) {
     cases.needing(&["userns"]).check("output/disk-full", disk_full);
+    cases.check("output/too-large", too_large);
     cases.check("output/directory-missing", |case| {
         refused_as(case, &plain(case)?, &case.dir.join("missing/out"), &[], &["missing", "no such"])
     });
@@ -108,6 +109,15 @@ fn not_writable(case: &Case) -> Result<()> {
     sandbox::forbid_writing(&dir)?;
     let mut command = convert_to(case, &program, &dir.join("out"), &[]);
     matches(&refused(case, sandbox::unprivileged(&mut command))?, &["permission", "theirs"])
+}
+
+/// The kernel's signal for it would end statify in the midst of writing.
+fn too_large(case: &Case) -> Result<()> {
+    let program = plain(case)?;
+    let statify = convert_to(case, &program, &case.dir.join("out"), &[]);
+    let mut command = case.command("prlimit");
+    command.arg("--fsize=65536").arg(statify.get_program()).args(statify.get_args());
+    matches(&refused(case, &mut command)?, &["too large"])
 }
 
 fn disk_full(case: &Case) -> Result<()> {

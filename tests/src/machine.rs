@@ -112,6 +112,7 @@ fn probe(need: &str) -> Result<Option<String>> {
             let setting = fs::read_to_string("/proc/sys/kernel/randomize_va_space");
             unless(setting.is_ok_and(|text| text.trim() == "2"), "randomize_va_space is not 2")
         }
+        "x86" => unless(cfg!(target_arch = "x86_64"), "written for x86-64 and i386"),
         "asm" => unless(cfg!(target_arch = "x86_64"), "written for x86-64"),
         "c++" => unless(succeeds(Command::new(compiler(true)).arg("--version")), "no C++ compiler"),
         "coroutines" => unless(has_header("c++20", "coroutine"), "the C++ compiler has none"),

@@ -2,32 +2,29 @@
 //! command says one thing at its end.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 /// They end a process that does not care for them.
 const ENDING: [i32; 5] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU];
 
-/// One of them has come, and another thread says so and ends the process.
-static IS_OVER: AtomicBool = AtomicBool::new(false);
+/// Whether one of them has come, so that another thread says so and ends the process.
+static IS_OVER: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// From now on, a signal that would end the process runs `end`, which says what there is to say and comes back or
 /// ends the process. Nothing else is said from then on.
 pub fn at_end(end: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    // A file that gets too large is an error of write(2) then, which is cleaned up behind as any other.
+    flag(&[SIGXFSZ])?;
+    let is_over = Arc::clone(IS_OVER.get_or_init(Arc::default));
     let mut signals = register(&ENDING, |heeded| {
-        for signal in heeded {
-            // SAFETY: the handler stores to a static variable and does nothing else.
-            unsafe {
-                let has_come = || IS_OVER.store(true, Ordering::SeqCst);
-                signal_hook::low_level::register(*signal, has_come)?;
-            }
-        }
+        set_by(heeded, &is_over)?;
         Signals::new(heeded)
     })?;
     thread::spawn(move || {
@@ -43,12 +40,14 @@ pub fn at_end(end: impl FnOnce() + Send + 'static) -> io::Result<()> {
 /// A flag that is set once one of `signals` comes.
 pub fn flag(signals: &[i32]) -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
-    register(signals, |heeded| {
-        heeded.iter().try_for_each(|signal| {
-            signal_hook::flag::register(*signal, Arc::clone(&flag)).map(drop)
-        })
-    })?;
+    register(signals, |heeded| set_by(heeded, &flag))?;
     Ok(flag)
+}
+
+fn set_by(signals: &[i32], flag: &Arc<AtomicBool>) -> io::Result<()> {
+    signals
+        .iter()
+        .try_for_each(|signal| signal_hook::flag::register(*signal, Arc::clone(flag)).map(drop))
 }
 
 /// Runs `register` with those of `signals` that this process was not started to ignore, as nohup(1) does and shells
@@ -79,7 +78,7 @@ fn is_ignored(signal: i32) -> bool {
 
 /// What fails once a signal has come fails for that reason, and the other thread says so: this one waits for it.
 pub(crate) fn leave_the_last_word() {
-    while IS_OVER.load(Ordering::SeqCst) {
+    while IS_OVER.get().is_some_and(|is_over| is_over.load(Ordering::SeqCst)) {
         thread::park();
     }
 }

@@ -28,6 +28,9 @@ pub struct Checked {
     pub passed: Vec<String>,
     /// Those that do not, with the reason.
     pub failed: BTreeMap<String, String>,
+    /// Those that its compiler does not build, or whose original fails there, with the reason: they say nothing of
+    /// converted programs.
+    pub unfit: BTreeMap<String, String>,
     /// Those that say nothing of this system, with the reason.
     pub not_applicable: BTreeMap<String, String>,
     /// The system's own programs, if they were asked for.
@@ -39,10 +42,10 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Whether nothing failed.
-    pub fn holds(&self) -> bool {
+    /// Whether nothing failed, nor an original, unless `some_are_unfit` there.
+    pub fn holds(&self, some_are_unfit: bool) -> bool {
         let programs = self.programs.as_ref().is_none_or(|programs| programs.failed.is_empty());
-        programs && self.failed.is_empty()
+        programs && self.failed.is_empty() && (some_are_unfit || self.unfit.is_empty())
     }
 }
 
@@ -50,11 +53,8 @@ impl Checked {
 const EM_NONE: u16 = 0;
 const EM_386: u16 = 3;
 
-/// How failures begin that say nothing of converted programs, as an older compiler or C library makes them.
-const NOT_OF_STATIFY: [(&str, &str); 2] = [
-    ("building: ", "this compiler does not build it"),
-    ("the original, called with", "the original itself fails"),
-];
+/// How the messages begin of fixtures that are unfit.
+const UNFIT: [&str; 2] = ["building: ", "the original, called with"];
 
 /// Checks the fixtures in the guest, each in a directory of `scratch`.
 pub fn check(
@@ -95,14 +95,9 @@ pub fn check(
                 Ok(Done::NotHere(reason)) => drop(checked.not_applicable.insert(name, reason)),
                 Err(error) => {
                     let said = format!("{error:#}");
-                    let not_of_statify =
-                        NOT_OF_STATIFY.iter().find(|(start, _)| said.starts_with(start));
-                    drop(match not_of_statify {
-                        Some((_, reason)) => {
-                            checked.not_applicable.insert(name, (*reason).to_owned())
-                        }
-                        None => checked.failed.insert(name, said),
-                    });
+                    let is_unfit = UNFIT.iter().any(|start| said.starts_with(start));
+                    let those = if is_unfit { &mut checked.unfit } else { &mut checked.failed };
+                    those.insert(name, said);
                 }
             }
         }

@@ -10,11 +10,11 @@ pub fn markdown(results: &[(String, Checked)]) -> String {
     let mut add = |name: &str, cell: &dyn Fn(&Checked) -> String| {
         text += &row(name, results.iter().map(|(_, checked)| cell(checked)));
     };
-    add("fixtures: passed, failed; not applicable", &|checked| {
+    add("fixtures: passed, failed; unfit, not applicable", &|checked| {
         let (passed, failed) = (checked.passed.len(), checked.failed.len());
-        format!("{passed}, {failed}; {}", checked.not_applicable.len())
+        format!("{passed}, {failed}; {}, {}", checked.unfit.len(), checked.not_applicable.len())
     });
-    add("the system's own programs: agreed, failed; refused", &|checked| {
+    add("its own programs: agreed, failed; refused", &|checked| {
         let programs = checked.programs.as_ref();
         programs.map_or("-".into(), |p| format!("{}, {}; {}", p.agreed, p.failed.len(), p.refused))
     });
@@ -44,7 +44,7 @@ mod tests {
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines[0], "|  | Debian bookworm |");
         assert_eq!(lines[1], "| --- | --- |");
-        assert_eq!(lines[2], "| fixtures: passed, failed; not applicable | 0, 0; 0 |");
+        assert_eq!(lines[2], "| fixtures: passed, failed; unfit, not applicable | 0, 0; 0, 0 |");
         assert_eq!(
             lines[4],
             "| start, converted over original: hello, 100 libraries | 0.62x, 0.25x |"

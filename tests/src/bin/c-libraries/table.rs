@@ -7,18 +7,19 @@ use crate::check::Checked;
 /// A table for a README.
 pub fn markdown(results: &[(String, Checked)]) -> String {
     let mut text = String::from(
-        "| C library | system | fixtures passed | failed | not applicable | its own programs: agreed | failed | refused |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| C library | system | fixtures passed | failed | unfit | not applicable | its own programs: agreed | failed | refused |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     for (system, checked) in results {
         let not_applicable = checked.not_applicable.len();
         let (passed, failed) = (checked.passed.len(), checked.failed.len());
+        let unfit = checked.unfit.len();
         let programs = match &checked.programs {
             Some(p) => format!("{} | {} | {}", p.agreed, p.failed.len(), p.refused),
             None => " | | ".to_owned(),
         };
         text += &format!(
-            "| {} | {system} | {passed} | {failed} | {not_applicable} | {programs} |\n",
+            "| {} | {system} | {passed} | {failed} | {unfit} | {not_applicable} | {programs} |\n",
             checked.c_library
         );
     }
@@ -40,7 +41,7 @@ pub fn print_reasons(system: &str, checked: &Checked) {
         eprintln!("{system} ({}): {count} not applicable: {reason}", checked.c_library);
     }
     let programs = checked.programs.iter().flat_map(|programs| &programs.failed);
-    for (name, why) in checked.failed.iter().chain(programs) {
+    for (name, why) in checked.failed.iter().chain(&checked.unfit).chain(programs) {
         eprintln!("{system} ({}): {name}: {why}", checked.c_library);
     }
 }
@@ -65,7 +66,7 @@ mod tests {
         assert_eq!(reasons(&checked.not_applicable), [("avx: none", 2), ("root: no", 1)].into());
         let table = markdown(&[("Debian bullseye".into(), checked)]);
         let row = table.lines().last().unwrap_or_default();
-        let expected = "| glibc 2.31 | Debian bullseye | 1 | 0 | 3 | 7 | 0 | 2 |";
+        let expected = "| glibc 2.31 | Debian bullseye | 1 | 0 | 0 | 3 | 7 | 0 | 2 |";
         assert_eq!(row, expected);
     }
 }

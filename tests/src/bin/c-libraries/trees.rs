@@ -38,6 +38,12 @@ impl System {
         format!("{} {}{more}", self.distribution.name, self.suite)
     }
 
+    /// Whether there are fixtures that its compiler does not build, or whose originals its C library fails: the oldest, and
+    /// a machine that some flags of compilers are not for.
+    pub fn some_are_unfit(&self) -> bool {
+        self.suite == XENIAL || self.architecture == Architecture::Arm64
+    }
+
     /// The compilers whose programs it runs.
     pub fn toolchain(&self) -> Toolchain {
         match self.architecture {
@@ -79,9 +85,11 @@ const UBUNTU: &Distribution = &Distribution {
     keyring: "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
 };
 
+const XENIAL: &str = "xenial";
+
 /// By the age of their glibc: 2.23, 2.27, 2.31, 2.35, 2.36, 2.39, 2.41 and the newest; those of other machines behind.
 pub const SYSTEMS: [System; 15] = [
-    System::new("xenial", "xenial", UBUNTU, Architecture::Own),
+    System::new(XENIAL, XENIAL, UBUNTU, Architecture::Own),
     System::new("bionic", "bionic", UBUNTU, Architecture::Own),
     System::new("bullseye", "bullseye", DEBIAN, Architecture::Own),
     System::new("jammy", "jammy", UBUNTU, Architecture::Own),
@@ -89,7 +97,7 @@ pub const SYSTEMS: [System; 15] = [
     System::new("noble", "noble", UBUNTU, Architecture::Own),
     System::new("trixie", "trixie", DEBIAN, Architecture::Own),
     System::new("sid", "sid", DEBIAN, Architecture::Own),
-    System::new("xenial-i386", "xenial", UBUNTU, Architecture::I386),
+    System::new("xenial-i386", XENIAL, UBUNTU, Architecture::I386),
     System::new("bionic-i386", "bionic", UBUNTU, Architecture::I386),
     System::new("bullseye-i386", "bullseye", DEBIAN, Architecture::I386),
     System::new("bookworm-i386", "bookworm", DEBIAN, Architecture::I386),
@@ -137,7 +145,7 @@ pub fn make(system: &System, dir: &Path) -> Result<Result<PathBuf, String>> {
     command.arg("--customize-hook=echo 127.0.0.1 localhost > \"$1/etc/hosts\"");
     // An old snapshot of a mirror, or an old machine's clock, does.
     command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
-    if system.suite == "xenial" {
+    if system.suite == XENIAL {
         // A package of its makes accounts before it has PAM's files.
         command.arg(
             "--extract-hook=for kind in auth account password session; do \
