@@ -39,6 +39,19 @@ pub fn add(cases: &mut Cases) {
             Ok(())
         });
     }
+    for (name, flags) in [("", &["-O1"][..]), ("-of-32-bits", &["-O1", "-m32"])] {
+        let needs: &[&str] = if name.is_empty() { &[] } else { &["libc-32"] };
+        cases.needing(needs).check(
+            &format!("audit/a-function-behind-padding{name}"),
+            move |case| {
+                let program = case.build("padded", "padded", flags)?;
+                for program in [program.clone(), case.convert(&program, &[])?] {
+                    silent(&Waiting::start(&mut case.command(&program))?)?;
+                }
+                Ok(())
+            },
+        );
+    }
     cases.check("audit/pages-written-with-what-they-had", |case| {
         let program = case.build("tampered", "tampered", &["-Wl,-z,relro,-z,now"])?;
         for program in [program.clone(), case.convert(&program, &[])?] {

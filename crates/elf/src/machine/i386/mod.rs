@@ -9,6 +9,7 @@
 //! | `got.rs` | where the register points that finds constants |
 //! | `calls.rs`, `arguments.rs` | calls of imports, and their constant arguments |
 //! | `redirect.rs` | system calls made to call something else |
+//! | `padding.rs` | what lies between functions |
 //! | `references.rs` | functions that take an address |
 //! | `sites.rs` | CPUID instructions |
 //! | `system_calls.rs` | the instruction, and calls that only this machine has |
@@ -20,6 +21,7 @@ pub mod calls;
 mod got;
 pub mod loader;
 pub mod numbers;
+pub mod padding;
 pub mod plt;
 pub mod redirect;
 pub mod references;
@@ -27,7 +29,6 @@ pub mod relocations;
 pub mod sites;
 pub mod system_calls;
 
-pub use super::x86_64::padding;
 use goblin::elf::header::EM_386;
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
 

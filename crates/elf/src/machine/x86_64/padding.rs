@@ -3,7 +3,7 @@
 
 use iced_x86::{Decoder, DecoderOptions, Mnemonic};
 
-/// Whether it consists of whole instructions that do nothing. Those of 32 bits are the same.
+/// Whether it consists of whole instructions that do nothing.
 pub fn is_padding(code: &[u8]) -> bool {
     let mut instructions = Decoder::new(64, code, DecoderOptions::NONE).into_iter();
     instructions.all(|instruction| instruction.mnemonic() == Mnemonic::Nop)
