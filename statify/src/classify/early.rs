@@ -1,5 +1,6 @@
-//! Whether binding early has bound rightly: a resolver of an IFUNC that is asked before its own module is relocated may
-//! answer with what leads nowhere. Newer loaders say so (`capture/explain.rs`); glibc 2.23's says nothing.
+//! Whether binding early has bound rightly: a resolver of an IFUNC that is asked before its own module is relocated, or
+//! before a constructor has run, may answer with what leads nowhere. Newer loaders say the former (`capture/explain.rs`),
+//! glibc 2.23's says nothing, and of the latter none knows.
 
 use std::path::Path;
 
@@ -19,13 +20,15 @@ fn has_lost(capture: &Capture, object: &Object) -> Option<bool> {
     let machine = elf.machine()?;
     let bias = object.range.start.wrapping_sub(elf.span()?.start);
     let dynamic = elf.dynamic().ok()??;
+    let symbols = dynamic.symbols();
     let mut slots = dynamic.plt_relocations().filter(|relocation| {
         relocation.symbol != 0 && machine.relocation(relocation.kind) == Some(Meaning::JumpSlot)
     });
-    Some(slots.any(|slot| {
-        let value = word(capture, bias.wrapping_add(slot.at), machine.word());
-        // That of what is defined nowhere, and may be so, is 0.
-        value.is_some_and(|value| value != 0 && capture.object_at(value).is_none())
+    Some(slots.any(|slot| match word(capture, bias.wrapping_add(slot.at), machine.word()) {
+        // A weak reference may be to nothing.
+        Some(0) => symbols.get(slot.symbol).is_some_and(|symbol| !symbol.is_weak()),
+        Some(value) => capture.object_at(value).is_none(),
+        None => false,
     }))
 }
 
