@@ -82,3 +82,47 @@ pub(crate) fn leave_the_last_word() {
         thread::park();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use nix::sys::signal::{Signal, raise};
+
+    use super::*;
+
+    /// Set in a process of its own that is to be ended.
+    const ENDED: &str = "STATIFY_TEST_ENDED";
+
+    #[test]
+    fn the_last_word_is_the_signals() {
+        if std::env::var_os(ENDED).is_some() {
+            at_end(|| {
+                thread::sleep(Duration::from_millis(200));
+                crate::say("command", "interrupted");
+            })
+            .unwrap();
+            raise(Signal::SIGINT).unwrap();
+            crate::failed("command", "what was going on has failed");
+            return;
+        }
+        let own = ["--exact", "--nocapture", "signals::tests::the_last_word_is_the_signals"];
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let output = command.args(own).env(ENDED, "").output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "command: interrupted\n");
+        assert_eq!(output.status.code(), Some(1));
+    }
+
+    #[test]
+    fn what_comes_too_early_waits() {
+        let flag = Arc::new(AtomicBool::new(false));
+        register(&[Signal::SIGUSR1 as i32], |heeded| {
+            // It would end this process.
+            raise(Signal::SIGUSR1).unwrap();
+            set_by(heeded, &flag)
+        })
+        .unwrap();
+        assert!(flag.load(Ordering::SeqCst));
+    }
+}
