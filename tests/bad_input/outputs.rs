@@ -15,7 +15,7 @@ use crate::bad_input::inputs::plain;
 
 pub fn add(cases: &mut Cases) {
     cases.needing(&["userns"]).check("output/disk-full", disk_full);
-    cases.check("output/too-large", too_large);
+    cases.needing(&["program:prlimit"]).check("output/too-large", too_large);
     cases.check("output/directory-missing", |case| {
         refused_as(case, &plain(case)?, &case.dir.join("missing/out"), &[], &["missing", "no such"])
     });
