@@ -12,6 +12,7 @@ use statify_tests::convert::{SYSTEM_PATH, Statify};
 use statify_tests::machine::find_program;
 use statify_tests::process::{self, End, Limits, Outcome};
 use statify_tests::report::Done;
+use statify_tests::toolchain::Toolchain;
 
 use crate::cpus::Subject;
 
@@ -19,13 +20,18 @@ use crate::cpus::Subject;
 pub const MODELS: [&str; 7] =
     ["qemu64", "core2duo", "Nehalem", "SandyBridge", "Haswell-noTSX", "EPYC", "max"];
 
+/// The same for programs of 32 bits: one of the first CPUs that Debian's run on, which has no SSE2, one that has no 64 bits,
+/// a later one, and the most.
+const NARROW_MODELS: [&str; 4] = ["pentium3", "n270", "Haswell-noTSX", "max"];
+
 const EMULATOR: &str = "qemu-x86_64";
+const NARROW_EMULATOR: &str = "qemu-i386";
 
 /// How often a run is made again that the emulator says to have crashed: a crash counts if it comes
 /// each time.
 const REPEATS: usize = 9;
 
-/// Fixtures that show nothing there, with the reason.
+/// Fixtures that show nothing there, with the reason; with a suffix, of that kind only.
 const NOT_EMULATED: &[(&str, &str)] = &[
     ("cxx-thread-cancel", "the emulator crashes now and then, with the original as well"),
     ("thread-cancel", "the emulator crashes nearly each time, with the original as well"),
@@ -40,21 +46,41 @@ const NOT_EMULATED: &[(&str, &str)] = &[
     ("fixed-addresses", "the emulator takes minutes for a program that spans a terabyte"),
     ("fixed-low-addresses", "the emulator takes minutes for a program that spans a terabyte"),
     (
+        "signal-threads@m32",
+        "the emulator brings a signal to the own thread too late, with the original as well",
+    ),
+    (
         "system-values",
         "the emulator tells no AT_MINSIGSTKSZ, as Linux before 5.14: the original computes one from \
          CPUID, the converted program has glibc's constant",
     ),
 ];
 
+/// What emulates, and on which CPUs something built with `toolchain` is tried.
+fn emulation(toolchain: Toolchain) -> (&'static str, &'static [&'static str]) {
+    match toolchain {
+        Toolchain::Narrow => (NARROW_EMULATOR, &NARROW_MODELS),
+        _ => (EMULATOR, &MODELS),
+    }
+}
+
 /// Why nothing can be shown here; `None` if something can.
-pub fn missing() -> Option<String> {
-    let installed = find_program(EMULATOR).is_some();
-    (!installed).then(|| format!("{EMULATOR} is not installed (Debian: qemu-user)"))
+pub fn missing(subject: &Subject) -> Option<String> {
+    let emulator = match subject {
+        Subject::Fixture(variant) => emulation(variant.toolchain).0,
+        _ => EMULATOR,
+    };
+    let installed = find_program(emulator).is_some();
+    (!installed).then(|| format!("{emulator} is not installed (Debian: qemu-user)"))
 }
 
 /// `command` as it is on a CPU of this model.
 pub fn on(model: &str, command: &Command) -> Command {
-    let mut emulated = Command::new(EMULATOR);
+    emulated(EMULATOR, model, command)
+}
+
+fn emulated(emulator: &str, model: &str, command: &Command) -> Command {
+    let mut emulated = Command::new(emulator);
     // Warnings of features that it leaves out are none of the program's.
     emulated.args(["-cpu", model]).arg(command.get_program()).args(command.get_args());
     emulated.env_clear();
@@ -72,7 +98,9 @@ pub fn on(model: &str, command: &Command) -> Command {
 /// Without what the emulator says.
 pub fn said_by_program(mut outcome: Outcome) -> Outcome {
     let text = String::from_utf8_lossy(&outcome.stderr);
-    let own = |line: &&str| !line.starts_with("qemu-x86_64: warning: ");
+    let own = |line: &&str| {
+        ![EMULATOR, NARROW_EMULATOR].iter().any(|by| line.starts_with(&format!("{by}: warning: ")))
+    };
     outcome.stderr = text.split_inclusive('\n').filter(own).collect::<String>().into_bytes();
     outcome
 }
@@ -84,17 +112,21 @@ pub fn fixture(statify: &Statify, dir: &Path, subject: &Subject) -> Result<Done>
     if let Some(reason) = variant.lacking()? {
         return Done::not_here(reason);
     }
-    let name = variant.name.split('/').next().unwrap_or_default();
-    if let Some((_, reason)) = NOT_EMULATED.iter().find(|(fixture, _)| *fixture == name) {
+    let name = variant.name.split(['/', '@']).next().unwrap_or_default();
+    let of_its_kind = format!("{name}{}", variant.toolchain.suffix());
+    let fits = |&&(fixture, _): &&(&str, &str)| fixture == name || fixture == of_its_kind;
+    if let Some((_, reason)) = NOT_EMULATED.iter().find(fits) {
         return Done::not_here(*reason);
     }
     let built = builder::build(&variant.source, fixture, &variant.flags, variant.toolchain, dir)?;
     statify.convert(&built.original, &built.converted, &builder::expand(&fixture.statify, dir))?;
-    let runs = || MODELS.into_iter().flat_map(|m| fixture.runs.iter().map(move |run| (m, run)));
+    let (emulator, models) = emulation(variant.toolchain);
+    let runs = || models.iter().flat_map(|&m| fixture.runs.iter().map(move |run| (m, run)));
     let run = |program: &Path, model, arguments: &[String]| -> Result<Outcome> {
         let mut left = REPEATS;
         loop {
-            let mut command = on(model, &variant.command(&built, program, arguments));
+            let command = variant.command(&built, program, arguments);
+            let mut command = emulated(emulator, model, &command);
             let outcome = variant.run_command(&built, program, &mut command)?;
             // The emulator crashes now and then where threads are cancelled.
             if left == 0 || !outcome.stderr_text().contains("qemu: uncaught target signal") {

@@ -25,14 +25,14 @@ const PROGRAMS: &[&str] = &[
 pub fn add(cases: &mut Cases) -> Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fixtures");
     let mut add = |name: &str, test: fn(&Statify, &Path, &Subject) -> Result<Done>, subject| {
-        cases.add(name, move |case| match emulated::missing() {
+        cases.add(name, move |case| match emulated::missing(&subject) {
             Some(reason) => Done::not_here(reason),
             None => test(&case.statify, &case.dir, &subject),
         });
     };
     // Those that cannot be read fail among the fixtures themselves. musl chooses nothing.
     for variant in suite::variants(&sources)?.into_iter().flatten() {
-        if variant.fixture.refuses.is_none() && variant.toolchain == Toolchain::Machine {
+        if variant.fixture.refuses.is_none() && variant.toolchain != Toolchain::Musl {
             let name = format!("fixture/{}", variant.name);
             add(&name, emulated::fixture, Subject::Fixture(Box::new(variant)));
         }

@@ -15,9 +15,31 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
 };
+use statify_elf::machine::Machine;
+use statify_room::filter;
 
-/// kcmp(2), of Linux 3.5, and all that came later (arch/x86/entry/syscalls/syscall_64.tbl).
-const NEWER_CALLS: std::ops::Range<i64> = libc::SYS_kcmp..1024;
+/// Behind all calls that there are for years to come. (A filter has 4,096 instructions at most.)
+const END: i64 = 600;
+
+/// Numbers of calls of one kind of programs.
+struct Numbers {
+    /// kcmp(2), of Linux 3.5, and all that came later.
+    newer: std::ops::Range<i64>,
+    madvise: i64,
+    prctl: i64,
+    arch_prctl: i64,
+}
+
+/// arch/x86/entry/syscalls/syscall_64.tbl.
+const WIDE: Numbers = Numbers {
+    newer: libc::SYS_kcmp..END,
+    madvise: libc::SYS_madvise,
+    prctl: libc::SYS_prctl,
+    arch_prctl: libc::SYS_arch_prctl,
+};
+
+/// syscall_32.tbl of the same directory: programs of 32 bits.
+const NARROW: Numbers = Numbers { newer: 349..END, madvise: 219, prctl: 172, arch_prctl: 384 };
 
 /// MADV_NOHUGEPAGE is 3.2's last advice; 100 and 101 are for tests of memory failures.
 const NEWER_ADVICE: std::ops::Range<u64> = 16..100;
@@ -45,9 +67,21 @@ impl Refusal {
 }
 
 /// Lets `command` run where every call newer than Linux 3.2 is refused, and where calls of then
-/// refuse operations that are newer.
+/// refuse operations that are newer. Programs of 32 bits likewise.
 pub fn only_old_calls(command: &mut Command, refusal: Refusal) -> Result<()> {
-    let newer = NEWER_CALLS.map(|call| (call, Vec::new())).collect();
+    apply(command, both(newer_operations, libc::EINVAL)?);
+    // The last, since it refuses seccomp(2) as well.
+    apply(command, both(newer_calls, refusal.errno())?);
+    Ok(())
+}
+
+type Calls = BTreeMap<i64, Vec<SeccompRule>>;
+
+fn newer_calls(numbers: &Numbers) -> Result<Calls> {
+    Ok(numbers.newer.clone().map(|call| (call, Vec::new())).collect())
+}
+
+fn newer_operations(numbers: &Numbers) -> Result<Calls> {
     let at_least = |argument, value| {
         SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ge, value)
     };
@@ -56,13 +90,18 @@ pub fn only_old_calls(command: &mut Command, refusal: Refusal) -> Result<()> {
     };
     let advice = vec![at_least(2, NEWER_ADVICE.start)?, below(2, NEWER_ADVICE.end)?];
     let operations = [
-        (libc::SYS_madvise, vec![SeccompRule::new(advice)?]),
-        (libc::SYS_prctl, vec![SeccompRule::new(vec![at_least(0, NEWER_OPTIONS)?])?]),
-        (libc::SYS_arch_prctl, vec![SeccompRule::new(vec![at_least(0, NEWER_CODES)?])?]),
+        (numbers.madvise, vec![SeccompRule::new(advice)?]),
+        (numbers.prctl, vec![SeccompRule::new(vec![at_least(0, NEWER_OPTIONS)?])?]),
+        (numbers.arch_prctl, vec![SeccompRule::new(vec![at_least(0, NEWER_CODES)?])?]),
     ];
-    restrict(command, operations.into(), libc::EINVAL)?;
-    // The last, since it refuses seccomp(2) as well.
-    restrict(command, newer, refusal.errno())
+    Ok(operations.into())
+}
+
+/// A filter that refuses calls of both kinds of programs.
+fn both(calls: fn(&Numbers) -> Result<Calls>, errno: i32) -> Result<BpfProgram> {
+    let refusal = SeccompAction::Errno(errno as u32);
+    let narrow = compiled(calls(&NARROW)?, refusal.clone())?;
+    Ok(filter::either(Machine::I386.audit_number(), narrow, compiled(calls(&WIDE)?, refusal)?))
 }
 
 /// Lets `command` run where these calls fail with `errno`.
@@ -84,26 +123,25 @@ pub fn without_cpuid_faulting(command: &mut Command) -> Result<()> {
     restrict(command, calls.into(), libc::ENODEV)
 }
 
-fn restrict(
-    command: &mut Command,
-    calls: BTreeMap<i64, Vec<SeccompRule>>,
-    errno: i32,
-) -> Result<()> {
+fn restrict(command: &mut Command, calls: Calls, errno: i32) -> Result<()> {
     act(command, calls, SeccompAction::Errno(errno as u32))
 }
 
-fn act(
-    command: &mut Command,
-    calls: BTreeMap<i64, Vec<SeccompRule>>,
-    refusal: SeccompAction,
-) -> Result<()> {
+fn act(command: &mut Command, calls: Calls, refusal: SeccompAction) -> Result<()> {
+    apply(command, compiled(calls, refusal)?);
+    Ok(())
+}
+
+fn compiled(calls: Calls, refusal: SeccompAction) -> Result<BpfProgram> {
     let filter = SeccompFilter::new(calls, SeccompAction::Allow, refusal, TargetArch::x86_64)?;
-    let program = BpfProgram::try_from(filter)?;
+    Ok(BpfProgram::try_from(filter)?)
+}
+
+fn apply(command: &mut Command, program: BpfProgram) {
     // SAFETY: prctl(2) only, on memory that was allocated before the fork.
     unsafe {
         command.pre_exec(move || {
             seccompiler::apply_filter(&program).map_err(|_| io::Error::last_os_error())
         });
     }
-    Ok(())
 }

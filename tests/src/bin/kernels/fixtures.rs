@@ -13,7 +13,6 @@ use statify_tests::directives::Fixture;
 use statify_tests::process::Outcome;
 use statify_tests::scratch::Scratch;
 use statify_tests::suite::{self, Variant};
-use statify_tests::toolchain::Toolchain;
 
 use crate::plan::Job;
 
@@ -53,8 +52,8 @@ pub fn prepare(statify: &Statify, scratch: &Scratch, only: Option<&Regex>) -> Re
         })
         .collect::<Result<_>>()?;
     for variant in variants.iter().progress() {
-        // Nothing is there to run; and the guests have no libraries of 32 bits for the originals.
-        if variant.fixture.refuses.is_some() || variant.toolchain == Toolchain::Narrow {
+        // Nothing is there to run.
+        if variant.fixture.refuses.is_some() {
             continue;
         }
         if let Some(reason) = variant.lacking()? {
