@@ -55,7 +55,10 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, thread: &Thread
                 }
                 FIXUP_ORIGIN => Some(origin.path(p, names.add(fixup.extra as usize))),
                 FIXUP_CPU_WORD => arch::cpu_word(fixup.arg, stack),
-                FIXUP_SECURE if secure => {
+                FIXUP_SECURE | FIXUP_HWCAP
+                    if (fixup.kind == FIXUP_SECURE && secure)
+                        || (fixup.kind == FIXUP_HWCAP && arch::has_hwcap(fixup.arg, stack)) =>
+                {
                     let word = if fixup.width == 4 {
                         u64::from(at.cast::<u32>().read_unaligned())
                     } else {

@@ -15,7 +15,7 @@ use statify_room::root::Root;
 use statify_room::sandbox::{self, Sandbox};
 
 use crate::capture::variation::{self, Mode, Variation};
-use crate::capture::{self, Cause, Failure, Files, Reader, Subject, secure};
+use crate::capture::{self, Cause, Failure, Files, Reader, Subject, hwcap, secure};
 use crate::classify::{self, Captures, Image, early, tunables};
 use crate::error::{Error, Result};
 use crate::layout::{self, PoolRequest};
@@ -338,10 +338,13 @@ fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Cap
             let lazy = lazy.then(|| run(variation::lazy(mode))).transpose()?;
             Ok::<_, Failure>((second, secure, vdso, lazy))
         });
-        let one = scope.spawn(|| captured_cpus::capture(subject, mode, numbers[0]));
+        let one = scope.spawn(|| {
+            let (first, cpu) = captured_cpus::capture(subject, mode, numbers[0])?;
+            Ok::<_, Failure>((first, cpu, hwcap::capture(subject, mode, numbers[0])))
+        });
         (joined(one.join()), joined(other.join()))
     });
-    let ((first, cpu), (second, secure, (vdso, tunables), lazy)) = (one?, other?);
+    let ((first, cpu, hwcap), (second, secure, (vdso, tunables), lazy)) = (one?, other?);
     if lazy.is_some()
         && let Some(module) = early::astray(&first)
     {
@@ -350,7 +353,7 @@ fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Cap
         return Err(Failure { error, cause: Cause::EarlyBinding });
     }
     let c_library = subject.c_library;
-    Ok(Captures { c_library, first, second, vdso, lazy, cpu, secure, tunables })
+    Ok(Captures { c_library, first, second, vdso, lazy, cpu, secure, hwcap, tunables })
 }
 
 fn usable_cpus() -> Vec<usize> {

@@ -230,7 +230,7 @@ fn kind_name(value: &Value) -> &'static str {
         Value::ThreadId => "thread_id",
         Value::Break => "break",
         Value::StackLimit => "stack_limit",
-        Value::CpuWord(_) => "CPU",
+        Value::CpuWord(..) | Value::Hwcap(..) => "CPU",
         Value::RseqSize => "rseq",
         Value::Random => "random",
         Value::Timestamp | Value::TimestampHigh => "timestamp",

@@ -1,5 +1,5 @@
-//! Fixtures and privileged programs on AArch64: built, run, converted and compared in an emulated machine with a kernel of its own, by the same code
-//! as here. One boot for each CPU.
+//! Fixtures and privileged programs on AArch64: built, run, converted and compared in an emulated machine with a kernel of its
+//! own, by the same code as here. One boot for each CPU. And the libraries' own tests.
 
 use std::fs;
 use std::time::Duration;
@@ -16,9 +16,11 @@ const FIXTURES: &[&str] = &[
     "auxv-random",
     "constructor-order",
     "copy-relocation-libc",
+    "cpu-choices",
     "cxx-exception-library",
     "cxx-iostream-early",
     "dependency-chain",
+    "dlopen-guarded-code",
     "dlopen-plugin",
     "dlopen-same-libc",
     "environ",
@@ -45,7 +47,9 @@ const FIXTURES: &[&str] = &[
 /// What depends on the CPU: what the C library chooses for it, what saves registers, and what says what it is.
 const OF_CPU: &[&str] = &[
     "auxv-stack",
+    "cpu-choices",
     "cxx-exception-library",
+    "dlopen-guarded-code",
     "dlopen-plugin",
     "hello",
     "ifunc-library",
@@ -80,6 +84,26 @@ pub fn add(cases: &mut Cases) {
         });
     }
     cases.needing(&needs).check("privileges", |case| check(case, "max", "", "privileges/", 55));
+    cases.needing(&needs).check("units", units);
+}
+
+/// The tests within the libraries in which AArch64 has code of its own, run there.
+fn units(case: &Case) -> Result<()> {
+    let mut guest = Guest::locate().context("TEST_ARM64")?;
+    guest.time = PATIENCE;
+    let (files, machine) = (case.dir.join("files"), case.dir.join("machine"));
+    fs::create_dir(&files)?;
+    fs::create_dir(&machine)?;
+    let mut script = String::from("cd /tmp\n");
+    for (package, library) in [("statify-elf", "statify_elf"), ("statify-convert", "statify")] {
+        fs::copy(programs::build_tests(package, library)?, files.join(library))?;
+        script += &format!("/files/{library} || exit\n");
+    }
+    let answer = guest.run(&script, &files, &case.dir.join("out"), &machine)?;
+    ensure!(answer.status == 0, "{}\n{}", answer.stdout, answer.stderr);
+    let passed = Regex::new(r"(?m)^test result: ok\. \d\d+ passed")?;
+    ensure!(passed.find_iter(&answer.stdout).count() == 2, "{}", answer.stdout);
+    Ok(())
 }
 
 /// Runs the tests of which `filter` is a part of the names, with such variables. So many at least must pass, and all that run.

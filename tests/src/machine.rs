@@ -114,6 +114,7 @@ fn probe(need: &str) -> Result<Option<String>> {
         }
         "x86" => unless(cfg!(target_arch = "x86_64"), "written for x86-64 and i386"),
         "asm" => unless(cfg!(target_arch = "x86_64"), "written for x86-64"),
+        "aarch64" => unless(cfg!(target_arch = "aarch64"), "written for AArch64"),
         "c++" => unless(succeeds(Command::new(compiler(true)).arg("--version")), "no C++ compiler"),
         "coroutines" => unless(has_header("c++20", "coroutine"), "the C++ compiler has none"),
         "filesystem" => unless(has_header("c++17", "filesystem"), "the C++ library has none"),

@@ -461,8 +461,11 @@ pub const FIXUP_ORIGIN: u8 = 21;
 pub const FIXUP_RSEQ_SIZE: u8 = 15;
 /// What a register of the CPU makes a C library keep: the word of the number `arg`, as the machine counts them.
 pub const FIXUP_CPU_WORD: u8 = 24;
+/// `extra`, a signed number, is added to the word if the kernel says that the CPU has the bit `arg` of AT_HWCAP and its kind:
+/// 64 times the number of the word (AT_HWCAP is 0, AT_HWCAP2 is 1 and so on) and the bit's number in it. On AArch64.
+pub const FIXUP_HWCAP: u8 = 25;
 
 /// Whether a number is that of a kind of fix-up.
 pub const fn is_fixup(kind: u8) -> bool {
-    matches!(kind, FIXUP_STACK..=FIXUP_RSEQ_SIZE | FIXUP_SECURE..=FIXUP_CPU_WORD)
+    matches!(kind, FIXUP_STACK..=FIXUP_RSEQ_SIZE | FIXUP_SECURE..=FIXUP_HWCAP)
 }

@@ -309,7 +309,7 @@ fn name_of(parameters: &Parameters<'_>, fixup: &Fixup) -> String {
         statify_params::FIXUP_SECURE => "secure",
         statify_params::FIXUP_ORIGIN => "path by $ORIGIN",
         statify_params::FIXUP_RSEQ_SIZE => "rseq size",
-        statify_params::FIXUP_CPU_WORD => "CPU",
+        statify_params::FIXUP_CPU_WORD | statify_params::FIXUP_HWCAP => "CPU",
         kind => return format!("unknown {kind}"),
     };
     name.into()

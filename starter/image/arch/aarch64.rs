@@ -16,7 +16,7 @@ mod memory;
 use core::arch::{asm, naked_asm};
 
 pub use call::syscall;
-pub use cpu::{cpu_features, protection, resolver, word as cpu_word};
+pub use cpu::{cpu_features, has_hwcap, protection, resolver, word as cpu_word};
 
 use crate::PAGE;
 use crate::params::{CALL_SET_THREAD_POINTER, Params};

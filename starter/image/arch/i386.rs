@@ -19,7 +19,9 @@ use core::arch::naked_asm;
 
 pub use call::syscall;
 pub use thread::repeat;
-pub use x86::{cpu_features, cpu_word, crash, protection, readlink, resolver, timestamp};
+pub use x86::{
+    cpu_features, cpu_word, crash, has_hwcap, protection, readlink, resolver, timestamp,
+};
 
 use crate::PAGE;
 use crate::params::Params;

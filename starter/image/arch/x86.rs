@@ -79,6 +79,11 @@ pub fn cpu_word(_number: u16, _stack: &Stack) -> Option<u64> {
     None
 }
 
+/// Whether the kernel says that the CPU has a bit: it says nothing by which anybody chooses.
+pub fn has_hwcap(_bit: u16, _stack: &Stack) -> bool {
+    false
+}
+
 /// readlink(2): what a link says, into so many bytes.
 ///
 /// # Safety

@@ -3,8 +3,8 @@
 //!
 //! [`launch`] starts the program, [`rearrange`] moves it into the [`block`] ([`cpu_sites`] sees to its
 //! instructions that tell of the CPU), [`run`] takes it to
-//! the [`handoff`] ([`answer`] and [`mmap`] see to its system calls), [`snapshot`] reads its memory, [`rehearse`] runs more in it; [`secure`] stops
-//! earlier. [`tracee`] is the only file that talks to ptrace.
+//! the [`handoff`] ([`answer`] and [`mmap`] see to its system calls), [`snapshot`] reads its memory, [`rehearse`] runs more in it; a [`short_run`] stops
+//! earlier, for [`secure`] and [`hwcap`]. [`tracee`] is the only file that talks to ptrace.
 
 mod answer;
 pub mod auxv;
@@ -14,6 +14,7 @@ mod explain;
 mod filter;
 mod follow;
 mod handoff;
+pub mod hwcap;
 mod launch;
 mod mmap;
 mod observe;
@@ -24,6 +25,7 @@ pub mod rehearse;
 mod run;
 mod run_error;
 pub mod secure;
+pub mod short_run;
 mod snapshot;
 mod stopwatch;
 pub mod tunables;

@@ -165,3 +165,8 @@ pub fn secure(mode: Mode, secure: bool) -> Variation {
     // Under AT_SECURE newer loaders do not heed LD_BIND_NOW.
     Variation { secure, bind_now: false, ..first(mode) }
 }
+
+/// Only the CPU varied, for the loader's own data: one of [`Cpu::coded`].
+pub fn coded(mode: Mode, cpu: Cpu) -> Variation {
+    Variation { cpu, ..secure(mode, false) }
+}

@@ -67,8 +67,8 @@ pub fn study(
     let frame = Frame::new(first, fixed);
     let resolvers = ifunc::find(first, &frame);
     let rehearsed = rehearse(first, unlike, rehearsal, cpu, &resolvers, fixed);
-    let (variant, resets) = rehearsed.unzip();
-    let resets = resets.unwrap_or_default();
+    let can_resolve = rehearsed.is_some();
+    let (variant, resets) = rehearsed.unwrap_or_default();
     let locked = first.locked_regions(resets.iter().map(|reset| frame.address(reset.0)));
     let written = locked.iter().flat_map(|region| {
         let pages = first.pages.addresses().iter().copied();
@@ -78,7 +78,7 @@ pub fn study(
         least: "",
         floor: CpuFeatures::default(),
         written: written.collect(),
-        can_resolve: variant.is_some(),
+        can_resolve,
         variants: variant.into_iter().collect(),
         resets,
         resolvers,
@@ -88,6 +88,7 @@ pub fn study(
 /// What to write before the resolvers run.
 type Resets = Vec<(Place, u64)>;
 
+/// Whether the choices can be made again: `None` if not; otherwise what is kept for CPUs like this machine's, and the resets.
 fn rehearse(
     first: &Capture,
     unlike: &mut Capture,
@@ -95,7 +96,7 @@ fn rehearse(
     cpu: Cpu,
     resolvers: &[Resolver],
     fixed: bool,
-) -> Option<(Variant, Resets)> {
+) -> Option<(Option<Variant>, Resets)> {
     let frame = Frame::new(first, fixed);
     if !frame::same_shape(first, &frame, unlike, &frame) {
         return None;
@@ -126,11 +127,14 @@ fn rehearse(
     if !same_choices || !differences_now(unlike).is_empty() {
         return None;
     }
+    if !Cpu::This.is_kept() {
+        return Some((None, resets));
+    }
     let answers;
     (answers, unlike.pages) = rehearsal.resolve(unlike, Cpu::This, &resolution)?;
     let results = answers.iter().map(|&answer| frame.place(answer)).collect();
     let words = differences_now(unlike);
-    Some((Variant::new(Cpu::This, first, &frame, words, results, fixed), resets))
+    Some((Some(Variant::new(Cpu::This, first, &frame, words, results, fixed)), resets))
 }
 
 /// The words that hold what the CPU, or the kernel about it, says of itself, and differ in two captures: with the values that
@@ -141,7 +145,7 @@ fn kept_words(first: &Capture, other: &Capture, frame: &Frame) -> Vec<(Place, u6
     let is_kept = |&(_, a, b): &(Place, u64, u64)| {
         let told: Vec<u64> = first.cpu.auxv().into_iter().map(|entry| entry.0).collect();
         match known.find(a, b) {
-            Some(Some(Value::CpuWord(_))) => true,
+            Some(Some(Value::CpuWord(..))) => true,
             Some(Some(Value::Aux(kind))) => told.contains(&u64::from(kind)),
             _ => false,
         }

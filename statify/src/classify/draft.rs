@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use statify_elf::c_library::CLibrary;
 
 use super::frame::{self, Frame};
+use super::hwcap::Follower;
 use super::known::Value;
 use super::memory::{Fixup, Module, PageBytes, Slide};
 use super::origin;
@@ -173,6 +174,19 @@ impl<'a> Draft<'a> {
             value: Value::Secure(difference.larger),
         };
         self.fixups.extend(differences.into_iter().map(fixup));
+    }
+
+    /// What bits of AT_HWCAP and its kind change: fields of four bytes, where nothing else is written.
+    pub fn add_hwcaps(&mut self, followers: Vec<Follower>, fixed: bool) {
+        let fixups = followers.into_iter().filter_map(|follower| {
+            let Follower { address, bit, larger } = follower;
+            let difference = Difference { address, width: 4, larger };
+            let is_free = self.may_differ(&difference, 0, 0, fixed);
+            let at = self.frame.place(address);
+            is_free.then_some(Fixup { at, width: 4, value: Value::Hwcap(bit, larger) })
+        });
+        let fixups: Vec<Fixup> = fixups.collect();
+        self.fixups.extend(fixups);
     }
 
     /// The pages that are not what their file, or fresh memory, has.

@@ -39,14 +39,27 @@ pub enum Value {
     TimestampHigh,
     /// AT_RANDOM's word of this number, from 0 on: of those that have no other name.
     RandomWord(u16),
-    /// What a register of the CPU makes the C library keep, by the number that the machine gives it.
-    CpuWord(u16),
+    /// What a register of the CPU makes the C library keep, by the number that the machine gives it, and in how many bytes.
+    CpuWord(u16, u8),
     /// What the word holds, and under AT_SECURE this much more.
     Secure(i32),
+    /// What the word holds, and so much more if the kernel says that the CPU has this bit of AT_HWCAP or its kind (as
+    /// [`statify_elf::machine::Cpu::coded_bit`] counts them).
+    Hwcap(u16, i32),
     /// The address of the output's directory with this behind it.
     Origin(Vec<u8>),
     /// The address of a vDSO function; without it, what the word holds already.
     Vdso(String),
+}
+
+impl Value {
+    /// How many bytes of a word of `word` bytes it takes where the word holds nothing else.
+    pub fn width(&self, word: u8) -> u8 {
+        match self {
+            Self::CpuWord(_, width) => word.min(*width),
+            _ => word,
+        }
+    }
 }
 
 /// The table of pairs.
@@ -107,7 +120,7 @@ impl Known {
             }
         }
         for (index, (one, other)) in a.cpu.kept().into_iter().zip(b.cpu.kept()).enumerate() {
-            note(one, other, Some(Value::CpuWord(index as u16)));
+            note(one.0, other.0, Some(Value::CpuWord(index as u16, one.1)));
         }
         let cpu = |identity: [u8; 8]| u64::from_le_bytes(identity) >> 32;
         note(cpu(a.cpu_identity), cpu(b.cpu_identity), None);

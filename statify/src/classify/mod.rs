@@ -4,7 +4,7 @@
 //! [`frame`] turns addresses into places, [`known`] lists the values whose origin is known,
 //! [`words`] compares, [`draft`] is the image in the making, [`image`] the complete one, whose memory
 //! [`memory`] describes; [`calls`] are repeated, [`cpu`] and [`ifunc`] tell what depends on the CPU, [`probes`] asks the
-//! captures that vary one thing, [`secure`] those that vary AT_SECURE, [`scrub`] removes what belongs
+//! captures that vary one thing, [`secure`] those that vary AT_SECURE, [`hwcap`] those that vary AT_HWCAP, [`scrub`] removes what belongs
 //! to the machine of the conversion, [`tunables`] sees to variables that the loader has
 //! read, [`origin`] to what it has made of `$ORIGIN`, [`whereabouts`] finds names for what is not explained.
 
@@ -13,6 +13,7 @@ pub mod cpu;
 mod draft;
 pub mod early;
 mod frame;
+mod hwcap;
 mod ifunc;
 mod image;
 mod known;
@@ -36,6 +37,7 @@ use statify_elf::{PROT_EXEC, PROT_WRITE};
 use statify_program::Refusal;
 
 use crate::capture::secure::Secure;
+use crate::capture::short_run::LoaderMemory;
 use crate::capture::{Capture, Object, PROGRAM, auxv};
 use crate::error::{Error, Result};
 use crate::place::Place;
@@ -70,6 +72,8 @@ pub struct Captures {
     pub cpu: CpuChoices,
     /// The loader's own data without and with AT_SECURE; `None` if it could not be had.
     pub secure: Option<Secure>,
+    /// The loader's own data on CPUs of which the kernel says one thing or another; see [`crate::capture::hwcap`].
+    pub hwcap: Vec<LoaderMemory>,
     /// How the C library's variables can be read again; `None` if they cannot.
     pub tunables: Option<Tunables>,
 }
@@ -85,7 +89,8 @@ impl Captures {
 pub fn classify(program: &Path, captures: Captures, fixed: bool) -> Result<Image> {
     let unexpected = |what: &str| Error::Unexpected(program.to_owned(), what.to_owned());
     let bound = captures.are_bound();
-    let Captures { c_library, first, second, vdso, lazy, mut cpu, secure, tunables } = captures;
+    let Captures { c_library, first, second, vdso, lazy, mut cpu, secure, hwcap, tunables } =
+        captures;
     let frames = Frames::new(&first, &second, fixed);
     let frames = frames.ok_or_else(|| unexpected("two runs mapped different memory"))?;
     let frame = &frames.first;
@@ -111,11 +116,16 @@ pub fn classify(program: &Path, captures: Captures, fixed: bool) -> Result<Image
     if let Some(lazy) = &lazy {
         draft.bind_lazily(lazy).map_err(|what| unexpected(&what))?;
     }
+    let followers = secure
+        .as_ref()
+        .map(|secure| hwcap::followers(&first, &secure.without, &hwcap))
+        .unwrap_or_default();
     let (secure, differences) =
         secure::decide(c_library, &first, secure.as_ref(), |difference, a, b| {
             draft.may_differ(difference, a, b, fixed)
         });
     draft.add_differences(differences);
+    draft.add_hwcaps(followers, fixed);
     let identified = scrub::file_ids(&first, frame, &mut draft.pages);
     scrub::apic_ids(&first, &mut draft.pages);
     draft.drop_plain_pages();

@@ -105,7 +105,7 @@ fn difference(address: u64, a: u64, b: u64, size: u64) -> Option<Difference> {
 }
 
 /// A word of a capture's memory.
-fn word(capture: &Capture, address: u64) -> u64 {
+pub fn word(capture: &Capture, address: u64) -> u64 {
     let page = address & !(statify_elf::PAGE - 1);
     let offset = (address - page) as usize;
     let size = capture.machine.word() as usize;

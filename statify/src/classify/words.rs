@@ -169,7 +169,8 @@ fn explain(a: u64, b: u64, known: &Known) -> Option<Meaning> {
     }
     let width = known.word as u8;
     if let Some(value) = known.find(a, b) {
-        return Some(Meaning::Known(value.into_iter().map(|value| (0, width, value)).collect()));
+        let value = value.into_iter().map(|value| (0, value.width(width), value));
+        return Some(Meaning::Known(value.collect()));
     }
     if width == 4 {
         return None;

@@ -19,7 +19,7 @@ for number in 0 1 2; do
     ln -sf "fd/$number" "/dev/$(echo stdin stdout stderr | cut -d' ' -f$((number + 1)))"
 done
 ip link set lo up
-hostname arm64
+hostname emulated
 mount /dev/nvme0n3 /files || end 'no files'
 read -r up rest </proc/uptime
 echo "<up $up>"

@@ -54,14 +54,23 @@ fn repository() -> Result<&'static Path> {
 
 /// The command `name` of `package`.
 pub fn build(package: &str, name: &str) -> Result<PathBuf> {
+    cargo(&["build", "--package", package, "--bin", name], name)
+}
+
+/// The tests within the library `name` of `package`, as a program.
+pub fn build_tests(package: &str, name: &str) -> Result<PathBuf> {
+    cargo(&["test", "--no-run", "--package", package, "--lib"], name)
+}
+
+/// The executable of this name that cargo makes with these arguments.
+fn cargo(arguments: &[&str], name: &str) -> Result<PathBuf> {
     let rustc = rustc().context("AARCH64_RUSTC does not name a Rust for AArch64")?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let repository = repository()?;
     let mut command = Command::new(cargo);
+    command.args(arguments).args(["--quiet", "--message-format=json", "--target", TARGET]);
     // Nothing is shared with what another Rust has built.
-    command.args(["build", "--quiet", "--message-format=json", "--target", TARGET]);
-    command.arg("--target-dir").arg(repository.join("target/arm64"));
-    command.args(["--package", package, "--bin", name]).current_dir(repository);
+    command.arg("--target-dir").arg(repository.join("target/arm64")).current_dir(repository);
     let of_package = |name: &str| OF_A_PACKAGE.iter().any(|start| name.starts_with(start));
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
         command.env_remove(name);

@@ -34,6 +34,12 @@ fn words(stack: &Stack) -> [u64; 4] {
     [AT_HWCAP, AT_HWCAP2, AT_HWCAP3, AT_HWCAP4].map(|kind| stack.value(kind).unwrap_or(0))
 }
 
+/// Whether the kernel says that the CPU has a bit of AT_HWCAP and its kind, as [`crate::params::FIXUP_HWCAP`] counts them.
+pub fn has_hwcap(bit: u16, stack: &Stack) -> bool {
+    let word = words(stack)[usize::from(bit / 64 % 4)];
+    word >> (bit % 64) & 1 != 0
+}
+
 /// What a register makes the C library keep, by its number: MIDR_EL1, and how many bytes `dc zva` clears.
 pub fn word(number: u16, stack: &Stack) -> Option<u64> {
     match number {

@@ -13,8 +13,11 @@ const KINDS: [u64; 4] = [AT_HWCAP, AT_HWCAP2, AT_HWCAP3, AT_HWCAP4];
 
 /// HWCAP_FP and HWCAP_ASIMD, which all CPUs have that distributions run on, and HWCAP_CPUID: the kernel answers for MIDR_EL1.
 const LEAST: u64 = 1 | 1 << 1 | 1 << 11;
-/// HWCAP_ATOMICS, HWCAP_CRC32 and HWCAP_AES to HWCAP_SHA2: what an older server has more.
-const MORE: u64 = 1 << 8 | 1 << 7 | 0b1111 << 3;
+/// HWCAP_AES to HWCAP_CRC32, FPHP and ASIMDHP, ASIMDRDM, JSCVT, LRCPC and ASIMDDP: what resolvers of libraries ask for. Not
+/// HWCAP_ATOMICS, by which glibc up to 2.36 searches other directories, nor what a loader keeps of the CPU (SVE).
+const MORE: u64 = 0b11111 << 3 | 0b11 << 9 | 0b11 << 12 | 1 << 15 | 1 << 20;
+/// HWCAP2_RNG, of AT_HWCAP2.
+const MORE2: u64 = 1 << 16;
 /// A bit of each that no CPU has yet, and so nobody asks for.
 const NOBODYS: u64 = 1 << 53;
 /// In a resolver's first argument: there is a second one (_IFUNC_ARG_HWCAP of the C library's sys/ifunc.h).
@@ -27,10 +30,29 @@ pub enum Cpu {
     Least,
     /// The same in all by which anybody would choose: words that differ from `Least`'s are what the CPU says.
     LeastAgain,
-    /// One that differs in what C libraries choose by: its maker, `dc zva` and some abilities.
+    /// One that differs in what C libraries choose by: its maker, `dc zva` and some abilities, but for those by which loaders
+    /// search other directories.
     Unlike,
+    /// One of [`Cpu::coded`]: the least, and of all other bits of AT_HWCAP and its kind those whose code has this digit.
+    Coded(u8),
     /// The one that runs the capture.
     This,
+}
+
+/// Each bit of AT_HWCAP and its kind has a code of so many binary digits, of which [`ONES`] are 1: what is 1 where one or
+/// the other of two bits is set has more, and what is 1 where both are has fewer.
+const DIGITS: u8 = 10;
+const ONES: u32 = 5;
+
+/// The bits that have a code, in its order: the number of the word in [`KINDS`], and the bit's in it.
+fn coded_bits() -> impl Iterator<Item = (usize, u32)> {
+    let bits = (0..KINDS.len()).flat_map(|word| (0..u64::BITS).map(move |bit| (word, bit)));
+    // What the least CPU has, all have; and a resolver's first argument has two bits of its own.
+    bits.filter(|&(word, bit)| word != 0 || (LEAST | HAS_SECOND | HAS_SECOND << 1) >> bit & 1 == 0)
+}
+
+fn codes() -> impl Iterator<Item = u16> {
+    (0..1 << DIGITS).filter(|code: &u16| code.count_ones() == ONES)
 }
 
 impl Cpu {
@@ -52,6 +74,28 @@ impl Cpu {
         (self != Self::This).then_some(Self::Unlike)
     }
 
+    /// CPUs that differ in bits of AT_HWCAP and its kind, so that what follows a bit tells which: the digits of its code are
+    /// where it is not as on the least CPU. None for this machine's CPU, for which all is made.
+    pub fn coded(self) -> Vec<Self> {
+        if self == Self::This { Vec::new() } else { (0..DIGITS).map(Self::Coded).collect() }
+    }
+
+    /// The bit, 64 times the number of its word (AT_HWCAP is 0, AT_HWCAP2 is 1 and so on) and its number in it, that is set on
+    /// those of [`Cpu::coded`] where `differs` is true; `None` if it is no single one.
+    pub fn coded_bit(differs: &[bool]) -> Option<u16> {
+        let digits = differs.iter().enumerate();
+        let code = digits.fold(0, |code, (digit, &one)| code | u16::from(one) << digit);
+        let bits = codes().zip(coded_bits());
+        bits.into_iter().find_map(|(other, (word, bit))| {
+            (other == code).then(|| word as u16 * u64::BITS as u16 + bit as u16)
+        })
+    }
+
+    /// Whether what is chosen on this machine's CPU is kept for CPUs like it: no, it takes no time to ask.
+    pub fn is_kept(self) -> bool {
+        false
+    }
+
     /// What is prepared where choices cannot be made again: nothing, they can.
     pub fn prepared(self) -> Vec<Self> {
         Vec::new()
@@ -61,7 +105,7 @@ impl Cpu {
     pub fn name(self) -> String {
         match self {
             Self::This => format!("{:08x}", self.midr()),
-            Self::Least | Self::LeastAgain | Self::Unlike => Self::LEAST_NAME.to_owned(),
+            _ => Self::LEAST_NAME.to_owned(),
         }
     }
 
@@ -92,22 +136,28 @@ impl Cpu {
         match self {
             Self::Least => [LEAST, 0, 0, 0],
             Self::LeastAgain => [LEAST | NOBODYS, NOBODYS << 1, NOBODYS << 2, NOBODYS << 3],
-            Self::Unlike => [LEAST | MORE, 0, 0, 0],
+            Self::Unlike => [LEAST | MORE, MORE2, 0, 0],
+            Self::Coded(digit) => {
+                let mut words = [LEAST, 0, 0, 0];
+                let coded = codes().zip(coded_bits()).filter(|(code, _)| code >> digit & 1 != 0);
+                coded.for_each(|(_, (word, bit))| words[word] |= 1 << bit);
+                words
+            }
             Self::This => KINDS.map(here),
         }
     }
 
-    /// The words that its registers make a C library keep, by the number that the starter knows each by (its
-    /// `arch::cpu_word`).
-    pub fn kept(self) -> Vec<u64> {
-        vec![self.midr(), zva(self.dczid())]
+    /// What its registers make a C library keep, by the number that the starter knows each by (its `arch::cpu_word`), and in
+    /// how many bytes (`struct cpu_features` of the C library's cpu-features.h).
+    pub fn kept(self) -> Vec<(u64, u8)> {
+        vec![(self.midr(), 8), (zva(self.dczid()), 4)]
     }
 
     /// MIDR_EL1.
     pub(super) fn midr(self) -> u64 {
         match self {
             // Of no maker's (implementer 0 is for software's use).
-            Self::Least => 0x000f_5a30,
+            Self::Least | Self::Coded(_) => 0x000f_5a30,
             Self::LeastAgain => 0x000f_a6c0,
             // Cavium's ThunderX, for which the GNU C library has functions of its own.
             Self::Unlike => 0x431f_0a10,
@@ -118,7 +168,7 @@ impl Cpu {
     /// DCZID_EL0: how much `dc zva` clears, as a power of two of words of four bytes.
     pub(super) fn dczid(self) -> u64 {
         match self {
-            Self::Least => 5,
+            Self::Least | Self::Coded(_) => 5,
             Self::LeastAgain => 6,
             Self::Unlike => 4,
             Self::This => dczid_here(),
@@ -242,6 +292,25 @@ mod tests {
             assert!(cpu.features().contains(&least), "{cpu:?}");
         }
         assert_eq!(Cpu::Least.floor(), CpuFeatures::default());
+    }
+
+    #[test]
+    fn a_bit_is_told_by_where_it_is_set() {
+        let cpus = Cpu::Least.coded();
+        let of = |bits: &dyn Fn([u64; 4]) -> bool| {
+            let differs: Vec<bool> = cpus.iter().map(|cpu| bits(cpu.words())).collect();
+            Cpu::coded_bit(&differs)
+        };
+        assert_eq!(coded_bits().count(), 4 * 64 - 5);
+        assert!(codes().count() >= coded_bits().count());
+        for (word, bit) in coded_bits() {
+            let number = word as u16 * 64 + bit as u16;
+            assert_eq!(of(&|words| words[word] >> bit & 1 != 0), Some(number), "{word}, {bit}");
+        }
+        assert_eq!(of(&|_| true), None);
+        assert_eq!(of(&|_| false), None);
+        assert_eq!(of(&|words| words[0] >> 22 & 1 != 0 && words[1] >> 17 & 1 != 0), None);
+        assert_eq!(of(&|words| words[0] >> 22 & 1 != 0 || words[1] >> 17 & 1 != 0), None);
     }
 
     #[test]

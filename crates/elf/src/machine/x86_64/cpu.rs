@@ -72,6 +72,22 @@ impl Cpu {
         }
     }
 
+    /// CPUs that differ in what the kernel says of them: none, nobody chooses by that.
+    pub fn coded(self) -> Vec<Self> {
+        Vec::new()
+    }
+
+    /// What the kernel says by which they differ: nothing.
+    pub fn coded_bit(_: &[bool]) -> Option<u16> {
+        None
+    }
+
+    /// Whether what is chosen on this machine's CPU is kept for CPUs like it: asking takes tens of CPUIDs, each of which may
+    /// trap.
+    pub fn is_kept(self) -> bool {
+        self == Self::This
+    }
+
     /// What is prepared where choices cannot be made again: best first, none below this.
     pub fn prepared(self) -> Vec<Self> {
         let Self::Of(least) = self else { return Vec::new() };
@@ -108,8 +124,8 @@ impl Cpu {
         Vec::new()
     }
 
-    /// The words that its registers make a C library keep: there are no such registers.
-    pub fn kept(self) -> Vec<u64> {
+    /// What its registers make a C library keep, and in how many bytes: there are no such registers.
+    pub fn kept(self) -> Vec<(u64, u8)> {
         Vec::new()
     }
 

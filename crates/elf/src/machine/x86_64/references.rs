@@ -34,7 +34,7 @@ pub fn functions_that_refer_to(elf: &ElfFile<'_>, addresses: &[u64]) -> Vec<u64>
     found
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
 
