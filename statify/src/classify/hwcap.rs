@@ -42,7 +42,7 @@ pub fn followers(first: &Capture, least: &LoaderMemory, coded: &[LoaderMemory]) 
         let own = (word(first, follower.address - within) >> (8 * within)) as u32;
         least.bytes[at..at + WIDTH] == own.to_le_bytes()
     };
-    let mut followers = compare(least.start, &least.bytes, &bytes);
+    let mut followers = compare(least.start, &least.bytes, &bytes, Cpu::coded_bit);
     let end = first.loader().and_then(|loader| {
         let elf = ElfFile::parse(&loader.bytes).ok()?;
         let bias = loader.range.start.wrapping_sub(elf.span()?.start);
@@ -56,8 +56,14 @@ pub fn followers(first: &Capture, least: &LoaderMemory, coded: &[LoaderMemory]) 
     followers
 }
 
-/// The comparison, of memory that begins at `start`, a multiple of four.
-fn compare(start: u64, least: &[u8], coded: &[&[u8]]) -> Vec<Follower> {
+/// The comparison, of memory that begins at `start`, a multiple of four. `bit_of` tells the bit that is set in the runs in which
+/// a byte differs.
+fn compare(
+    start: u64,
+    least: &[u8],
+    coded: &[&[u8]],
+    bit_of: impl Fn(&[bool]) -> Option<u16>,
+) -> Vec<Follower> {
     let mut found: BTreeMap<(usize, u16), i32> = BTreeMap::new();
     for at in (0..least.len() / WIDTH * WIDTH).step_by(WIDTH) {
         let field = at..at + WIDTH;
@@ -69,8 +75,7 @@ fn compare(start: u64, least: &[u8], coded: &[&[u8]]) -> Vec<Follower> {
             let values =
                 || coded.iter().map(|other| other[byte]).filter(|value| *value != least[byte]);
             let Some(value) = values().next() else { continue };
-            let Some(bit) = Cpu::coded_bit(&differs).filter(|_| values().all(|one| one == value))
-            else {
+            let Some(bit) = bit_of(&differs).filter(|_| values().all(|one| one == value)) else {
                 continue;
             };
             let larger = i32::from(value) - i32::from(least[byte]);
@@ -83,39 +88,34 @@ fn compare(start: u64, least: &[u8], coded: &[&[u8]]) -> Vec<Follower> {
     found.into_iter().map(follower).collect()
 }
 
-#[cfg(all(test, target_arch = "aarch64"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    /// HWCAP_SVE, and HWCAP2_BTI of AT_HWCAP2.
-    const SVE: u16 = 22;
-    const BTI: u16 = 64 + 17;
-
-    fn is_set(run: usize, bit: u16) -> bool {
-        let digits = Cpu::Least.coded().len();
-        (0..1u32 << digits).any(|code| {
-            let differs: Vec<bool> = (0..digits).map(|digit| code >> digit & 1 != 0).collect();
-            Cpu::coded_bit(&differs) == Some(bit) && differs[run]
-        })
-    }
+    /// Two of four digits are 1.
+    const CODES: [[bool; 4]; 2] = [[true, true, false, false], [true, false, true, false]];
 
     #[test]
     fn fields_that_follow_one_bit() {
         let least = [7, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0];
-        let runs: Vec<[u8; 12]> = (0..Cpu::Least.coded().len())
+        let runs: Vec<[u8; 12]> = (0..4)
             .map(|run| {
-                let (sve, bti) = (is_set(run, SVE), is_set(run, BTI));
+                let [one, other] = CODES.map(|code| code[run]);
                 let mut memory = least;
-                (memory[0], memory[1], memory[3]) = (7 - u8::from(sve), bti.into(), sve.into());
+                (memory[0], memory[1], memory[3]) = (7 - u8::from(one), other.into(), one.into());
                 // What varies by itself, by both and by one of the two follows none.
-                (memory[4], memory[8], memory[9]) =
-                    (run as u8, (sve && bti).into(), (sve || bti).into());
+                memory[4] = run as u8;
+                (memory[8], memory[9]) = ((one && other).into(), (one || other).into());
                 memory
             })
             .collect();
         let runs: Vec<&[u8]> = runs.iter().map(|memory| &memory[..]).collect();
+        let bit = |differs: &[bool]| {
+            let number = CODES.iter().position(|code| code == differs)?;
+            Some(number as u16)
+        };
         let follower = |bit, larger| Follower { address: 0x1000, bit, larger };
-        let expected = [follower(SVE, (1 << 24) - 1), follower(BTI, 1 << 8)];
-        assert_eq!(compare(0x1000, &least, &runs), expected);
+        let expected = [follower(0, (1 << 24) - 1), follower(1, 1 << 8)];
+        assert_eq!(compare(0x1000, &least, &runs, bit), expected);
     }
 }
