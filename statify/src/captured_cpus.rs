@@ -31,6 +31,7 @@ pub fn capture(
     });
     let mut found = match studied {
         Ok((_, found)) => CpuChoices { least, floor, ..found },
+        Err(failure) if failure.is_of_time() => return Err(failure),
         // A resolver that minds: the output does with what the first capture has.
         Err(_) => return Ok((first, nothing)),
     };
@@ -41,8 +42,12 @@ pub fn capture(
     if !found.can_resolve {
         for cpu in mode.cpu.prepared() {
             let variation = variation::unlike(mode, cpu);
-            // One that lacks what the program says it needs is no loss.
-            let Ok(on_level) = capture::capture(subject, &variation, number) else { continue };
+            let on_level = match capture::capture(subject, &variation, number) {
+                Err(failure) if failure.is_of_time() => return Err(failure),
+                // One that lacks what the program says it needs is no loss.
+                Err(_) => continue,
+                Ok(on_level) => on_level,
+            };
             let resolvers = &found.resolvers;
             let variant = choices::prepared(&first, &on_level, cpu, resolvers, mode.fixed);
             found.variants.extend(variant);

@@ -340,7 +340,7 @@ fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Cap
         });
         let one = scope.spawn(|| {
             let (first, cpu) = captured_cpus::capture(subject, mode, numbers[0])?;
-            Ok::<_, Failure>((first, cpu, hwcap::capture(subject, mode, numbers[0])))
+            Ok::<_, Failure>((first, cpu, hwcap::capture(subject, mode, numbers[0])?))
         });
         (joined(one.join()), joined(other.join()))
     });

@@ -3,8 +3,8 @@
 //!
 //! [`launch`] starts the program, [`rearrange`] moves it into the [`block`] ([`cpu_sites`] sees to its
 //! instructions that tell of the CPU), [`run`] takes it to
-//! the [`handoff`] ([`answer`] and [`mmap`] see to its system calls), [`snapshot`] reads its memory, [`rehearse`] runs more in it; a [`short_run`] stops
-//! earlier, for [`secure`] and [`hwcap`]. [`tracee`] is the only file that talks to ptrace.
+//! the [`handoff`] ([`answer`] and [`mmap`] see to its system calls), [`snapshot`] reads its memory, [`rehearse`] runs more in
+//! it; a [`short_run`] stops earlier, for [`secure`] and [`hwcap`]. ptrace is talked to by [`statify_process::Tracee`] only.
 
 mod answer;
 pub mod auxv;
@@ -43,7 +43,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use statify_elf::c_library::{CLibrary, musl};
 use statify_elf::machine::{self, Cpu, Machine};
-use statify_elf::{ElfFile, PROT_EXEC, PROT_READ};
+use statify_elf::{ElfFile, PROT_EXEC, PROT_READ, little_endian, page_down};
 use statify_params::CALL_SET_THREAD_POINTER;
 use statify_process::procfs::Mapping;
 use statify_program::Refusal;
@@ -168,6 +168,15 @@ impl Capture {
         Some(&self.regions[index]).filter(|region| region.range.contains(&address))
     }
 
+    /// The word at an address, which lies within one page: as it was kept, or as the file has it.
+    pub fn word(&self, address: u64) -> Option<u64> {
+        let page = page_down(address);
+        let file = || self.file_page(self.region_at(page)?, page);
+        let bytes = self.pages.get(page).or_else(file)?;
+        let from = (address - page) as usize;
+        bytes.get(from..from + self.machine.word() as usize).map(little_endian)
+    }
+
     /// The object that an address lies in.
     pub fn object_at(&self, address: u64) -> Option<usize> {
         self.objects.iter().position(|object| object.range.contains(&address))
@@ -216,6 +225,13 @@ pub struct Failure {
     pub error: Error,
     /// What may be done about it.
     pub cause: Cause,
+}
+
+impl Failure {
+    /// Whether time was up, which says nothing of the program: what a capture would have told must not depend on it.
+    pub fn is_of_time(&self) -> bool {
+        matches!(self.error, Error::Timeout(..))
+    }
 }
 
 impl From<Error> for Failure {

@@ -88,7 +88,7 @@ pub fn study(
 /// What to write before the resolvers run.
 type Resets = Vec<(Place, u64)>;
 
-/// Whether the choices can be made again: `None` if not; otherwise what is kept for CPUs like this machine's, and the resets.
+/// Whether the choices can be made again: `None` if not; otherwise what is prepared for CPUs like this machine's, and the resets.
 fn rehearse(
     first: &Capture,
     unlike: &mut Capture,
@@ -127,7 +127,7 @@ fn rehearse(
     if !same_choices || !differences_now(unlike).is_empty() {
         return None;
     }
-    if !Cpu::This.is_kept() {
+    if !Cpu::This.is_prepared() {
         return Some((None, resets));
     }
     let answers;

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use statify_elf::machine::Meaning;
-use statify_elf::{ElfFile, PAGE, page_down};
+use statify_elf::{ElfFile, page_down};
 
 use crate::capture::{Capture, Object};
 
@@ -21,22 +21,15 @@ fn has_lost(capture: &Capture, object: &Object) -> Option<bool> {
     let bias = object.range.start.wrapping_sub(elf.span()?.start);
     let dynamic = elf.dynamic().ok()??;
     let symbols = dynamic.symbols();
+    // By the loader.
+    let written = |at| capture.pages.get(page_down(at)).and_then(|_| capture.word(at));
     let mut slots = dynamic.plt_relocations().filter(|relocation| {
         relocation.symbol != 0 && machine.relocation(relocation.kind) == Some(Meaning::JumpSlot)
     });
-    Some(slots.any(|slot| match word(capture, bias.wrapping_add(slot.at), machine.word()) {
+    Some(slots.any(|slot| match written(bias.wrapping_add(slot.at)) {
         // A weak reference may be to nothing.
         Some(0) => symbols.get(slot.symbol).is_some_and(|symbol| !symbol.is_weak()),
         Some(value) => capture.object_at(value).is_none(),
         None => false,
     }))
-}
-
-/// A word that the loader has written.
-fn word(capture: &Capture, address: u64, size: u64) -> Option<u64> {
-    let page = capture.pages.get(page_down(address))?;
-    let bytes = page.get((address % PAGE) as usize..)?.get(..size as usize)?;
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    Some(u64::from_le_bytes(word))
 }

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use statify_elf::ElfFile;
 use statify_elf::machine::Cpu;
 
-use super::secure::word;
 use crate::capture::Capture;
 use crate::capture::short_run::LoaderMemory;
 
@@ -39,8 +38,8 @@ pub fn followers(first: &Capture, least: &LoaderMemory, coded: &[LoaderMemory]) 
     let is_unchanged = |follower: &Follower| {
         let at = (follower.address - least.start) as usize;
         let within = follower.address % first.machine.word();
-        let own = (word(first, follower.address - within) >> (8 * within)) as u32;
-        least.bytes[at..at + WIDTH] == own.to_le_bytes()
+        let own = first.word(follower.address - within).unwrap_or(0) >> (8 * within);
+        least.bytes[at..at + WIDTH] == (own as u32).to_le_bytes()
     };
     let mut followers = compare(least.start, &least.bytes, &bytes, Cpu::coded_bit);
     let end = first.loader().and_then(|loader| {

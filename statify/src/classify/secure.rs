@@ -73,7 +73,9 @@ pub fn decide(
         // The hand-off is later than these two; what has changed meanwhile is not understood.
         let mask = if difference.width == 8 { u64::MAX } else { 0xffff_ffff };
         let shift = 8 * (difference.address - address);
-        if (word(first, address) ^ a) >> shift & mask != 0 || !is_plain(&difference, a, b) {
+        if (first.word(address).unwrap_or(0) ^ a) >> shift & mask != 0
+            || !is_plain(&difference, a, b)
+        {
             return refused;
         }
         differences.push(difference);
@@ -102,19 +104,6 @@ fn difference(address: u64, a: u64, b: u64, size: u64) -> Option<Difference> {
             Some(Difference { address, width: 8, larger })
         }
     }
-}
-
-/// A word of a capture's memory.
-pub fn word(capture: &Capture, address: u64) -> u64 {
-    let page = address & !(statify_elf::PAGE - 1);
-    let offset = (address - page) as usize;
-    let size = capture.machine.word() as usize;
-    let bytes = capture.pages.get(page).or_else(|| {
-        let region = capture.region_at(page)?;
-        capture.file_page(region, page)
-    });
-    let bytes = bytes.and_then(|bytes| bytes.get(offset..offset + size));
-    bytes.map_or(0, little_endian)
 }
 
 /// Whether a file's search path or the name of a library that it needs says `$ORIGIN`, which under

@@ -91,8 +91,8 @@ impl Cpu {
         })
     }
 
-    /// Whether what is chosen on this machine's CPU is kept for CPUs like it: no, it takes no time to ask.
-    pub fn is_kept(self) -> bool {
+    /// Whether what is chosen on it is prepared for CPUs just like it: no, it takes no time to ask.
+    pub fn is_prepared(self) -> bool {
         false
     }
 

@@ -82,9 +82,9 @@ impl Cpu {
         None
     }
 
-    /// Whether what is chosen on this machine's CPU is kept for CPUs like it: asking takes tens of CPUIDs, each of which may
+    /// Whether what is chosen on it is prepared for CPUs just like it: asking takes tens of CPUIDs, each of which may
     /// trap.
-    pub fn is_kept(self) -> bool {
+    pub fn is_prepared(self) -> bool {
         self == Self::This
     }
 
