@@ -108,7 +108,10 @@ pub fn cause(messages: &str) -> Cause {
     // "IFUNC symbol 'F' referenced in 'L' is defined in the executable and creates an unsatisfiable
     // circular dependency" ends it; after "Relink `L' with `M' for IFUNC symbol `F'" it goes on, or
     // dies in the resolver.
-    if messages.contains("symbol lookup error") || messages.contains("IFUNC symbol") {
+    // "relocation error: ... with link time reference" is the former where the library that should have the function is there and
+    // has it not.
+    let early = ["symbol lookup error", "with link time reference", "IFUNC symbol"];
+    if early.iter().any(|words| messages.contains(words)) {
         Cause::EarlyBinding
     } else if Level::REFUSALS.iter().any(|refusal| messages.contains(refusal)) {
         Cause::Level
