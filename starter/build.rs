@@ -26,6 +26,7 @@ fn main() {
     let sources = out.join("source");
     lay_out(&sources);
     let machine = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
+    let mut e_machine = 0;
     for (source, name) in [("image", "starter"), ("agent", "agent")] {
         let elf = out.join(name).with_extension("elf");
         if !Path::new(source).join("arch").join(&machine).with_extension("rs").exists() {
@@ -34,9 +35,11 @@ fn main() {
         }
         compile(&sources, source, name, &elf);
         let image = flatten::<FileHeader64<LittleEndian>>(&elf);
+        e_machine = e_machine_of(&elf);
         assert!(image.len() <= LARGEST_IMAGE, "the image has {} bytes", image.len());
         fs::write(elf.with_extension("bin"), image).expect("OUT_DIR is writable");
     }
+    println!("cargo::rustc-env=STARTER_MACHINE={e_machine}");
     if machine == "x86_64" {
         narrow(&sources, &out);
     } else {
@@ -226,6 +229,12 @@ fn run(mut command: Command, name: &str, elf: &Path) {
 
 fn link(argument: &str) -> String {
     format!("-Clink-arg={argument}")
+}
+
+fn e_machine_of(elf: &Path) -> u16 {
+    let bytes = fs::read(elf).expect("the linker wrote it");
+    let header = FileHeader64::<LittleEndian>::parse(&*bytes).expect("the linker writes ELF");
+    header.e_machine(LittleEndian)
 }
 
 /// The bytes of the one section, once it is sure that they run wherever they are put.

@@ -6,11 +6,11 @@
 //! must lie below the libraries, and the kernel has put it near the end of the address space. The
 //! front stays where it is in all cases: no code counts distances to it.
 
-use crate::arch::{self, nr};
+use crate::arch::{self, Pages};
 use crate::elf::{HEADER, PHNUM, ProgramHeader};
 use crate::maps;
 use crate::own_file::OwnFile;
-use crate::params::{PROGRAM_FIRST, Params, RANDOM_FULL};
+use crate::params::{PROGRAM_FIRST, Params, RANDOM_FULL, Range, WHOLE_FIRST, WHOLE_LAST};
 use crate::random::{Purpose, Random};
 use crate::{Block, PAGE, message};
 
@@ -26,6 +26,7 @@ const PT_LOAD: u32 = 1;
 /// those mappings.
 pub unsafe fn settle(
     p: &Params,
+    pages: Pages,
     block: Block<'_>,
     random: Option<Random>,
     file: Option<&OwnFile>,
@@ -52,37 +53,49 @@ pub unsafe fn settle(
         }
         let wanted = Random::from(random, Purpose::Program);
         let rest = u64::from(first.vaddr) & (p.alignment - 1);
-        let to = maps::reserve(wanted, len + rest, p.alignment) + rest;
+        let to = maps::reserve(pages, wanted, len + rest, p.alignment) + rest;
         let by = to.wrapping_sub(mapped);
         for load in loads() {
-            move_segment(load, block, by, file);
+            move_segment(load, pages, block, by, file);
         }
         by
     }
 }
 
 /// Maps a segment once more, `by` bytes higher; or else moves it.
-unsafe fn move_segment(load: &ProgramHeader, block: Block<'_>, by: u64, file: Option<&OwnFile>) {
+unsafe fn move_segment(
+    load: &ProgramHeader,
+    pages: Pages,
+    block: Block<'_>,
+    by: u64,
+    file: Option<&OwnFile>,
+) {
     let prot = (load.flags & 4) >> 2 | load.flags & 2 | (load.flags & 1) << 2;
     // Two mappings: pages of the file, then zero pages.
     let in_file = (u64::from(load.filesz) + PAGE - 1) & !(PAGE - 1);
     let from = block.at(load.vaddr.into());
     let to = from.wrapping_add(by);
+    let first = if in_file == 0 { WHOLE_FIRST } else { 0 };
+    let zeros = Range {
+        start: to + in_file,
+        len: u64::from(load.memsz) - in_file,
+        prot: u64::from(prot) | first | WHOLE_LAST,
+    };
     // SAFETY: where it goes is this module's own reservation.
     let moved = unsafe {
         match file {
             Some(file) => {
                 // Not what lies between segments: the kernel may have put the vDSO there.
-                arch::syscall(nr::MUNMAP, [from, load.memsz.into(), 0, 0, 0, 0]);
+                maps::give_back(pages, from, from + u64::from(load.memsz));
+                let source = file.from(load.offset.into());
                 (in_file == 0
-                    || file.from(load.offset.into()).map(to, in_file, prot.into(), maps::MAP_FIXED)
-                        as u64
-                        == to)
-                    && maps::zeros(to + in_file, u64::from(load.memsz) - in_file, prot.into())
+                    || source.map(pages, to, in_file, prot.into(), maps::MAP_FIXED) as u64 == to)
+                    && maps::zeros(pages, &zeros, zeros.start)
             }
             None => {
-                maps::remap(from, in_file, to)
-                    && maps::remap(from + in_file, u64::from(load.memsz) - in_file, to + in_file)
+                let behind = pages.whole(&zeros, zeros.start);
+                maps::remap(pages, from, in_file, to)
+                    && maps::remap(pages, behind.start.wrapping_sub(by), behind.len, behind.start)
             }
         }
     };

@@ -1,6 +1,6 @@
 //! Words whose value is known only in this process: stack, auxv, guards, thread id, break, vDSO.
 
-use crate::arch::{self, nr};
+use crate::arch::{self, Pages, nr};
 use crate::elf::{WORD, Word};
 use crate::kernel::Thread;
 use crate::origin::Origin;
@@ -36,11 +36,11 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, thread: &Thread
                 FIXUP_AUXV => Some(stack.auxv as u64),
                 FIXUP_ARGC => Some(stack.argc),
                 FIXUP_AUX_VALUE => stack.value(u64::from(fixup.arg)),
-                FIXUP_CANARY => Some(random[0] & !0xff),
+                FIXUP_CANARY => Some(random[0] & !u64::from(fixup.arg)),
                 FIXUP_POINTER_GUARD => Some(random[1]),
                 FIXUP_THREAD_ID => Some(thread.id),
                 FIXUP_BREAK => Some(arch::syscall(nr::BRK, [0; 6]) as u64),
-                FIXUP_STACK_LIMIT => Some(thread_stack_size(p)),
+                FIXUP_STACK_LIMIT => Some(thread_stack_size(p, Pages::of(stack).size())),
                 FIXUP_VDSO => vdso.as_ref().and_then(|v| v.find(names.add(usize::from(fixup.arg)))),
                 FIXUP_RANDOM => Some(fresh_random(random[0])),
                 FIXUP_RSEQ_SIZE if thread.without_rseq => Some(0),
@@ -81,7 +81,7 @@ pub unsafe fn apply(p: &Params, block: Block<'_>, stack: &Stack, thread: &Thread
 
 /// What glibc computes from RLIMIT_STACK (sysdeps/nptl/pthread_early_init.h), its two constants
 /// having been observed at conversion.
-unsafe fn thread_stack_size(p: &Params) -> u64 {
+unsafe fn thread_stack_size(p: &Params, page: u64) -> u64 {
     let mut limit = [0u64; 2];
     let to = (&raw mut limit) as u64;
     // As the C library asks; the older call where a sandbox knows that only.
@@ -95,7 +95,7 @@ unsafe fn thread_stack_size(p: &Params) -> u64 {
     let size =
         if result < 0 || limit[0] >= Word::MAX as u64 { p.stack_unlimited } else { limit[0] };
     let size = if size < p.stack_least { p.stack_least } else { size };
-    size.wrapping_add(PAGE - 1) & !(PAGE - 1)
+    size.wrapping_add(page - 1) & !(page - 1)
 }
 
 /// getrlimit(2), whose numbers have an address's size: the limit, and the most that it can be raised to.

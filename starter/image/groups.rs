@@ -3,7 +3,7 @@
 
 use core::mem::MaybeUninit;
 
-use crate::arch::{self, nr};
+use crate::arch::{self, Pages, nr};
 use crate::own_file::{OwnFile, Source, Spare};
 use crate::params::{Group, MOST_GROUPS, Map, Params, Range};
 use crate::pool::Pool;
@@ -21,6 +21,7 @@ const EEXIST: i64 = 17;
 /// The tables describe this process's address space; `spare` is the page that grows where there is no file.
 pub unsafe fn assemble<'a>(
     p: &Params,
+    pages: Pages,
     block: Block<'_>,
     spare: u64,
     random: Option<Random>,
@@ -31,22 +32,22 @@ pub unsafe fn assemble<'a>(
     unsafe {
         let (mapped, zeros) = (p.maps.records::<Map>(p), p.zeros.records::<Range>(p));
         let groups = p.groups.records::<Group>(p);
-        let pages = match file {
-            Some(file) => Pages::Files(Files { own: file, pool: Pool::open(p) }),
-            None if mapped.is_empty() => Pages::Nowhere,
-            None => Spare::grow(p, spare).map_or(Pages::Nowhere, Pages::Spare),
+        let sources = match file {
+            Some(file) => Sources::Files(Files { pages, own: file, pool: Pool::open(p) }),
+            None if mapped.is_empty() => Sources::Nowhere,
+            None => Spare::grow(p, pages, spare).map_or(Sources::Nowhere, Sources::Spare),
         };
         // The program's, and what belongs to absolute addresses.
         let end = groups.last().map_or(0, |last| last.start + last.len);
         let first = groups.first().map_or(0, |first| first.start);
         let others = |place: u64| place < first || place >= end;
         for map in mapped.iter().filter(|map| others(map.to)) {
-            if !pages.map(block.at(map.to), map) {
+            if !sources.map(block.at(map.to), map) {
                 message::fail(message::MAPPING);
             }
         }
         for range in zeros.iter().filter(|range| others(range.start)) {
-            if !maps::zeros(block.at(range.start), range.len, range.prot) {
+            if !maps::zeros(pages, range, block.at(range.start)) {
                 message::fail(message::MAPPING);
             }
         }
@@ -58,27 +59,27 @@ pub unsafe fn assemble<'a>(
                 maps: within(mapped, group, |map| map.to),
                 zeros: within(zeros, group, |range| range.start),
             };
-            let to = group.place(&pages, wanted);
+            let to = group.place(pages, &sources, wanted);
             wanted = to.wrapping_add(group.end()) + random.map_or(0, |random| random.gap(index));
             slide.write(to);
         }
-        match pages {
-            Pages::Files(files) => files.pool.close(),
-            Pages::Spare(spare) => spare.release(),
-            Pages::Nowhere => {}
+        match sources {
+            Sources::Files(files) => files.pool.close(),
+            Sources::Spare(spare) => spare.release(),
+            Sources::Nowhere => {}
         }
         core::slice::from_raw_parts(room.as_ptr().cast(), groups.len().min(MOST_GROUPS))
     }
 }
 
 /// Where pages of the output come from.
-enum Pages<'a> {
+enum Sources<'a> {
     Files(Files<'a>),
     Spare(Spare),
     Nowhere,
 }
 
-impl Pages<'_> {
+impl Sources<'_> {
     /// Maps pages over whatever is there.
     unsafe fn map(&self, to: u64, map: &Map) -> bool {
         // SAFETY: the caller's promise: nothing else uses those addresses.
@@ -94,6 +95,7 @@ impl Pages<'_> {
 
 /// The output, and the pool.
 struct Files<'a> {
+    pages: Pages,
     own: &'a OwnFile,
     pool: Pool<'a>,
 }
@@ -106,7 +108,8 @@ impl Files<'_> {
     /// As for [`Source::map`].
     unsafe fn map(&self, to: u64, map: &Map, flags: u64) -> i64 {
         // SAFETY: the caller's promise.
-        let mapped = |source: Source| unsafe { source.map(to, map.len, map.prot.into(), flags) };
+        let mapped =
+            |source: Source| unsafe { source.map(self.pages, to, map.len, map.prot.into(), flags) };
         match self.pool.source(map).map(mapped) {
             // Where something is, another address is to be tried, not another file.
             Some(result) if result >= 0 || result == -EEXIST => result,
@@ -136,12 +139,12 @@ impl Contents<'_> {
     }
 
     /// Maps all of it, at `wanted` or behind that if the addresses are free. Returns the distance.
-    unsafe fn place(&self, pages: &Pages<'_>, wanted: u64) -> u64 {
+    unsafe fn place(&self, pages: Pages, sources: &Sources<'_>, wanted: u64) -> u64 {
         let alignment = self.group.alignment;
         let mask = alignment - 1;
         // SAFETY: nothing is mapped but where nothing was.
         unsafe {
-            if let Pages::Files(files) = pages {
+            if let Sources::Files(files) = sources {
                 let slide = wanted.wrapping_sub(self.group.start).wrapping_add(mask) & !mask;
                 // No reservation: to map over one takes longer than to map where nothing is.
                 if self.map_new(files, slide) {
@@ -149,11 +152,10 @@ impl Contents<'_> {
                 }
             }
             let rest = self.group.start & mask;
-            let to = maps::reserve(wanted, self.group.len + rest, alignment) + rest;
+            let to = maps::reserve(pages, wanted, self.group.len + rest, alignment) + rest;
             let slide = to.wrapping_sub(self.group.start);
-            let mapped = self.maps.iter().all(|map| pages.map(slide.wrapping_add(map.to), map));
-            let zero =
-                |range: &Range| maps::zeros(slide.wrapping_add(range.start), range.len, range.prot);
+            let mapped = self.maps.iter().all(|map| sources.map(slide.wrapping_add(map.to), map));
+            let zero = |range: &Range| maps::zeros(pages, range, slide.wrapping_add(range.start));
             if !mapped || !self.zeros.iter().all(zero) {
                 message::fail(message::MAPPING);
             }
@@ -173,7 +175,7 @@ impl Contents<'_> {
             let zeros = self.zeros.iter().map(|range| (range.start, range.len));
             for (place, len) in maps.chain(zeros).take(done) {
                 let to = slide.wrapping_add(place);
-                maps::give_back(to, to + len);
+                maps::give_back(files.pages, to, to + len);
             }
             false
         }
@@ -186,17 +188,23 @@ impl Contents<'_> {
         for map in self.maps {
             let to = slide.wrapping_add(map.to);
             // SAFETY: the kernel gives what nobody has.
-            if !unsafe { is_there(to, map.len, files.map(to, map, maps::MAP_FIXED_NOREPLACE)) } {
-                return done;
+            unsafe {
+                let result = files.map(to, map, maps::MAP_FIXED_NOREPLACE);
+                if !is_there(files.pages, to, map.len, result) {
+                    return done;
+                }
             }
             done += 1;
         }
         for range in self.zeros {
-            let to = slide.wrapping_add(range.start);
-            let args = [to, range.len, range.prot, ANONYMOUS, u64::MAX, 0];
-            // SAFETY: the kernel gives what nobody has.
-            if !unsafe { is_there(to, range.len, arch::syscall(nr::MMAP, args)) } {
-                return done;
+            // SAFETY: the kernel gives what nobody has; what is in front of it has been mapped here.
+            unsafe {
+                let Range { start, len, prot } =
+                    maps::cleared(files.pages, range, slide.wrapping_add(range.start));
+                let args = [start, len, prot, ANONYMOUS, u64::MAX, 0];
+                if len != 0 && !is_there(files.pages, start, len, arch::syscall(nr::MMAP, args)) {
+                    return done;
+                }
             }
             done += 1;
         }
@@ -206,11 +214,11 @@ impl Contents<'_> {
 
 /// Whether mmap(2) has given what was wanted. Before Linux 4.17 an address is a wish: what is elsewhere
 /// goes back.
-unsafe fn is_there(to: u64, len: u64, result: i64) -> bool {
+unsafe fn is_there(pages: Pages, to: u64, len: u64, result: i64) -> bool {
     let is_there = result as u64 == to;
     if !is_there && result > 0 {
         // SAFETY: it is new, and of no use.
-        unsafe { maps::give_back(result as u64, result as u64 + len) };
+        unsafe { maps::give_back(pages, result as u64, result as u64 + len) };
     }
     is_there
 }

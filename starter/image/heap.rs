@@ -4,7 +4,7 @@
 //! stays.
 
 use crate::Block;
-use crate::arch::{self, nr};
+use crate::arch::{self, Pages, nr};
 use crate::elf::{WORD, Word};
 use crate::params::Params;
 use crate::random::{Purpose, Random};
@@ -38,10 +38,17 @@ struct MemoryMap {
 /// # Safety
 ///
 /// The break has not been used, and the stack is the kernel's.
-pub unsafe fn place(p: &Params, block: Block<'_>, stack: &Stack, random: Random, moved: u64) {
+pub unsafe fn place(
+    p: &Params,
+    pages: Pages,
+    block: Block<'_>,
+    stack: &Stack,
+    random: Random,
+    moved: u64,
+) {
     // SAFETY: the caller's promise. What is changed in the vector is put back.
     unsafe {
-        let heap = Random::from(Some(random), Purpose::Heap);
+        let heap = pages.down(Random::from(Some(random), Purpose::Heap));
         let Some(env_end) = stack.value(AT_EXECFN) else { return };
         if stack.argc == 0 {
             return;

@@ -38,12 +38,12 @@ mod vdso;
 
 use core::mem::MaybeUninit;
 
-use arch::Resume;
+use arch::{Pages, Resume};
 use elf::Word;
 use own_file::OwnFile;
 use params::{Group, Params};
 
-/// The size that outputs are laid out for.
+/// The unit of ranges in the tables, and the least size of pages.
 const PAGE: u64 = 4096;
 
 /// Where the block lies in this process: what is added to virtual addresses of the output.
@@ -83,7 +83,10 @@ unsafe extern "C" fn start(sp: *mut Word, params: *const Params) -> Resume {
         let program = (params as u64).wrapping_sub(p.vaddr);
         let block = Block { program, groups: &[], slides: &[] };
         let mut stack = stack::Stack::find(sp);
-        if p.magic != params::MAGIC || stack.value(stack::AT_PAGESZ) != Some(p.page_size) {
+        let pages = Pages::of(&stack);
+        if p.magic != params::MAGIC
+            || stack.value(stack::AT_PAGESZ).is_none_or(|size| size > p.largest_page)
+        {
             message::fail(message::PAGE_SIZE);
         }
         if p.least_kernel != 0 && !release::is_at_least(p.least_kernel as u32) {
@@ -94,41 +97,47 @@ unsafe extern "C" fn start(sp: *mut Word, params: *const Params) -> Resume {
         let file = OwnFile::open(front, &stack);
         // Without the file, the page behind the code grows, and goes.
         let spare = block.at(p.spare);
-        let front_end = spare + if file.is_some() { PAGE } else { 0 };
+        let spare_end = spare + if file.is_some() { PAGE } else { 0 };
         let random = random::Random::of(&stack);
-        let moved = base::settle(p, block, random, file.as_ref());
+        let moved = base::settle(p, pages, block, random, file.as_ref());
         // The front, which is where it was, is not needed by its place any more.
         let block = Block { program: program.wrapping_add(moved), ..block };
         let mut room = [const { MaybeUninit::uninit() }; params::MOST_GROUPS];
-        let slides = groups::assemble(p, block, spare, random, file.as_ref(), &mut room);
+        let slides = groups::assemble(p, pages, block, spare, random, file.as_ref(), &mut room);
         let block = Block { groups: p.groups.records(p), slides, ..block };
         if let Some(file) = file {
             file.close();
         }
         if let Some(random) = random.filter(|_| p.choices & params::RANDOM_FULL != 0) {
-            heap::place(p, block, &stack, random, moved);
+            heap::place(p, pages, block, &stack, random, moved);
         }
-        maps::populate(p, block);
+        maps::populate(p, pages, block);
         // Before the kernel is told where to write.
         slides::constants(p, block, p.constants);
         let thread = kernel::replay(p, block);
         slides::apply(p, block);
         fixups::apply(p, block, &stack, &thread);
-        let tunables = tunables::Tunables::find(p, block, &stack);
+        let tunables = tunables::Tunables::find(p, pages, block, &stack);
         cpu::apply(p, block, &stack, &tunables);
         // Warnings are to be given once.
         if !tunables.are_of_cpu || p.can_resolve == 0 {
             tunables.read();
         }
         tunables.take_over();
-        let front = if p.unmap != 0 { params.add(1) as u64 } else { front };
-        maps::protect(p, block, &stack, front, front_end);
+        let tables_end = params.add(1) as u64;
+        let tables = if p.unmap != 0 { tables_end } else { front };
+        if arch::FRONT_GAP == 0 {
+            maps::protect(p, block, &stack, [(tables, spare_end)]);
+        } else {
+            let code = (tables_end + arch::FRONT_GAP, spare + PAGE - arch::FRONT_GAP);
+            let parts = [(tables, tables_end), code, (spare, spare_end)];
+            maps::protect(p, block, &stack, parts);
+        }
         stack.describe_program(p, block);
         let resume = Resume::new(block.at(p.entry), block.at(p.handoff));
         // The last use of the parameters: from here on they are gone.
         if p.unmap != 0 {
-            let code = params.add(1) as u64;
-            arch::syscall(arch::nr::MUNMAP, [code - p.unmap, p.unmap, 0, 0, 0, 0]);
+            arch::syscall(arch::nr::MUNMAP, [tables_end - p.unmap, p.unmap, 0, 0, 0, 0]);
         }
         resume
     }

@@ -1,13 +1,14 @@
 //! The address space: what is done to it once, permissions, seals.
 
-use crate::arch::{self, nr};
+use crate::arch::{self, Pages, nr};
 use crate::params::{Params, Range, SEAL_ALWAYS, SEAL_UNFILTERED};
 use crate::stack::Stack;
-use crate::{Block, PAGE, message};
+use crate::{Block, message};
 
 const MREMAP_MAYMOVE: u64 = 1;
 const MREMAP_FIXED: u64 = 2;
 const PROT_NONE: u64 = 0;
+const PROT_WRITE: u64 = 2;
 pub const MAP_PRIVATE_ANONYMOUS_NORESERVE: u64 = 0x02 | 0x20 | 0x4000;
 pub const MAP_FIXED: u64 = 0x10;
 /// Linux 4.17; older kernels do not see it.
@@ -23,9 +24,10 @@ const MADV_POPULATE_WRITE: u64 = 23;
 /// # Safety
 ///
 /// The parameters are those of an output.
-pub unsafe fn reserve(wanted: u64, len: u64, alignment: u64) -> u64 {
+pub unsafe fn reserve(pages: Pages, wanted: u64, len: u64, alignment: u64) -> u64 {
     let mask = alignment - 1;
-    let room = len + (mask & !(PAGE - 1));
+    let len = pages.up(len);
+    let room = len + (mask & !(pages.size() - 1));
     let flags = MAP_PRIVATE_ANONYMOUS_NORESERVE;
     // SAFETY: takes what nobody has.
     let result =
@@ -36,8 +38,8 @@ pub unsafe fn reserve(wanted: u64, len: u64, alignment: u64) -> u64 {
     let start = (result as u64 + mask) & !mask;
     // SAFETY: what is left at both ends.
     unsafe {
-        give_back(result as u64, start);
-        give_back(start + len, result as u64 + room);
+        give_back(pages, result as u64, start);
+        give_back(pages, start + len, result as u64 + room);
     }
     start
 }
@@ -47,21 +49,23 @@ pub unsafe fn reserve(wanted: u64, len: u64, alignment: u64) -> u64 {
 /// # Safety
 ///
 /// Nothing that lies there is used.
-pub unsafe fn give_back(start: u64, end: u64) {
+pub unsafe fn give_back(pages: Pages, start: u64, end: u64) {
+    let start = pages.down(start);
     if start < end {
         // SAFETY: the caller's promise: nothing else lies there.
         unsafe { arch::syscall(nr::MUNMAP, [start, end - start, 0, 0, 0, 0]) };
     }
 }
 
-/// Moves pages over whatever is at `to`.
+/// Moves pages over whatever is at `to`, which lies as far within a page as `from`.
 ///
 /// # Safety
 ///
 /// Nothing else uses those addresses.
-pub unsafe fn remap(from: u64, len: u64, to: u64) -> bool {
+pub unsafe fn remap(pages: Pages, from: u64, len: u64, to: u64) -> bool {
+    let before = from - pages.down(from);
     // SAFETY: the caller's promise.
-    len == 0 || unsafe { resize(from, len, len, to) }
+    len == 0 || unsafe { resize(from - before, len + before, len + before, to - before) }
 }
 
 /// Moves pages over whatever is at `to`, and makes more of them.
@@ -75,18 +79,32 @@ pub unsafe fn resize(from: u64, len: u64, new_len: u64, to: u64) -> bool {
     unsafe { arch::syscall(nr::MREMAP, args) as u64 == to }
 }
 
+/// Clears what of zero pages lies in the page with which a file's end, and says which pages of their own they take.
+///
+/// # Safety
+///
+/// The file's pages in front of them are mapped.
+pub unsafe fn cleared(pages: Pages, range: &Range, start: u64) -> Range {
+    let whole = pages.whole(range, start);
+    if start < whole.start && range.prot & PROT_WRITE != 0 {
+        // SAFETY: this page of the file's is mapped, and as writable.
+        unsafe { core::ptr::write_bytes(start as *mut u8, 0, (whole.start - start) as usize) };
+    }
+    whole
+}
+
 /// Maps zero pages over whatever is there.
 ///
 /// # Safety
 ///
-/// Nothing else uses those addresses.
-pub unsafe fn zeros(start: u64, len: u64, prot: u64) -> bool {
+/// Nothing else uses those addresses, but for the file's pages in front of them, which are mapped.
+pub unsafe fn zeros(pages: Pages, range: &Range, start: u64) -> bool {
     let flags = MAP_PRIVATE_ANONYMOUS_NORESERVE | MAP_FIXED;
     // SAFETY: the caller's promise.
-    len == 0
-        || unsafe {
-            arch::syscall(nr::MMAP, [start, len, prot, flags, u64::MAX, 0]) as u64 == start
-        }
+    unsafe {
+        let Range { start, len, prot } = cleared(pages, range, start);
+        len == 0 || arch::syscall(nr::MMAP, [start, len, prot, flags, u64::MAX, 0]) as u64 == start
+    }
 }
 
 /// Makes the pages that will be written present, many in a call: less than a fault for each.
@@ -94,11 +112,13 @@ pub unsafe fn zeros(start: u64, len: u64, prot: u64) -> bool {
 /// # Safety
 ///
 /// The tables describe this process's address space.
-pub unsafe fn populate(p: &Params, block: Block<'_>) {
+pub unsafe fn populate(p: &Params, pages: Pages, block: Block<'_>) {
     // SAFETY: the caller's promise; a refusal changes nothing.
     unsafe {
         for range in p.populates.records::<Range>(p) {
-            let args = [block.at(range.start), range.len, MADV_POPULATE_WRITE, 0, 0, 0];
+            let start = block.at(range.start);
+            let first = pages.down(start);
+            let args = [first, range.len + (start - first), MADV_POPULATE_WRITE, 0, 0, 0];
             if arch::syscall(nr::MADVISE, args) < 0 {
                 break;
             }
@@ -107,27 +127,40 @@ pub unsafe fn populate(p: &Params, block: Block<'_>) {
 }
 
 /// Gives every page its final permissions, and seals what stays as it is (Linux 6.10): also what is
-/// left of the front, from `front` to `front_end`.
+/// left of the front.
 ///
 /// # Safety
 ///
 /// The tables describe this process's address space, and nothing is left to be written there.
-pub unsafe fn protect(p: &Params, block: Block<'_>, stack: &Stack, front: u64, front_end: u64) {
+pub unsafe fn protect<const N: usize>(
+    p: &Params,
+    block: Block<'_>,
+    stack: &Stack,
+    front: [(u64, u64); N],
+) {
+    let pages = Pages::of(stack);
     // SAFETY: the caller's promise.
     unsafe {
         for range in p.protects.records::<Range>(p) {
-            let prot = arch::protection(range.prot, stack);
-            let args = [block.at(range.start), range.len, prot, 0, 0, 0];
-            if arch::syscall(nr::MPROTECT, args) < 0 {
+            let Range { start, len, prot } = pages.whole(range, block.at(range.start));
+            let prot = arch::protection(prot, stack);
+            if arch::syscall(nr::MPROTECT, [start, len, prot, 0, 0, 0]) < 0 {
                 message::fail(message::MAPPING);
             }
         }
-        // An older kernel, or a sandbox: all the others would be refused as well.
-        if !seals(p) || !seal(front, front_end - front) {
+        if !seals(p) {
             return;
         }
+        for (start, end) in front {
+            // An older kernel, or a sandbox: all the others would be refused as well.
+            let start = pages.down(start);
+            if start < end && !seal(start, end - start) {
+                return;
+            }
+        }
         for range in p.seals.records::<Range>(p) {
-            seal(block.at(range.start), range.len);
+            let whole = pages.whole(range, block.at(range.start));
+            seal(whole.start, whole.len);
         }
     }
 }

@@ -4,8 +4,7 @@
 //! of the time. What another file has got that path (a script, if this is its interpreter) shows in
 //! its build-id.
 
-use crate::PAGE;
-use crate::arch::{self, nr};
+use crate::arch::{self, Pages, nr};
 use crate::elf::{HEADER, PHNUM, PROGRAM_HEADER};
 use crate::maps;
 use crate::params::Params;
@@ -28,16 +27,20 @@ pub struct Source {
 }
 
 impl Source {
-    /// Maps them, privately and with these flags: the result of mmap(2).
+    /// Maps them, privately and with these flags: the result of mmap(2). The first lies as far within a page there as in
+    /// the file.
     ///
     /// # Safety
     ///
     /// With MAP_FIXED, nothing else uses those addresses.
-    pub unsafe fn map(self, to: u64, len: u64, prot: u64, flags: u64) -> i64 {
+    pub unsafe fn map(self, pages: Pages, to: u64, len: u64, prot: u64, flags: u64) -> i64 {
         const PRIVATE: u64 = 0x02;
-        let args = [to, len, prot, PRIVATE | flags, self.descriptor, self.offset];
+        let before = to - pages.down(to);
+        let offset = self.offset.wrapping_sub(before);
+        let args = [to - before, len + before, prot, PRIVATE | flags, self.descriptor, offset];
         // SAFETY: the caller's promise.
-        unsafe { arch::syscall(nr::MMAP, args) }
+        let result = unsafe { arch::syscall(nr::MMAP, args) };
+        if result < 0 { result } else { result + before as i64 }
     }
 }
 
@@ -93,6 +96,7 @@ impl OwnFile {
 
 /// The one page of the output that grows where the file cannot be opened.
 pub struct Spare {
+    pages: Pages,
     /// Where the grown mapping begins, and what of the file that is.
     start: u64,
     offset: u64,
@@ -105,15 +109,19 @@ impl Spare {
     /// # Safety
     ///
     /// `page` is that page, mapped by the kernel, and of no other use.
-    pub unsafe fn grow(p: &Params, page: u64) -> Option<Self> {
+    pub unsafe fn grow(p: &Params, pages: Pages, page: u64) -> Option<Self> {
+        let size = pages.size();
+        let before = page - pages.down(page);
+        let len = p.spare_len + before;
         // Not where it is: at fixed addresses, what it is for may belong behind it.
         // SAFETY: the caller's promise, and what is overwritten was reserved here.
         unsafe {
-            let start = maps::reserve(0, p.spare_len, PAGE);
-            maps::resize(page, PAGE, p.spare_len, start).then_some(Self {
+            let start = maps::reserve(pages, 0, len, size);
+            maps::resize(page - before, size, len, start).then_some(Self {
+                pages,
                 start,
-                offset: p.spare_offset,
-                len: p.spare_len,
+                offset: p.spare_offset - before,
+                len,
             })
         }
     }
@@ -127,7 +135,9 @@ impl Spare {
         let from = self.start.wrapping_add(offset.wrapping_sub(self.offset));
         // SAFETY: the caller's promise.
         unsafe {
-            maps::remap(from, len, to) && arch::syscall(nr::MPROTECT, [to, len, prot, 0, 0, 0]) == 0
+            let first = self.pages.down(to);
+            maps::remap(self.pages, from, len, to)
+                && arch::syscall(nr::MPROTECT, [first, to - first + len, prot, 0, 0, 0]) == 0
         }
     }
 

@@ -2,6 +2,7 @@
 //! hand-off, so its own function for that is called again where one of them is set, and the C library's
 //! that takes over what the loader has read.
 
+use crate::arch::{self, Pages};
 use crate::params::{FROZEN_TUNABLES as FROZEN, Params};
 use crate::stack::{AT_SECURE, Stack};
 use crate::{Block, call};
@@ -21,13 +22,21 @@ pub struct Tunables {
 }
 
 impl Tunables {
-    /// Looks for them. A process with privileges that its caller lacks has none.
+    /// Looks for them. A process with privileges that its caller lacks has none. What the C library takes over is the size
+    /// of pages, too.
     ///
     /// # Safety
     ///
     /// A null pointer ends the environment; all else in it points at strings that end with a NUL.
-    pub unsafe fn find(p: &Params, block: Block<'_>, stack: &Stack) -> Self {
+    pub unsafe fn find(p: &Params, pages: Pages, block: Block<'_>, stack: &Stack) -> Self {
         let mut found = Self { envp: stack.envp as u64, read: 0, take_over: 0, are_of_cpu: false };
+        let take_over = || match p.take_over_tunables {
+            0 => 0,
+            function => block.at(function),
+        };
+        if arch::FRONT_GAP != 0 && pages.size() != p.page_size {
+            found.take_over = take_over();
+        }
         if p.read_tunables <= FROZEN || stack.value(AT_SECURE).is_some_and(|secure| secure != 0) {
             return found;
         }
@@ -39,9 +48,7 @@ impl Tunables {
                 found.are_of_cpu |= of_any;
                 if of_any || begins(*entry as u64, OF_MALLOC) {
                     found.read = block.at(p.read_tunables);
-                    if p.take_over_tunables != 0 {
-                        found.take_over = block.at(p.take_over_tunables);
-                    }
+                    found.take_over = take_over();
                 }
                 entry = entry.add(1);
             }

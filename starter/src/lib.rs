@@ -16,18 +16,26 @@ pub const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.bin"));
 
 const EM_386: u16 = 3;
 
+/// The e_machine (gABI, "ELF Header") of [`IMAGE`] and [`AGENT`], this build's own; 0 where there is no starter for it.
+const HOST: u16 = match u16::from_str_radix(env!("STARTER_MACHINE"), 10) {
+    Ok(machine) => machine,
+    Err(_) => 0,
+};
+
 /// The same code as [`IMAGE`] for i386; empty if it could not be made.
 const I386: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/starter-i386.bin"));
 
 /// The same code as [`AGENT`] for i386; empty if it could not be made.
 const AGENT_I386: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent-i386.bin"));
 
-/// The code that programs for the machine with this e_machine (gABI, "ELF Header") start with. `None` if there is none: on
-/// an x86-64 host that of i386 takes a compiler for it, or the one in the repository if its source has not changed since.
+/// The code that programs for the machine with this e_machine start with. `None` if there is none: a build has that of its
+/// own machine, and on x86-64 that of i386, which takes a compiler for it, or the one in the repository if its source has not
+/// changed since.
 pub fn image(e_machine: u16) -> Option<&'static [u8]> {
     match e_machine {
         EM_386 => Some(I386).filter(|image| !image.is_empty()),
-        _ => Some(IMAGE).filter(|image| !image.is_empty()),
+        HOST => Some(IMAGE).filter(|image| !image.is_empty()),
+        _ => None,
     }
 }
 
@@ -35,7 +43,8 @@ pub fn image(e_machine: u16) -> Option<&'static [u8]> {
 pub fn agent(e_machine: u16) -> Option<&'static [u8]> {
     match e_machine {
         EM_386 => Some(AGENT_I386).filter(|image| !image.is_empty()),
-        _ => Some(AGENT),
+        HOST => Some(AGENT).filter(|image| !image.is_empty()),
+        _ => None,
     }
 }
 

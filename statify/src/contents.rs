@@ -41,8 +41,14 @@ pub fn digest(image: &Image, plan: &Plan, object: usize) -> [u8; 32] {
     const ZEROS: [u8; 4096] = [0; 4096];
     let mut hash = blake3::Hasher::new();
     for part in parts(image, plan, Some(object)).filter(|part| part.stored_at.is_some()) {
-        let segment =
-            Segment { range: part.range, file_len: part.size, offset: 0, prot: 0, module: 0 };
+        let segment = Segment {
+            range: part.range,
+            file_len: part.size,
+            offset: 0,
+            prot: 0,
+            module: 0,
+            is_hole: false,
+        };
         let Ok(()) = for_each_run(image, &segment, |bytes, zeros| {
             hash.update(bytes);
             hash.update(&ZEROS[..zeros]);

@@ -16,7 +16,7 @@ use statify_room::sandbox::{self, Sandbox};
 
 use crate::capture::variation::{self, Mode, Variation};
 use crate::capture::{self, Cause, Failure, Files, Reader, Subject, hwcap, secure};
-use crate::classify::{self, Captures, Image, early, tunables};
+use crate::classify::{self, Captures, Image, early, page_size, tunables};
 use crate::error::{Error, Result};
 use crate::layout::{self, PoolRequest};
 use crate::pending::PendingFile;
@@ -333,7 +333,12 @@ fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Cap
             let read_tunables = secure.as_ref().and_then(|secure| secure.read_tunables);
             let vdso = variation::with_vdso(mode);
             let vdso = capture::capture_then(subject, &vdso, number, |vdso, rehearsal| {
-                tunables::study(vdso, rehearsal, read_tunables?, mode.fixed)
+                // Machines with one size of pages have nothing that follows it.
+                let page_size = (mode.machine.front_gap() > 0)
+                    .then(|| page_size::study(vdso, rehearsal, mode.fixed));
+                let tunables = read_tunables
+                    .and_then(|read| tunables::study(vdso, rehearsal, read, mode.fixed));
+                (tunables, page_size.flatten())
             })?;
             let lazy = lazy.then(|| run(variation::lazy(mode))).transpose()?;
             Ok::<_, Failure>((second, secure, vdso, lazy))
@@ -344,7 +349,8 @@ fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Cap
         });
         (joined(one.join()), joined(other.join()))
     });
-    let ((first, cpu, hwcap), (second, secure, (vdso, tunables), lazy)) = (one?, other?);
+    let ((first, cpu, hwcap), (second, secure, (vdso, studied), lazy)) = (one?, other?);
+    let (tunables, page_size) = studied;
     if lazy.is_some()
         && let Some(module) = early::astray(&first)
     {
@@ -353,7 +359,7 @@ fn capture_bound(subject: &Subject, mode: Mode, numbers: &[usize]) -> Result<Cap
         return Err(Failure { error, cause: Cause::EarlyBinding });
     }
     let c_library = subject.c_library;
-    Ok(Captures { c_library, first, second, vdso, lazy, cpu, secure, hwcap, tunables })
+    Ok(Captures { c_library, first, second, vdso, lazy, cpu, secure, hwcap, tunables, page_size })
 }
 
 fn usable_cpus() -> Vec<usize> {

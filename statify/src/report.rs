@@ -225,7 +225,7 @@ fn kind_name(value: &Value) -> &'static str {
         Value::Stack(_) | Value::Envp | Value::Auxv => "stack",
         Value::Argc => "argc",
         Value::Aux(_) => "auxv",
-        Value::Canary => "canary",
+        Value::Canary(_) => "canary",
         Value::PointerGuard | Value::RandomWord(_) => "pointer_guard",
         Value::ThreadId => "thread_id",
         Value::Break => "break",

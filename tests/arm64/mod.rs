@@ -1,12 +1,14 @@
 //! Fixtures and privileged programs on AArch64: built, run, converted and compared in an emulated machine with a kernel of its
-//! own, by the same code as here. One boot for each CPU. And the libraries' own tests.
+//! own, by the same code as here. One boot for each CPU, and for a kernel with larger pages. And the libraries' own tests.
+
+mod pages;
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
-use statify_tests::arm64::{Guest, programs};
+use statify_tests::arm64::{Guest, KERNEL, KERNEL_16K, programs};
 use statify_tests::case::{Case, Cases};
 
 /// What is run on the CPU that has everything: something of each kind of what a start and a conversion consist of.
@@ -64,6 +66,22 @@ const OF_CPU: &[&str] = &[
 const CPUS: [(&str, &[&str]); 3] =
     [("cortex-a53", OF_CPU), ("neoverse-n1", OF_CPU), ("max", FIXTURES)];
 
+/// What depends on the size of pages: converted and run where they have 16 KiB.
+const OF_PAGES: &[&str] = &[
+    "align-64k",
+    "cxx-exception-library",
+    "dlopen-plugin",
+    "hello",
+    "ifunc-library",
+    "page-size",
+    "program-break",
+    "relro",
+    "stack-deep",
+    "thread-attributes",
+    "tls-general-dynamic",
+    "unwind-signal",
+];
+
 /// Longer than all of it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2400);
 
@@ -80,10 +98,17 @@ pub fn add(cases: &mut Cases) {
         cases.needing(&needs).check(&format!("fixtures/{cpu}"), move |case| {
             let wanted = format!("TEST_FIXTURES={}", shell_words::quote(&fixtures.join(" ")));
             // A fixture that says nothing of this machine leaves its variants out.
-            check(case, cpu, &wanted, "", fixtures.len() * 3 / 4)
+            check(case, (cpu, KERNEL), &wanted, "", fixtures.len() * 3 / 4)
         });
     }
-    cases.needing(&needs).check("privileges", |case| check(case, "max", "", "privileges/", 55));
+    cases.needing(&needs).check("fixtures/16k", |case| {
+        let wanted = format!("TEST_FIXTURES={}", shell_words::quote(&OF_PAGES.join(" ")));
+        check(case, ("max", KERNEL_16K), &wanted, "", OF_PAGES.len() * 3 / 4)
+    });
+    cases.needing(&needs).check("pages", pages::larger);
+    cases
+        .needing(&needs)
+        .check("privileges", |case| check(case, ("max", KERNEL), "", "privileges/", 55));
     cases.needing(&needs).check("units", units);
 }
 
@@ -107,9 +132,15 @@ fn units(case: &Case) -> Result<()> {
 }
 
 /// Runs the tests of which `filter` is a part of the names, with such variables. So many at least must pass, and all that run.
-fn check(case: &Case, cpu: &str, variables: &str, filter: &str, least: usize) -> Result<()> {
+fn check(
+    case: &Case,
+    (cpu, kernel): (&str, &str),
+    variables: &str,
+    filter: &str,
+    least: usize,
+) -> Result<()> {
     let mut guest = Guest::locate().context("TEST_ARM64")?;
-    (guest.cpu, guest.time) = (cpu.into(), PATIENCE);
+    (guest.cpu, guest.kernel, guest.time) = (cpu.into(), kernel.into(), PATIENCE);
     let files = case.dir.join("files");
     let commands = [("statify-convert", "statify"), ("statify-tests", "portable")];
     let prepare = programs::gather(&commands, &files)?;

@@ -2,7 +2,7 @@
 //! with and another to bring back. Its kernel is a real one, so that what needs ptrace(2) runs there, as it does not under
 //! QEMU's emulation of single programs.
 //!
-//! `TEST_ARM64` names the directory that `.ci/arm64` makes: the kernel, and a disk with the root.
+//! `TEST_ARM64` names the directory that `.ci/arm64` makes: kernels, and a disk with the root.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -28,12 +28,19 @@ const ROOM: u64 = 2 << 30;
 /// Its console's last words in a message, in bytes.
 const LAST_WORDS: usize = 2000;
 
+/// The kernel with pages of 4 KiB, Debian's for virtual machines.
+pub const KERNEL: &str = "kernel";
+/// One with pages of 16 KiB.
+pub const KERNEL_16K: &str = "kernel-16k";
+
 const INIT: &str = include_str!("arm64/init.sh");
 
 /// A guest that has not been booted yet.
 #[derive(Debug, Clone)]
 pub struct Guest {
     image: PathBuf,
+    /// Its kernel, a file of that directory; beside it its initial files, if it has some, with `.initial` behind its name.
+    pub kernel: String,
     /// Its CPU, by QEMU's names; `max` has all that QEMU knows.
     pub cpu: String,
     /// How long the script may run.
@@ -59,8 +66,14 @@ impl Guest {
     /// That of `TEST_ARM64`; `None` without one.
     pub fn locate() -> Option<Self> {
         let image = PathBuf::from(std::env::var_os("TEST_ARM64")?);
-        let is_whole = ["kernel", "root.img"].iter().all(|file| image.join(file).is_file());
-        is_whole.then(|| Self { image, cpu: "max".into(), time: Duration::from_secs(600) })
+        let is_whole =
+            [KERNEL, KERNEL_16K, "root.img"].iter().all(|file| image.join(file).is_file());
+        is_whole.then(|| Self {
+            image,
+            kernel: KERNEL.into(),
+            cpu: "max".into(),
+            time: Duration::from_secs(600),
+        })
     }
 
     /// Boots it and runs `script` by bash, as root. It finds the files of the directory `files` in /files, where it can write,
@@ -71,6 +84,7 @@ impl Guest {
         fs::write(&text, init(script, self.time))?;
         file_system(files, &disk)?;
         File::create(&answer)?.set_len(ANSWER)?;
+        let initial_files = self.image.join(format!("{}.initial", self.kernel));
         let machine = Machine {
             kind: Kind::Aarch64,
             accelerator: Accelerator::Software,
@@ -78,8 +92,8 @@ impl Guest {
             cpus: 2,
             memory: MEMORY,
             mergeable: false,
-            kernel: self.image.join("kernel"),
-            initial_files: None,
+            kernel: self.image.join(&self.kernel),
+            initial_files: initial_files.exists().then_some(initial_files),
             parameters: "root=/dev/nvme0n1 rw init=/bin/bash -- \
                          -c \"mount -t devtmpfs dev /dev; . /dev/nvme0n2\""
                 .into(),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 use statify_elf::ElfFile;
 use statify_elf::encode::Sizes;
+use statify_elf::machine::Machine;
 use statify_params::{
     CALL_RSEQ, Call, Constant, ConstantRun, Fixup, Group, MAGIC, Map, Params, PoolFile, Resolver,
     Slide, Table, Variant, leb128,
@@ -67,9 +68,10 @@ impl<'a> Parameters<'a> {
             return Err(ParametersError::NoStarter);
         };
         let end = tables.p_vaddr.checked_add(tables.p_filesz);
+        let gap = elf.machine().map_or(0, Machine::front_gap);
         let adjoin = tables.p_offset == 0
             && tables.p_filesz == code.p_offset
-            && end == Some(entry)
+            && end.and_then(|end| end.checked_add(gap)) == Some(entry)
             && code.p_vaddr == entry;
         let as_they_are = (tables.p_flags, code.p_flags & PF_W) == (PF_R, 0);
         if !adjoin || !as_they_are || code.p_flags & PF_X == 0 || code.p_filesz == 0 {
@@ -83,7 +85,7 @@ impl<'a> Parameters<'a> {
         let params = Params::read_from_bytes(&bytes[at..]);
         let params = params.map_err(|_| ParametersError::NotParameters)?;
         if params.magic != MAGIC
-            || params.vaddr != entry - size_of::<Params>() as u64
+            || Some(params.vaddr) != end.map(|end| end - size_of::<Params>() as u64)
             || params.front != tables.p_vaddr
         {
             return Err(ParametersError::NotParameters);

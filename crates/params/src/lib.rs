@@ -8,6 +8,13 @@ mod starter;
 
 pub use starter::*;
 
+impl Range {
+    /// PROT_* bits of mmap(2), [`PROT_BTI`] among them.
+    pub fn permissions(&self) -> u32 {
+        (self.prot & !(WHOLE_FIRST | WHOLE_LAST)) as u32
+    }
+}
+
 /// The source of the starter's parameters, for the image that is compiled with it.
 pub const STARTER: &str = include_str!("starter.rs");
 /// The source of [`agent`], for the image that is compiled with it.

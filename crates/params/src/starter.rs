@@ -8,6 +8,9 @@
 //! ^ unmapped before the hand-off, with the tables and the parameters        ^ entry = first byte
 //! ```
 //!
+//! On machines whose kernels have pages of several sizes the code lies one page of the largest size further in memory, since
+//! its permissions are others.
+//!
 //! All integers are little-endian. A *place* is an address in 64 bits: with bit 63 set it is
 //! absolute, otherwise a virtual address of the output. The kernel chooses where the program and
 //! this front go, by program headers; behind lie the loader, the libraries and the loader's memory
@@ -17,7 +20,7 @@
 pub const ABSOLUTE: u64 = 1 << 63;
 
 /// First word of every parameter block ("statify" and the format's version).
-pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x06");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"statify\x07");
 
 /// An array of records: `offset` bytes below the [`Params`] it belongs to, `count` records.
 #[repr(C)]
@@ -59,7 +62,7 @@ pub struct Params {
     pub phnum: u64,
     /// AT_BASE: where the embedded loader lies (a place).
     pub loader: u64,
-    /// The page size that the image was laid out for, in bytes.
+    /// The size of pages that the loader was told of when it was captured (AT_PAGESZ), in bytes.
     pub page_size: u64,
     /// The size that thread stacks get by default where RLIMIT_STACK is unlimited, in bytes.
     pub stack_unlimited: u64,
@@ -131,8 +134,8 @@ pub struct Params {
     pub take_over_tunables: u64,
     /// How many bytes all paths take that begin with the output's directory.
     pub origin_room: u64,
-    /// Zero; keeps the code at a multiple of 16.
-    pub reserved: u64,
+    /// The largest size of pages that it is laid out for, in bytes: no page of that size has two permissions.
+    pub largest_page: u64,
 }
 
 /// What is asked of the CPU at start. Of x86 that is two leaves of CPUID; of AArch64 MIDR_EL1 (`signature`), and, in words of
@@ -305,7 +308,13 @@ pub struct PoolFile {
 /// instructions only that are marked (PROT_BTI; arch/arm64/include/uapi/asm/mman.h), if the CPU heeds marks.
 pub const PROT_BTI: u64 = 0x10;
 
-/// A range of pages.
+/// In `prot` of a [`Range`]: where pages are larger than 4 KiB, all of the page in which it begins is its own. Else what is in
+/// front of it has that page.
+pub const WHOLE_FIRST: u64 = 0x100;
+/// The same of the page in which it ends, and what is behind it.
+pub const WHOLE_LAST: u64 = 0x200;
+
+/// A range of pages of 4 KiB.
 #[repr(C)]
 #[cfg_attr(
     feature = "bytes",
@@ -317,7 +326,7 @@ pub struct Range {
     pub start: u64,
     /// Length in bytes.
     pub len: u64,
-    /// PROT_* bits of mmap(2), where they matter.
+    /// PROT_* bits of mmap(2), where they matter, [`WHOLE_FIRST`] and [`WHOLE_LAST`].
     pub prot: u64,
 }
 
@@ -431,7 +440,7 @@ pub const FIXUP_AUXV: u8 = 3;
 pub const FIXUP_ARGC: u8 = 4;
 /// The value of the auxv entry of type `arg`; the word stays as it is if the kernel gives none.
 pub const FIXUP_AUX_VALUE: u8 = 5;
-/// The stack protector's canary: AT_RANDOM's first word, its lowest byte zero.
+/// The stack protector's canary: AT_RANDOM's first word without the bits of `arg` (0xff; none for glibc up to 2.13).
 pub const FIXUP_CANARY: u8 = 6;
 /// The pointer guard (musl: the allocator's secret): AT_RANDOM's second word.
 pub const FIXUP_POINTER_GUARD: u8 = 7;

@@ -135,6 +135,11 @@ fn hex(word: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()
 }
 
+/// The size of this kernel's pages, in bytes.
+pub fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
 /// What /proc/PID/pagemap says of a page (Documentation/admin-guide/mm/pagemap.rst).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageState(pub u64);

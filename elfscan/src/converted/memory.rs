@@ -181,8 +181,8 @@ impl Memory {
         }
         for range in parameters.ranges(parameters.params.zeros) {
             match pages(places.normal(range.start), range.len) {
-                Some(pages) if range.prot as u32 & PROT_EXEC == 0 => {
-                    self.patching.map(pages, Mapped { prot: range.prot as u32, offset: None });
+                Some(pages) if range.permissions() & PROT_EXEC == 0 => {
+                    self.patching.map(pages, Mapped { prot: range.permissions(), offset: None });
                 }
                 Some(_) => self.fault(range.start, "zero pages that are executable"),
                 None => self.fault(range.start, "zero pages that are no whole pages"),
@@ -229,7 +229,7 @@ impl Memory {
             match pages(places.normal(range.start), range.len) {
                 Some(pages) if pages.start >= end => {
                     end = pages.end;
-                    each(self, pages, range.prot as u32);
+                    each(self, pages, range.permissions());
                 }
                 _ => self.fault(range.start, "a range of no whole pages, or out of order"),
             }

@@ -12,11 +12,14 @@ mod call;
 mod cpu;
 #[path = "aarch64/memory.rs"]
 mod memory;
+#[path = "aarch64/pages.rs"]
+mod pages;
 
 use core::arch::{asm, naked_asm};
 
 pub use call::syscall;
 pub use cpu::{cpu_features, has_hwcap, protection, resolver, word as cpu_word};
+pub use pages::Pages;
 
 use crate::PAGE;
 use crate::params::{CALL_SET_THREAD_POINTER, Params};
@@ -84,6 +87,9 @@ pub const PROGRAM: u64 = 48 << 40;
 pub const LIBRARIES: u64 = 64 << 40;
 pub const HEAP: u64 = 0xaaaa_aaaa_8000;
 
+/// How far the starter's code lies from what is in front of it in the file: in a page of its own, however large pages are.
+pub const FRONT_GAP: u64 = 64 << 10;
+
 /// Where and with what to continue; returned in x0 and x1.
 #[repr(C)]
 pub struct Resume {
@@ -112,6 +118,7 @@ unsafe extern "C" fn _start() -> ! {
         "mov x0, sp",
         "adr x1, {entry}",
         "sub x1, x1, #{params}",
+        "sub x1, x1, #{gap}, lsl #12",
         "bl {start}",
         "mov sp, x19",
         "mov x16, x1",
@@ -130,6 +137,7 @@ unsafe extern "C" fn _start() -> ! {
         "ret x16",
         entry = sym _start,
         params = const size_of::<Params>(),
+        gap = const FRONT_GAP >> 12,
         start = sym crate::start,
     )
 }

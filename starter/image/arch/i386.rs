@@ -20,7 +20,8 @@ use core::arch::naked_asm;
 pub use call::syscall;
 pub use thread::repeat;
 pub use x86::{
-    cpu_features, cpu_word, crash, has_hwcap, protection, readlink, resolver, timestamp,
+    FRONT_GAP, Pages, cpu_features, cpu_word, crash, has_hwcap, protection, readlink, resolver,
+    timestamp,
 };
 
 use crate::PAGE;

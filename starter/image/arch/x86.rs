@@ -7,9 +7,43 @@ use core::arch::x86::__cpuid_count;
 use core::arch::x86_64::__cpuid_count;
 
 use super::{nr, syscall};
+use crate::PAGE;
 use crate::call;
-use crate::params::{self, CpuFeatures};
+use crate::params::{self, CpuFeatures, Range};
 use crate::stack::Stack;
+
+/// The kernel's pages. They are of the one size by which everything in the tables is laid out.
+#[derive(Clone, Copy)]
+pub struct Pages;
+
+impl Pages {
+    pub fn of(_stack: &Stack) -> Self {
+        Self
+    }
+
+    /// In bytes.
+    pub fn size(self) -> u64 {
+        PAGE
+    }
+
+    /// The start of the page that a byte of the tables' ranges lies in.
+    pub fn down(self, at: u64) -> u64 {
+        at
+    }
+
+    /// The end of the page that the byte before `at` lies in.
+    pub fn up(self, at: u64) -> u64 {
+        at
+    }
+
+    /// Whole pages that a range of the tables stands for, which lies at `start` here.
+    pub fn whole(self, range: &Range, start: u64) -> Range {
+        Range { start, ..*range }
+    }
+}
+
+/// How far the starter's code lies from what is in front of it in the file.
+pub const FRONT_GAP: u64 = 0;
 
 /// Ends the process by an instruction that only the kernel may execute: SIGSEGV.
 pub fn crash() -> ! {

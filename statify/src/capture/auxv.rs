@@ -6,6 +6,7 @@ pub const AT_NULL: u64 = 0;
 pub const AT_IGNORE: u64 = 1;
 pub const AT_PHDR: u64 = 3;
 pub const AT_PHNUM: u64 = 5;
+pub const AT_PAGESZ: u64 = 6;
 pub const AT_BASE: u64 = 7;
 pub const AT_ENTRY: u64 = 9;
 pub const AT_CLKTCK: u64 = 17;

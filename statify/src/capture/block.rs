@@ -12,8 +12,9 @@ use memmap2::Mmap;
 use nix::unistd::Pid;
 use sha2::{Digest, Sha256};
 use statify_elf::holes;
-use statify_elf::machine::{CpuSites, Space};
+use statify_elf::machine::{CpuSites, Machine, Space};
 use statify_elf::{ElfFile, page_up};
+use statify_process::procfs::page_size;
 use statify_room::root::Root;
 
 use super::stopwatch::Stopwatch;
@@ -39,6 +40,13 @@ pub struct Object {
     pub id: (u64, u64),
     /// The addresses it was given, page-rounded, its zero-initialised data included.
     pub range: Range<u64>,
+}
+
+impl Object {
+    /// Says where it is: to the end of the kernel's last page.
+    pub fn lie_at(&mut self, range: Range<u64>) {
+        self.range = range.start..range.end.next_multiple_of(page_size());
+    }
 }
 
 /// A root's files, those that are mapped by `st_dev` and `st_ino`: several captures look at the same.
@@ -194,6 +202,8 @@ pub enum Role {
 #[derive(Debug)]
 pub struct Block {
     space: &'static Space,
+    /// The largest size of pages: none is of two modules.
+    page: u64,
     base: u64,
     distances: Distances,
     /// Where each group begins; ascending.
@@ -208,14 +218,26 @@ pub struct Block {
 }
 
 impl Block {
-    /// An empty block at `base`, in a process with such a space. If `fixed`, an object's address depends on its contents
+    /// An empty block at `base`, in a process of such a machine. If `fixed`, an object's address depends on its contents
     /// only (as long as two do not want the same).
-    pub fn new(space: &'static Space, base: u64, fixed: bool, distances: Distances) -> Self {
+    pub fn new(machine: Machine, base: u64, fixed: bool, distances: Distances) -> Self {
+        let (space, page) = (machine.space(), machine.largest_page());
         let own_addresses = if fixed { space.own_addresses } else { 0 };
         let scratch = base + own_addresses + space.scratch;
         let taken = fixed.then(Vec::new);
         let (next, groups) = (base + own_addresses, Vec::new());
-        Self { space, base, distances, groups, next, arena: 0..0, scratch, program: 0..0, taken }
+        Self {
+            space,
+            page,
+            base,
+            distances,
+            groups,
+            next,
+            arena: 0..0,
+            scratch,
+            program: 0..0,
+            taken,
+        }
     }
 
     /// Keeps clear of the program, which lies at these addresses.
@@ -225,7 +247,7 @@ impl Block {
 
     /// The addresses that the block has so far.
     pub fn range(&self) -> Range<u64> {
-        self.base..self.next
+        self.base..self.next.next_multiple_of(self.page)
     }
 
     /// Where each group begins; ascending. None where nothing slides.
@@ -248,13 +270,13 @@ impl Block {
         role: Role,
         key: impl FnOnce() -> u64,
     ) -> Option<u64> {
-        let align = elf.alignment();
+        let align = elf.alignment().max(self.page);
         let Some(taken) = &mut self.taken else {
             let begins = self.begins_group(role);
             let mut bias = self.next.saturating_sub(span.start).next_multiple_of(align);
             let meets = |start: u64, end: u64| self.program.start < end && start < self.program.end;
             if meets(bias + span.start, bias.checked_add(span.end)?) {
-                let behind = page_up(self.program.end).saturating_sub(span.start);
+                let behind = self.program.end.saturating_sub(span.start);
                 bias = behind.next_multiple_of(align);
             }
             self.next = bias.checked_add(span.end)?;
@@ -295,20 +317,21 @@ impl Block {
     /// Room for a library that the loader aligns by itself.
     pub fn reserve_library(&mut self, len: u64) -> u64 {
         if self.taken.is_none() && self.begins_group(Role::Library) {
-            self.groups.push(self.next);
+            self.groups.push(self.next.next_multiple_of(self.page));
         }
         self.reserve(len)
     }
 
     /// Makes the arena, at the end of what has been placed.
     pub fn open_arena(&mut self) {
-        self.arena = self.next..self.next + ARENA;
-        self.next += ARENA;
+        let start = self.next.next_multiple_of(self.page);
+        self.arena = start..start + ARENA;
+        self.next = self.arena.end;
     }
 
     /// Room for anonymous memory.
     pub fn place_anonymous(&mut self, len: u64) -> u64 {
-        let len = page_up(len);
+        let len = len.next_multiple_of(page_size());
         if len <= self.arena.end - self.arena.start {
             let at = self.arena.start;
             self.arena.start += len;
@@ -319,15 +342,15 @@ impl Block {
 
     /// Room for memory that is too large for the arena.
     fn reserve(&mut self, len: u64) -> u64 {
-        let at = self.next;
-        self.next += page_up(len);
+        let at = self.next.next_multiple_of(self.page);
+        self.next = at + page_up(len);
         at
     }
 
     /// Room for a file that is read and given back before the hand-off.
     pub fn place_scratch(&mut self, len: u64) -> u64 {
         let at = self.scratch;
-        self.scratch += page_up(len);
+        self.scratch += len.next_multiple_of(self.page);
         at
     }
 }
@@ -346,7 +369,7 @@ mod tests {
         let elf = ElfFile::parse(&bytes).unwrap();
         let span = elf.span().unwrap();
         let groups = |apart, further| {
-            let mut block = Block::new(SPACE, 1 << 44, false, Distances { apart, further });
+            let mut block = Block::new(Machine::HOST, 1 << 44, false, Distances { apart, further });
             for role in [Role::Program, Role::Loader, Role::Library, Role::Library] {
                 block.place_object(&elf, &span, role, || 0).unwrap();
             }
@@ -368,10 +391,10 @@ mod tests {
         let bytes = std::fs::read("/proc/self/exe").unwrap();
         let elf = ElfFile::parse(&bytes).unwrap();
         let span = elf.span().unwrap();
-        let mut alone = Block::new(SPACE, 1 << 44, true, TOGETHER);
+        let mut alone = Block::new(Machine::HOST, 1 << 44, true, TOGETHER);
         let address =
             alone.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)).unwrap();
-        let mut other = Block::new(SPACE, 1 << 44, true, TOGETHER);
+        let mut other = Block::new(Machine::HOST, 1 << 44, true, TOGETHER);
         other.open_arena();
         other.reserve(1 << 30);
         assert_eq!(
@@ -385,7 +408,7 @@ mod tests {
 
     #[test]
     fn the_arena_keeps_small_memory_together() {
-        let mut block = Block::new(SPACE, 1 << 44, false, TOGETHER);
+        let mut block = Block::new(Machine::HOST, 1 << 44, false, TOGETHER);
         block.open_arena();
         assert_eq!(block.place_anonymous(100), 1 << 44);
         assert_eq!(block.place_anonymous(4096), (1 << 44) + 4096);

@@ -57,7 +57,7 @@ impl Run<'_> {
         let key = || self.subject.files.content_key(&object, &elf);
         let bias = self.block.place_object(&elf, &span, Role::Library, key);
         let bias = bias.ok_or(std::io::ErrorKind::OutOfMemory)?;
-        object.range = bias.wrapping_add(span.start)..bias.wrapping_add(span.end);
+        object.lie_at(bias.wrapping_add(span.start)..bias.wrapping_add(span.end));
         let start = object.range.start;
         self.note(object);
         Ok(start)
@@ -67,7 +67,7 @@ impl Run<'_> {
     fn record_file(&mut self, fd: u64, at: u64) -> std::io::Result<()> {
         let mut object = self.open(fd)?;
         if let Some(span) = ElfFile::parse(&object.bytes).ok().and_then(|elf| elf.span()) {
-            object.range = at..at + (span.end - span.start);
+            object.lie_at(at..at + (span.end - span.start));
             self.note(object);
         }
         Ok(())

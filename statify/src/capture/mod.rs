@@ -13,6 +13,7 @@ mod cpu_sites;
 mod explain;
 mod filter;
 mod follow;
+pub mod functions;
 mod handoff;
 pub mod hwcap;
 mod launch;

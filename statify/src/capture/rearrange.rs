@@ -87,8 +87,7 @@ pub fn rearrange(
 
     let fixed_program = program_elf.header().e_type != ET_DYN;
     let now = Loaded::by_the_kernel(&stack, &program_elf, &loader_elf)?;
-    let mut block =
-        Block::new(machine.space(), variation.base, variation.fixed, variation.distances);
+    let mut block = Block::new(*machine, variation.base, variation.fixed, variation.distances);
     let program_move = if fixed_program {
         block.avoid(&now.program);
         Move { from: now.program, by: 0 }
@@ -119,8 +118,8 @@ pub fn rearrange(
     ];
     rewrite_stack(tracee, variation, &stack, &moved)?;
     let stack = read_stack(tracee, stack.sp..stack_end, *machine)?;
-    program.range = program_move.target();
-    loader.range = loader_move.target();
+    program.lie_at(program_move.target());
+    loader.lie_at(loader_move.target());
     let objects = vec![program, loader];
     let cpu_sites = match (cpuid_traps, variation.cpu) {
         (true, _) => Some(ReplacedSites::default()),

@@ -101,6 +101,26 @@ impl Rehearsal<'_> {
         Some(pages)
     }
 
+    /// What a function without arguments answers while a word has another value, of which the lower half counts. The word
+    /// has its own again afterwards. `None` if something goes wrong.
+    pub fn answer_while(
+        &mut self,
+        capture: &Capture,
+        (at, value): (u64, u64),
+        function: u64,
+    ) -> Option<u64> {
+        let (own, size) = (capture.word(at)?, capture.machine.word());
+        self.unlock(capture, [at].into_iter()).ok()?;
+        self.tracee.poke_word(at, value, size).ok()?;
+        let registers = self.tracee.registers().ok()?;
+        let code = self.tracee.set_breakpoint(self.handoff).ok()?;
+        let answer = self.call(self.variation.cpu, function, Some(0), registers);
+        self.tracee.poke(self.handoff, code).ok()?;
+        self.tracee.set_registers(&registers).ok()?;
+        self.tracee.poke_word(at, own, size).ok()?;
+        answer.ok().map(|answer| answer & u64::from(u32::MAX))
+    }
+
     /// Makes writable what was made read-only of the modules that these addresses are in.
     fn unlock(
         &mut self,

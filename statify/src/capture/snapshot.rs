@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use statify_elf::{PAGE, PROT_READ, PROT_WRITE};
+use statify_elf::{PAGE, PROT_READ, PROT_WRITE, page_up};
 use statify_process::Tracee;
-use statify_process::procfs::{Mapping, PageState};
+use statify_process::procfs::{Mapping, PageState, page_size};
 
 use super::block::Object;
 use super::launch::open_proc;
@@ -95,11 +95,27 @@ pub fn take(
         for range in cut_at_ends(mapping.range.clone(), objects) {
             let file =
                 file.map(|(object, offset)| (object, offset + (range.start - mapping.range.start)));
-            regions.push(Region { range, prot: mapping.prot, file });
+            regions.extend(cut_at_file_end(Region { range, prot: mapping.prot, file }, objects));
         }
     }
     let pages = read_pages(tracee, pagemap.as_ref(), &readable)?;
     Ok((regions, pages, others))
+}
+
+/// A region, and apart from it what lies behind the end of its file in a page that is larger than [`PAGE`]: zeros.
+fn cut_at_file_end(region: Region, objects: &[Object]) -> Vec<Region> {
+    let Region { range, prot, file } = region;
+    let end = file.map_or(range.end, |(object, offset)| {
+        let len = page_up(objects[object].bytes.len() as u64);
+        range.start + len.saturating_sub(offset).min(range.end - range.start)
+    });
+    if end == range.end || page_size() == PAGE || prot & PROT_READ == 0 {
+        return vec![Region { range, prot, file }];
+    }
+    let (held, behind) = (range.start..end, end..range.end);
+    let parts = [(held, file), (behind, None)].into_iter();
+    let regions = parts.map(|(range, file)| Region { range, prot, file });
+    regions.filter(|region| !region.range.is_empty()).collect()
 }
 
 /// A range in parts, none of which crosses an object's end.
@@ -121,26 +137,27 @@ fn read_pages(
     pagemap: Option<&std::fs::File>,
     mappings: &[(Range<u64>, bool)],
 ) -> Result<Pages, RearrangeError> {
+    let page = page_size();
     let mut changed: Vec<Range<u64>> = Vec::new();
     let (mut states, mut known) = (Vec::new(), 0..0);
     for (index, (range, has_file)) in mappings.iter().enumerate() {
-        for address in range.clone().step_by(PAGE as usize) {
+        for address in range.clone().step_by(page as usize) {
             if !known.contains(&address) {
-                known = address..end_of_run(&mappings[index..]).min(address + BATCH * PAGE);
+                known = address..end_of_run(&mappings[index..]).min(address + BATCH * page);
                 // Without a page map every page counts as changed.
                 states.clear();
-                states.resize(((known.end - known.start) / PAGE * 8) as usize, 0x80);
+                states.resize(((known.end - known.start) / page * 8) as usize, 0x80);
                 if let Some(file) = pagemap {
-                    file.read_exact_at(&mut states, address / PAGE * 8)?;
+                    file.read_exact_at(&mut states, address / page * 8)?;
                 }
             }
-            let state = &states[((address - known.start) / PAGE * 8) as usize..];
+            let state = &states[((address - known.start) / page * 8) as usize..];
             let state = PageState(u64::from_le_bytes(*state.first_chunk().unwrap_or(&[0; 8])));
             let is_plain = *has_file && state.is_file_page() && pagemap.is_some();
             if state.is_there() && !is_plain {
                 match changed.last_mut() {
-                    Some(last) if last.end == address => last.end += PAGE,
-                    _ => changed.push(address..address + PAGE),
+                    Some(last) if last.end == address => last.end += page,
+                    _ => changed.push(address..address + page),
                 }
             }
         }

@@ -126,7 +126,7 @@ pub fn second(mode: Mode) -> Variation {
         timestamp: 0x0019_d64a_2b07_9c35,
         program_break: space.program_breaks[1],
         thread_id: 0x0036_c91b,
-        stack_limit: StackLimit::Bytes(0x0155_5000),
+        stack_limit: StackLimit::Bytes(0x0155_0000),
         secure: false,
         auxv: &[(AT_CLKTCK, 1021), (AT_HWCAP2, 0x1002), (AT_MINSIGSTKSZ, 3952)],
         name_is_argument: true,

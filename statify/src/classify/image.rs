@@ -41,6 +41,10 @@ pub struct Image {
     pub secure: SecureStart,
     /// What becomes of the C library's variables.
     pub variables: Variables,
+    /// The size of pages that the loader was told of, in bytes.
+    pub page_size: u64,
+    /// The largest size that it is known how to follow.
+    pub largest_page: u64,
     /// Where to continue.
     pub handoff: Place,
     /// AT_ENTRY.

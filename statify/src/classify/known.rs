@@ -19,8 +19,8 @@ pub enum Value {
     Argc,
     /// The value of an auxv entry.
     Aux(u16),
-    /// The stack protector's canary.
-    Canary,
+    /// The stack protector's canary: AT_RANDOM's first word without these bits.
+    Canary(u16),
     /// AT_RANDOM's second word: glibc's pointer guard, the secret of musl's allocator.
     PointerGuard,
     /// The thread id.
@@ -94,7 +94,11 @@ impl Known {
         let random = |capture: &Capture, index: usize| {
             little_endian(&capture.random[index * word as usize..][..word as usize])
         };
-        add(random(a, 0) & !0xff, random(b, 0) & !0xff, Value::Canary);
+        // Up to glibc 2.13 the canary is the whole word.
+        for without in [0xff, 0] {
+            let canary = |capture| random(capture, 0) & !u64::from(without);
+            add(canary(a), canary(b), Value::Canary(without));
+        }
         add(random(a, 1), random(b, 1), Value::PointerGuard);
         add(u64::from(a.thread_id), u64::from(b.thread_id), Value::ThreadId);
         add(a.program_break, b.program_break, Value::Break);

@@ -19,6 +19,7 @@ mod image;
 mod known;
 mod memory;
 mod origin;
+pub mod page_size;
 mod probes;
 mod rseq;
 mod scrub;
@@ -76,6 +77,8 @@ pub struct Captures {
     pub hwcap: Vec<LoaderMemory>,
     /// How the C library's variables can be read again; `None` if they cannot.
     pub tunables: Option<Tunables>,
+    /// The word that holds the size of pages, if that was looked for and found.
+    pub page_size: Option<Place>,
 }
 
 impl Captures {
@@ -89,8 +92,18 @@ impl Captures {
 pub fn classify(program: &Path, captures: Captures, fixed: bool) -> Result<Image> {
     let unexpected = |what: &str| Error::Unexpected(program.to_owned(), what.to_owned());
     let bound = captures.are_bound();
-    let Captures { c_library, first, second, vdso, lazy, mut cpu, secure, hwcap, tunables } =
-        captures;
+    let Captures {
+        c_library,
+        first,
+        second,
+        vdso,
+        lazy,
+        mut cpu,
+        secure,
+        hwcap,
+        tunables,
+        page_size,
+    } = captures;
     let frames = Frames::new(&first, &second, fixed);
     let frames = frames.ok_or_else(|| unexpected("two runs mapped different memory"))?;
     let frame = &frames.first;
@@ -130,6 +143,13 @@ pub fn classify(program: &Path, captures: Captures, fixed: bool) -> Result<Image
     scrub::apic_ids(&first, &mut draft.pages);
     draft.drop_plain_pages();
     let Draft { pages, mut fixups, .. } = draft;
+    // What the C library has made of the size of pages follows it by a function that is known.
+    let is_followed = tunables.is_some() || tunables::take_over(&first).is_none();
+    let page_size = page_size.filter(|_| is_followed);
+    if let Some(found) = page_size {
+        let more = page_size::fixups(&first, frame, found, &fixups);
+        fixups.extend(more);
+    }
     fixups.sort_by_key(|fixup| fixup.at);
 
     let loader = first.loader().map(|loader| &loader.bytes[..]);
@@ -149,6 +169,11 @@ pub fn classify(program: &Path, captures: Captures, fixed: bool) -> Result<Image
         thread_stack,
         secure,
         variables,
+        page_size: page_size::told(&first),
+        largest_page: match page_size {
+            Some(_) => first.machine.largest_page(),
+            None => page_size::told(&first),
+        },
         handoff: frame.place(first.handoff),
         entry: frame.place(aux(auxv::AT_ENTRY)),
         phdr: frame.place(aux(auxv::AT_PHDR)),

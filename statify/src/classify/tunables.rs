@@ -9,12 +9,12 @@
 use std::collections::BTreeSet;
 
 use memchr::memmem;
-use statify_elf::{ElfFile, PAGE, little_endian, page_down, word_mask};
+use statify_elf::{PAGE, little_endian, page_down, word_mask};
 use statify_format::variables::{BY_LIBRARY, BY_LOADER, BY_OLDER_LOADER, FROZEN};
 
 use super::frame::Frame;
 use crate::capture::rehearse::Rehearsal;
-use crate::capture::{Capture, LOADER, Pages, tunables};
+use crate::capture::{Capture, Pages, functions, tunables};
 use crate::place::Place;
 
 /// What the starter calls where such a variable is set.
@@ -139,21 +139,10 @@ fn variables(at: u64, word: u64) -> Vec<u8> {
     bytes
 }
 
-/// The object that defines [`TAKE_OVER`], and the function's address.
-fn take_over(capture: &Capture) -> Option<(usize, u64)> {
-    capture.objects.iter().enumerate().skip(LOADER + 1).find_map(|(index, object)| {
-        let elf = ElfFile::parse(&object.bytes).ok()?;
-        let dynamic = elf.dynamic().ok()??;
-        // The C library alone has it, and that is known by its name.
-        dynamic.soname().filter(|name| *name == b"libc.so.6")?;
-        let table = dynamic.symbols();
-        let mut functions =
-            table.iter().filter(|symbol| symbol.is_exported() && symbol.is_function());
-        let function =
-            functions.find(|symbol| dynamic.string(symbol.name.into()) == Some(TAKE_OVER))?;
-        let bias = object.range.start.wrapping_sub(elf.span()?.start);
-        Some((index, function.value.wrapping_add(bias)))
-    })
+/// The object that defines [`TAKE_OVER`], and the function's address. The C library alone has it, and that is known by its
+/// name.
+pub fn take_over(capture: &Capture) -> Option<(usize, u64)> {
+    functions::exported(capture, TAKE_OVER, |name| name == b"libc.so.6")
 }
 
 /// The words that are others than at the hand-off, with what they are now.

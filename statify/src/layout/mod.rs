@@ -1,11 +1,12 @@
 //! From an image to a plan of the output: which pieces of memory the kernel maps from program
 //! headers, which the starter puts in place, where each lies in the file, and the starter's tables.
 //!
-//! [`constants`] takes words out of the memory, [`pieces`] cuts it by permissions, [`segments`] decides what is in the
-//! file, [`offsets`] where there, [`placement`] says who maps what and where it lies, [`pooled`] what may come from the pool, [`tables`]
+//! [`constants`] takes words out of the memory, [`pieces`] cuts it by permissions, [`granule`] says how large pages may be,
+//! [`segments`] decides what is in the file, [`offsets`] where there, [`placement`] says who maps what and where it lies, [`pooled`] what may come from the pool, [`tables`]
 //! builds the parameter block.
 
 mod constants;
+mod granule;
 mod offsets;
 mod pieces;
 mod placement;
@@ -80,9 +81,11 @@ pub fn lay_out(
     let starter = starter::image(machine.e_machine()).unwrap_or_default();
     let patched = &pieces::patched_pages(image, constants);
     let mut pieces = pieces::cut(image, patched, pool.is_some());
-    let mut segments = segments::choose(image, &mut pieces);
+    let granule = granule::choose(&pieces, image.largest_page);
+    granule::join(&mut pieces, granule);
+    let mut segments = segments::choose(image, &mut pieces, granule);
     // The size of the tables does not depend on where anything is.
-    let addresses = &Addresses::choose(image, PAGE);
+    let addresses = &Addresses::choose(image, granule, PAGE);
     let placement = &placement::place(image, &segments, addresses);
     let pooled = pool.map_or_else(Vec::new, |_| pooled::objects(placement.in_files()));
     let slides =
@@ -93,6 +96,7 @@ pub fn lay_out(
         machine,
         starter,
         shape,
+        granule,
         pieces,
         placement,
         patched,
@@ -107,28 +111,31 @@ pub fn lay_out(
     let code_len = page_up(starter.len() as u64);
     let headers = placement::headers(placement, machine.sizes());
     let front_len = page_up(headers + size as u64) + code_len;
-    let addresses = &Addresses::choose(image, front_len + PAGE);
+    let gap = machine.front_gap();
+    let spare = placement::spare_page(front_len, gap);
+    let addresses = &Addresses::choose(image, granule, spare + PAGE);
     let room = unloaded.map_or(0, |len| page_up(len + offsets::description(image, pieces)));
     let room = front_len..front_len + room;
     kept.retain(|range| range.start >= room.end);
-    let end = offsets::assign(image, &mut segments, room.end, shape.align, &kept);
+    let end = offsets::assign(image, &mut segments, room.end, shape.align, granule, &kept);
     let mut placement = placement::place(image, &segments, addresses);
     let base = addresses.front;
-    placement.loads.extend(placement::front(base, front_len, code_len));
+    placement.loads.extend(placement::front(base, front_len, code_len, gap));
     placement.loads.sort_by_key(|load| load.address);
+    placement.loads.iter_mut().for_each(|load| load.align = granule);
     if let Some(first) = placement.loads.first_mut() {
         first.align = addresses.program_alignment;
     }
-    let code = base + (front_len - code_len);
-    let spare = (base + front_len, placement.spare(front_len - PAGE));
+    let tables_end = base + (front_len - code_len);
+    let spare = (base + spare, placement.spare(front_len - PAGE));
     let input = tables::Input { placement: &placement, addresses, spare, ..input };
-    let front = tables::build(&input, base, code, headers);
+    let front = tables::build(&input, base, tables_end, headers);
     let modules = image.modules.iter().map(|module| addresses.range(&module.range)).collect();
     Plan {
         loads: placement.loads,
         front,
         front_offset: headers,
-        entry: code,
+        entry: tables_end + gap,
         segments,
         room,
         end,
@@ -194,6 +201,8 @@ mod tests {
             secure: crate::classify::SecureStart::AsGlibc,
             variables: crate::classify::tunables::Variables::ByLibrary,
             handoff: Place::default(),
+            page_size: PAGE,
+            largest_page: PAGE,
             entry: Place::default(),
             phdr: Place::default(),
             phnum: 0,

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use statify_elf::encode::Sizes;
 use statify_elf::{ElfFile, PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_down, page_up};
-use statify_params::{Group, MOST_GROUPS};
+use statify_params::{Group, MOST_GROUPS, WHOLE_FIRST, WHOLE_LAST};
 
 use super::MOST_HEADERS;
 use super::pooled::{self, InFile};
@@ -64,27 +64,29 @@ pub struct Addresses {
     pub front: OutPlace,
     /// What the program's distance must be a multiple of.
     pub program_alignment: u64,
+    /// No page of this size has two permissions.
+    granule: u64,
 }
 
 impl Addresses {
-    /// Decides. The front takes `front_len` bytes, the spare page among them.
-    pub fn choose(image: &Image, front_len: u64) -> Self {
+    /// Decides, for pages of up to `granule` bytes. The front takes `front_len` bytes of addresses, the spare page among them.
+    pub fn choose(image: &Image, granule: u64, front_len: u64) -> Self {
         if image.fixed {
-            let front = fixed_base(image, front_len);
-            return Self { front, program_alignment: PAGE, ..Self::default() };
+            let front = fixed_base(image, granule, front_len);
+            return Self { front, program_alignment: granule, granule, ..Self::default() };
         }
         let slid = || image.modules.iter().filter(|module| !module.range.start.is_absolute());
         let file = |index: usize| ElfFile::parse(&image.objects.get(index)?.bytes).ok();
-        let alignment_of = |index| file(index).map_or(PAGE, |elf| elf.alignment());
+        let alignment_of = |index| file(index).map_or(granule, |elf| elf.alignment().max(granule));
         let program = slid().find(|module| module.object == Some(PROGRAM));
         let (by, end) = program.map_or((0, 0), |module| {
             let own =
                 file(PROGRAM).and_then(|elf| elf.span()).map_or(0, |span| page_down(span.start));
             let by = own.wrapping_sub(module.range.start.value());
-            (by, page_up(module.range.end.value().wrapping_add(by)))
+            (by, module.range.end.value().wrapping_add(by).next_multiple_of(granule))
         });
         let libraries = || slid().filter(|module| module.object != Some(PROGRAM));
-        let alignment = (0..image.objects.len()).map(alignment_of).max().unwrap_or(PAGE);
+        let alignment = (0..image.objects.len()).map(alignment_of).max().unwrap_or(granule);
         let mut groups: BTreeMap<Option<usize>, Place> = BTreeMap::new();
         for module in libraries() {
             let start = groups.entry(module.group).or_insert(module.range.start);
@@ -95,8 +97,9 @@ impl Addresses {
         groups.truncate(MOST_GROUPS);
         let start = groups.first().map_or(0, |first| first.align_down(alignment).value());
         let libraries = (end + front_len).next_multiple_of(alignment).wrapping_sub(start);
-        let program_alignment = program.map_or(PAGE, |_| alignment_of(PROGRAM));
-        Self { program: by, groups, libraries, front: OutPlace::new(end), program_alignment }
+        let program_alignment = program.map_or(granule, |_| alignment_of(PROGRAM));
+        let front = OutPlace::new(end);
+        Self { program: by, groups, libraries, front, program_alignment, granule }
     }
 
     /// A place of the image in the output.
@@ -146,7 +149,7 @@ impl Addresses {
             let end = modules().map(|module| module.range.end).max().unwrap_or(start);
             let (start, last) = (self.at(start), self.at(end.saturating_sub(1)));
             let (start, end) = (page_down(start.value()), page_up(last.value() + 1));
-            let alignment = modules().map(alignment).max().unwrap_or(PAGE);
+            let alignment = modules().map(alignment).fold(self.granule, u64::max);
             Group { start, len: end - start, alignment }
         };
         self.groups.iter().enumerate().map(describe).collect()
@@ -173,7 +176,7 @@ pub struct Placement {
     pub loads: Vec<Load>,
     /// Pages of the file for the starter to map.
     pub maps: Vec<Mapped>,
-    /// Zero pages for the starter to map, with their PROT_*.
+    /// Zero pages for the starter to map, with their PROT_*, [`WHOLE_FIRST`] and [`WHOLE_LAST`].
     pub zeros: Vec<(Range<OutPlace>, u32)>,
 }
 
@@ -209,7 +212,11 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
                 placement.loads.push(Load {
                     address: range.start,
                     len: range.end - range.start,
-                    offset: segment.offset,
+                    // Kernels up to Linux 6.9 demand it of zero pages, too.
+                    offset: match file_len {
+                        0 => range.start.value() % addresses.granule,
+                        _ => segment.offset,
+                    },
                     file_len,
                     prot: segment.prot,
                     align: PAGE,
@@ -224,13 +231,22 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
                 range: in_file.clone(),
                 prot: segment.prot,
                 offset: segment.offset,
-                in_file: pooled::in_file(image, segment),
+                in_file: pooled::in_file(image, segment, addresses.granule),
             });
         }
         if in_file.end < range.end {
-            placement.zeros.push((in_file.end..range.end, segment.prot));
+            let first = if in_file.is_empty() { WHOLE_FIRST } else { 0 };
+            let (prot, ends) = match (addresses.granule, segment.is_hole) {
+                (PAGE, _) => (segment.prot, 0),
+                // It leaves pages that it shares to others, and nothing there is cleared.
+                (_, true) => (0, 0),
+                (_, false) => (segment.prot, first | WHOLE_LAST),
+            };
+            placement.zeros.push((in_file.end..range.end, prot | ends as u32));
         }
     }
+    let start_of = |range: &Range<OutPlace>| range.start.align_up(addresses.granule);
+    let kept = kept.map(|range| start_of(&range)..range.end).filter(|range| !range.is_empty());
     placement.loads.extend(kept.map(|range| Load {
         address: range.start,
         len: range.end - range.start,
@@ -250,9 +266,14 @@ pub fn headers(placement: &Placement, sizes: Sizes) -> u64 {
     (len as u64).next_multiple_of(16)
 }
 
-/// The front: headers, tables and parameters; the starter's code, `code_len` bytes; its last page
+/// How far behind its beginning a front of `len` bytes has the page that can grow: apart from the code whose last page it is.
+pub fn spare_page(len: u64, gap: u64) -> u64 {
+    len - PAGE + (2 * gap).max(PAGE)
+}
+
+/// The front: headers, tables and parameters; `gap` bytes further the starter's code, `code_len` bytes; its last page
 /// once more, for the starter to grow where it cannot open the output.
-pub fn front(base: OutPlace, len: u64, code_len: u64) -> [Load; FRONT_LOADS] {
+pub fn front(base: OutPlace, len: u64, code_len: u64, gap: u64) -> [Load; FRONT_LOADS] {
     let tables = len - code_len;
     let load = |address, offset, len, prot| Load {
         address,
@@ -264,20 +285,20 @@ pub fn front(base: OutPlace, len: u64, code_len: u64) -> [Load; FRONT_LOADS] {
     };
     [
         load(base, 0, tables, PROT_READ),
-        load(base + tables, tables, code_len, PROT_READ | PROT_EXEC),
-        load(base + len, len - PAGE, PAGE, PROT_READ | PROT_EXEC),
+        load(base + (tables + gap), tables, code_len, PROT_READ | PROT_EXEC),
+        load(base + spare_page(len, gap), len - PAGE, PAGE, PROT_READ | PROT_EXEC),
     ]
 }
 
 /// Where the front of an output at fixed addresses lies: below its lowest module if it can.
-fn fixed_base(image: &Image, front_len: u64) -> OutPlace {
+fn fixed_base(image: &Image, granule: u64, front_len: u64) -> OutPlace {
     /// Lower addresses are refused (vm.mmap_min_addr).
     const LEAST: u64 = 64 << 10;
     // Nothing slides: places are addresses.
     let lowest = image.modules.iter().map(|module| module.range.start.value()).min().unwrap_or(0);
     let highest = image.modules.iter().map(|module| module.range.end.value()).max().unwrap_or(0);
     OutPlace::new(match lowest.checked_sub(front_len) {
-        Some(base) if base >= LEAST => page_down(base),
-        _ => highest.next_multiple_of(PAGE),
+        Some(base) if base >= LEAST => base & !(granule - 1),
+        _ => highest.next_multiple_of(granule),
     })
 }

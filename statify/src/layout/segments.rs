@@ -26,6 +26,8 @@ pub struct Segment {
     pub prot: u32,
     /// The module that it begins in, by index.
     pub module: usize,
+    /// Nothing of it can be accessed when the program runs.
+    pub is_hole: bool,
 }
 
 impl Segment {
@@ -45,8 +47,8 @@ impl Segment {
     }
 }
 
-/// Joins pieces and separates what is zero.
-pub fn choose(image: &Image, pieces: &mut [Piece]) -> Vec<Segment> {
+/// Joins pieces and separates what is zero, at multiples of `granule`.
+pub fn choose(image: &Image, pieces: &mut [Piece], granule: u64) -> Vec<Segment> {
     let mut runs: Vec<(Range<Place>, u32, usize)> = Vec::new();
     for piece in pieces.iter() {
         let same_file_run = |last: &(Range<Place>, u32, usize)| {
@@ -65,7 +67,7 @@ pub fn choose(image: &Image, pieces: &mut [Piece]) -> Vec<Segment> {
     }
     let mut segments: Vec<Segment> = runs
         .into_iter()
-        .flat_map(|(range, prot, module)| cut_zeros(image, range, prot, module))
+        .flat_map(|(range, prot, module)| cut_zeros(image, range, prot, module, granule))
         .collect();
     for segment in &mut segments {
         let has_zeros = segment.file_range().end < segment.range.end;
@@ -76,14 +78,27 @@ pub fn choose(image: &Image, pieces: &mut [Piece]) -> Vec<Segment> {
     segments
 }
 
-fn cut_zeros(image: &Image, range: Range<Place>, prot: u32, module: usize) -> Vec<Segment> {
-    let segment =
-        |range: Range<Place>, file_len| Segment { range, file_len, offset: 0, prot, module };
+fn cut_zeros(
+    image: &Image,
+    range: Range<Place>,
+    prot: u32,
+    module: usize,
+    granule: u64,
+) -> Vec<Segment> {
+    let is_hole = prot == 0;
+    let segment = |range: Range<Place>, file_len| Segment {
+        range,
+        file_len,
+        offset: 0,
+        prot,
+        module,
+        is_hole,
+    };
     if prot & PROT_READ == 0 {
         return vec![segment(range, 0)];
     }
     let mut segments: Vec<Segment> = Vec::new();
-    for data in data_runs(image, &range) {
+    for data in data_runs(image, &range, granule) {
         let len = data.end - data.start;
         match segments.last_mut() {
             Some(last) if data.start - last.file_range().end < ZERO_RUN * PAGE => {
@@ -110,12 +125,15 @@ fn cut_zeros(image: &Image, range: Range<Place>, prot: u32, module: usize) -> Ve
     segments
 }
 
-/// The maximal runs of pages that have to be in the file.
-fn data_runs(image: &Image, range: &Range<Place>) -> Vec<Range<Place>> {
+/// The maximal runs of pages that have to be in the file; each begins at a multiple of `granule`, or where the range does.
+fn data_runs(image: &Image, range: &Range<Place>, granule: u64) -> Vec<Range<Place>> {
     let mut runs: Vec<Range<Place>> = Vec::new();
-    let mut add = |data: Range<Place>| match runs.last_mut() {
-        Some(last) if data.start <= last.end => last.end = last.end.max(data.end),
-        _ => runs.push(data),
+    let mut add = |data: Range<Place>| {
+        let start = data.start.align_down(granule).max(range.start);
+        match runs.last_mut() {
+            Some(last) if start <= last.end => last.end = last.end.max(data.end),
+            _ => runs.push(start..data.end),
+        }
     };
     for region in
         image.regions.iter().filter(|r| r.range.start < range.end && range.start < r.range.end)

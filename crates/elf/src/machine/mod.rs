@@ -121,6 +121,12 @@ impl Machine {
         on!(self, LARGEST_PAGE)
     }
 
+    /// How far memory with other permissions lies from what is in front of it in a file, so that they share no page however
+    /// large pages are; nothing where all are of one size.
+    pub fn front_gap(self) -> u64 {
+        if self.largest_page() > self.page() { self.largest_page() } else { 0 }
+    }
+
     /// The first address that no program has: those above are the kernel's.
     pub fn address_limit(self) -> u64 {
         on!(self, ADDRESS_LIMIT)

@@ -1,6 +1,7 @@
 //! The starter: its tables held against the memory that they are for, and its code.
 
 use statify_elf::PAGE;
+use statify_elf::machine::Machine;
 use statify_format::parameters::Parameters;
 use statify_params::{
     ABSOLUTE, FIXUP_ORIGIN, FIXUP_VDSO, FROZEN_TUNABLES, Group, MOST_GROUPS, PROGRAM_FIRST,
@@ -30,7 +31,7 @@ pub fn check(
     for fault in &memory.faults {
         problems.push(at(places, fault.place, fault.what));
     }
-    check_form(parameters, problems);
+    check_form(converted, parameters, problems);
     check_libraries(converted, parameters, memory, problems);
     check_code_places(parameters, places, memory, problems);
     match memory::writes(parameters) {
@@ -54,18 +55,30 @@ fn at(places: &Places, place: u64, what: &str) -> Problem {
 }
 
 /// What each value must be, whatever the memory.
-fn check_form(parameters: &Parameters<'_>, problems: &mut Problems) {
+fn check_form(converted: &Converted<'_>, parameters: &Parameters<'_>, problems: &mut Problems) {
     let params = &parameters.params;
+    let largest = converted.elf.machine().map_or(PAGE, Machine::largest_page);
     let mut expect = |holds, what: &str| problems.expect(holds, Part::Tables, what);
-    expect(params.page_size == PAGE, "it is laid out for other pages");
+    let is_size = |size: u64| size.is_power_of_two() && (PAGE..=largest).contains(&size);
+    let sizes = is_size(params.page_size) && is_size(params.largest_page);
+    expect(sizes, "it is laid out for other pages");
+    // mmap(2) takes whole pages of the kernel's only.
+    let is_alike =
+        |at: u64, offset: u64| sizes && at.wrapping_sub(offset).is_multiple_of(params.largest_page);
+    let loads = converted.elf.loads().all(|load| is_alike(load.p_vaddr, load.p_offset));
+    let maps = parameters.maps().all(|map| {
+        let pooled = map.pool_file == 0 || is_alike(map.to, u64::from(map.pool_page) * PAGE);
+        is_alike(map.to, map.offset) && pooled
+    });
+    expect(loads && maps, "memory and file differ in where pages of the largest size begin");
     expect(params.secure <= SECURE_REFUSED, "what to do under AT_SECURE is unknown");
     let alignments = parameters.groups().map(|group| group.alignment);
     let aligned = alignments
         .chain([params.alignment])
         .all(|alignment| alignment.is_power_of_two() && alignment >= PAGE);
     expect(aligned, "an alignment is no power of two, or less than a page");
-    let code = params.vaddr.wrapping_add(size_of::<statify_params::Params>() as u64);
-    let unmapped = params.unmap == 0 || params.unmap == code.wrapping_sub(params.front);
+    let end = params.vaddr.wrapping_add(size_of::<statify_params::Params>() as u64);
+    let unmapped = params.unmap == 0 || params.unmap == end.wrapping_sub(params.front);
     expect(unmapped, "what is unmapped before the hand-off is not the tables");
     let known = parameters.calls().all(|call| Parameters::is_known(&call) && call.places < 16);
     expect(known, "a kernel call of no known kind");
@@ -210,8 +223,11 @@ pub fn check_code(
         ));
         return;
     }
-    let rest = starter::image(converted.elf.header().e_machine);
-    let rest = rest.and_then(|image| code.strip_prefix(image));
+    let Some(image) = starter::image(converted.elf.header().e_machine) else {
+        let what = "it is for another machine than this elfscan: the starter's code is known by the build-id only";
+        return notices.push(what.into());
+    };
+    let rest = code.strip_prefix(image);
     let is_ours = rest.is_some_and(|rest| rest.iter().all(|&byte| byte == 0));
     let what = "the code is not what statify of this version writes";
     problems.expect(is_ours, Part::Starter, what);

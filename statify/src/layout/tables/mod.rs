@@ -15,7 +15,6 @@ mod slides;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use statify_elf::PAGE;
 use statify_elf::machine::Machine;
 use statify_format::Shape;
 use statify_params as params;
@@ -45,6 +44,8 @@ pub struct Input<'a> {
     pub machine: Machine,
     /// The starter's code for that.
     pub starter: &'a [u8],
+    /// The largest size of pages that it is laid out for, in bytes.
+    pub granule: u64,
     /// What the user has chosen.
     pub shape: &'a Shape,
     /// Its memory by permissions.
@@ -73,19 +74,19 @@ pub fn size(input: &Input<'_>) -> usize {
 }
 
 /// The front of the output behind the headers: tables, padding, `Params`, the starter's code.
-/// `base` is the address of the headers, `code` the address that the starter goes to.
-pub fn build(input: &Input<'_>, base: OutPlace, code: OutPlace, headers: u64) -> Vec<u8> {
-    let unmap = if code - base > MOST_KEPT { code - base } else { 0 };
-    let tables = tables(input, code, unmap);
-    let room = (code - base - headers) as usize;
+/// `base` is the address of the headers, `end` the one that `Params` ends at.
+pub fn build(input: &Input<'_>, base: OutPlace, end: OutPlace, headers: u64) -> Vec<u8> {
+    let unmap = if end - base > MOST_KEPT { end - base } else { 0 };
+    let tables = tables(input, end, unmap);
+    let room = (end - base - headers) as usize;
     let mut front = vec![0; room - tables.len()];
     front.extend(tables);
     front.extend(input.starter);
     front
 }
 
-/// The tables, and behind them `Params`, whose code lies at the address `code`.
-fn tables(input: &Input<'_>, code: OutPlace, unmap: u64) -> Vec<u8> {
+/// The tables, and behind them `Params`, up to the address `end`.
+fn tables(input: &Input<'_>, end: OutPlace, unmap: u64) -> Vec<u8> {
     let mut pile = Pile::default();
     let tables = Tables::add(input, &mut pile);
     pile.fill_up_to(16);
@@ -93,7 +94,7 @@ fn tables(input: &Input<'_>, code: OutPlace, unmap: u64) -> Vec<u8> {
         pile.bytes([&[0; 8][..]]);
     }
     tables.complete(input, &mut pile);
-    let params = tables.params(input, pile.len(), code, unmap);
+    let params = tables.params(input, pile.len(), end, unmap);
     pile.end(params)
 }
 
@@ -151,13 +152,14 @@ impl Tables {
             slides: pile.table(records::slides(input, stream, usize::MAX)),
             fixups: pile.table(records::fixups(image, addresses, word)),
             protects: {
-                let runs = runs::protects(pieces, addresses);
+                let runs = runs::protects(pieces, addresses, input.granule);
                 let range = |(start, len, prot)| records::range(addresses.at(start), len, prot);
                 pile.table(runs.map(range))
             },
             seals: {
-                let runs = runs::seals(pieces, addresses);
-                pile.table(runs.map(|(start, len)| records::range(addresses.at(start), len, 0)))
+                let runs = runs::seals(pieces, addresses, input.granule);
+                let range = |(start, len, ends)| records::range(addresses.at(start), len, ends);
+                pile.table(runs.map(range))
             },
             resets: Constants::add(&choices.resets, addresses, word, pile),
             resolvers: pile.table(records::resolvers(input, stream, usize::MAX)),
@@ -205,15 +207,15 @@ impl Tables {
         );
     }
 
-    /// `Params` at `end`.
-    fn params(&self, input: &Input<'_>, end: usize, code: OutPlace, unmap: u64) -> Params {
+    /// `Params` at `end` of the pile, and up to the address `behind`.
+    fn params(&self, input: &Input<'_>, end: usize, behind: OutPlace, unmap: u64) -> Params {
         let Input { image, addresses, .. } = *input;
         let at = |place| addresses.at(place).value();
         let choices = &image.cpu;
         let (spare, spare_file) = input.spare.clone();
         Params {
             magic: params::MAGIC,
-            vaddr: code.value().wrapping_sub(size_of::<Params>() as u64),
+            vaddr: behind.value().wrapping_sub(size_of::<Params>() as u64),
             front: addresses.front.value(),
             unmap,
             handoff: at(image.handoff),
@@ -221,7 +223,7 @@ impl Tables {
             phdr: at(image.phdr),
             phnum: image.phnum,
             loader: at(image.loader_base),
-            page_size: PAGE,
+            page_size: image.page_size,
             stack_unlimited: image.thread_stack.0,
             stack_least: image.thread_stack.1,
             secure: image.secure.code(),
@@ -257,7 +259,7 @@ impl Tables {
             },
             take_over_tunables: image.variables.tunables().and_then(|t| t.take_over).map_or(0, at),
             origin_room: names::origin_room(&image.fixups),
-            reserved: 0,
+            largest_page: input.granule,
         }
     }
 }

@@ -151,7 +151,7 @@ fn fixup(
         Value::Auxv => (params::FIXUP_AUXV, 0, 0),
         Value::Argc => (params::FIXUP_ARGC, 0, 0),
         Value::Aux(kind) => (params::FIXUP_AUX_VALUE, *kind, 0),
-        Value::Canary => (params::FIXUP_CANARY, 0, 0),
+        Value::Canary(without) => (params::FIXUP_CANARY, *without, 0),
         Value::PointerGuard => (params::FIXUP_POINTER_GUARD, 0, 0),
         Value::ThreadId => (params::FIXUP_THREAD_ID, 0, 0),
         Value::Break => (params::FIXUP_BREAK, 0, 0),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use statify_elf::PAGE;
 use statify_params::PROT_BTI;
 
+use crate::layout::granule;
 use crate::layout::pieces::Piece;
 use crate::layout::placement::Addresses;
 use crate::place::Place;
@@ -26,21 +27,27 @@ pub fn populates(
     runs.into_iter().filter(|(_, len)| *len > PAGE)
 }
 
-/// Where the final permissions differ from those while patching.
-pub fn protects(
-    pieces: &[Piece],
+/// Where the final permissions differ from those while patching; for pages of up to `granule` bytes.
+pub fn protects<'a>(
+    pieces: &'a [Piece],
     addresses: &Addresses,
-) -> impl Iterator<Item = (Place, u64, u32)> {
+    granule: u64,
+) -> impl Iterator<Item = (Place, u64, u32)> + 'a {
+    const OF_GUARD: u32 = PROT_BTI as u32;
     let changed = pieces.iter().filter(|piece| piece.prot != piece.load_prot || piece.guarded);
-    let guard = |piece: &Piece| if piece.guarded { PROT_BTI as u32 } else { 0 };
-    runs(changed.map(move |piece| (piece, piece.prot | guard(piece))), addresses)
+    let guard = |piece: &Piece| if piece.guarded { OF_GUARD } else { 0 };
+    let runs = runs(changed.map(move |piece| (piece, piece.prot | guard(piece))), addresses);
+    runs.into_iter().map(move |(start, len, prot)| {
+        let alike = |piece: &Piece| piece.prot == prot & !OF_GUARD;
+        (start, len, prot | granule::ends(pieces, &(start..start + len), granule, alike))
+    })
 }
 
 /// Neighbours with the same permissions as one.
 fn runs<'a>(
     pieces: impl Iterator<Item = (&'a Piece, u32)>,
     addresses: &Addresses,
-) -> impl Iterator<Item = (Place, u64, u32)> {
+) -> Vec<(Place, u64, u32)> {
     let mut runs: Vec<(Place, u64, u32)> = Vec::new();
     for (piece, prot) in pieces {
         let len = piece.range.end - piece.range.start;
@@ -55,11 +62,15 @@ fn runs<'a>(
             _ => runs.push((piece.range.start, len, prot)),
         }
     }
-    runs.into_iter()
+    runs
 }
 
-/// What is sealed: runs without gaps, whatever their permissions.
-pub fn seals(pieces: &[Piece], addresses: &Addresses) -> impl Iterator<Item = (Place, u64)> {
+/// What is sealed: runs without gaps, whatever their permissions; for pages of up to `granule` bytes.
+pub fn seals<'a>(
+    pieces: &'a [Piece],
+    addresses: &Addresses,
+    granule: u64,
+) -> impl Iterator<Item = (Place, u64, u32)> + 'a {
     let mut runs: Vec<(Place, u64)> = Vec::new();
     for piece in pieces.iter().filter(|piece| piece.seal) {
         let len = piece.range.end - piece.range.start;
@@ -73,5 +84,8 @@ pub fn seals(pieces: &[Piece], addresses: &Addresses) -> impl Iterator<Item = (P
             _ => runs.push((piece.range.start, len)),
         }
     }
-    runs.into_iter()
+    runs.into_iter().map(move |(start, len)| {
+        let range = start..start + len;
+        (start, len, granule::ends(pieces, &range, granule, |piece| piece.seal))
+    })
 }

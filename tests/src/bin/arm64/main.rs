@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use statify_tests::arm64::Guest;
+use statify_tests::arm64::{Guest, KERNEL};
 use statify_tests::scratch::Scratch;
 
 /// Run a command in an emulated machine for AArch64.
@@ -16,6 +16,9 @@ struct Cli {
     /// The CPU, by QEMU's names: cortex-a53, cortex-a72, neoverse-n1, max
     #[arg(long, default_value = "max")]
     cpu: String,
+    /// The kernel: `kernel`, or `kernel-16k` with pages of 16 KiB
+    #[arg(long, default_value = KERNEL)]
+    kernel: String,
     /// A directory whose files are in /files there [default: none]
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<ExitCode> {
     let mut guest = Guest::locate().context("TEST_ARM64 does not name what .ci/arm64 makes")?;
     (guest.cpu, guest.time) = (cli.cpu.clone(), Duration::from_secs(cli.time));
+    guest.kernel.clone_from(&cli.kernel);
     let scratch = Scratch::new()?;
     let files = match &cli.files {
         Some(files) => files.clone(),

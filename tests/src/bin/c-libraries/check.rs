@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use statify_elf::machine::Machine;
 use statify_tests::convert::Statify;
 use statify_tests::machine;
 use statify_tests::report::Done;
@@ -49,8 +50,6 @@ impl Checked {
     }
 }
 
-/// e_machine (gABI, "ELF Header"); by none, the starter's machine is this one.
-const EM_NONE: u16 = 0;
 const EM_386: u16 = 3;
 
 /// How the messages begin of fixtures that are unfit.
@@ -77,7 +76,7 @@ pub fn check(
     ensure!(!variants.is_empty(), "no fixture is called so");
     let machine = match toolchain {
         Toolchain::Narrow => EM_386,
-        Toolchain::Machine | Toolchain::Musl => EM_NONE,
+        Toolchain::Machine | Toolchain::Musl => Machine::HOST.e_machine(),
     };
     let checked = Checked {
         c_library: format!("glibc {major}.{minor}"),
