@@ -233,9 +233,10 @@ fn on_a_terminal(dir: &Path, end: &str, keys: &[u8]) -> String {
 
 fn the_terminal_is_put_back() {
     let dir = tempfile::tempdir().expect("a directory");
-    // Only its own: the process whose parent is the shell that this runs in.
-    let by_signal =
-        |name| format!("sleep 1.5; for p in $(pgrep -P $$ pagescan); do kill -{name} $p; done");
+    // Only its own: the process whose parent is the shell that this runs in, once it is there and has drawn.
+    let by_signal = |name| {
+        format!("until p=$(pgrep -P $$ pagescan); do sleep 0.1; done; sleep 1.5; kill -{name} $p")
+    };
     let ends = [
         (by_signal("INT"), &b""[..]),
         (by_signal("TERM"), b""),

@@ -43,6 +43,18 @@ pub fn add(cases: &mut Cases) {
         let program = case.build("tampered", "lazy", &["-Wl,-z,lazy"])?;
         nothing(case, &mut case.command(&program))
     });
+    cases.check("audit/code-first", |case| {
+        // As linkers made all programs up to binutils 2.30: what is not code lies with it.
+        for flags in
+            [&["-Wl,-z,noseparate-code", "-pie"][..], &["-Wl,-z,noseparate-code", "-no-pie"]]
+        {
+            let program = case.build("tampered", "together", flags)?;
+            nothing(case, &mut case.command(&program))?;
+            let converted = case.convert(&program, &["--force"])?;
+            nothing(case, &mut case.command(&converted))?;
+        }
+        Ok(())
+    });
     cases.check("audit/interposition", |case| {
         let library = case.library("before.so", "int getppid(void) { return 7; }", &[])?;
         let other = case.library("malloc.so", MALLOC, &[])?;

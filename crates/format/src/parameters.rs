@@ -41,6 +41,13 @@ const MOST_WORDS: u64 = 16 << 20;
 /// What [`Map::pool_file`] can number.
 const MOST_POOL_FILES: u32 = u16::MAX as u32;
 
+/// Whether the entry point is the starter's: a parameter block lies in front of it. For files whose notes are gone or damaged.
+pub fn has_starter(elf: &ElfFile<'_>) -> bool {
+    let before = size_of::<Params>() as u64 + elf.machine().map_or(0, Machine::front_gap);
+    let block = elf.header().e_entry.checked_sub(before);
+    block.and_then(|block| elf.at(block, 8)) == Some(&MAGIC.to_le_bytes())
+}
+
 /// The parameter block of an output. Every table lies where it should; what the records say may be
 /// anything.
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@
 
 use std::collections::HashSet;
 
+use goblin::elf::program_header::PT_GNU_EH_FRAME;
 use statify_elf::{PAGE, PROT_EXEC, page_down};
 
 use super::image::Backing;
@@ -89,7 +90,8 @@ impl<'m, 'a> Variables<'m, 'a> {
         let mapping = self.names.mapping(found);
         let is_written = self.is_written(at);
         if mapping.is_some_and(|mapping| mapping.prot & PROT_EXEC != 0) {
-            return match self.is_function(found) || self.start.values.contains(&found) {
+            let is_known = self.is_function(found) || self.is_of_program(found);
+            return match is_known || self.start.values.contains(&found) {
                 true => Verdict::Right,
                 // A time or a size may be any number: one within a program at low addresses, or within terabytes
                 // that are mapped.
@@ -178,6 +180,19 @@ impl<'m, 'a> Variables<'m, 'a> {
     fn may_be_of_cpu(&self, file: u64, is_written: bool) -> bool {
         let is_own = || self.module.elf.span().is_some_and(|span| span.contains(&file));
         self.module.machine.word() == 4 && (file == 0 || is_written && !is_own())
+    }
+
+    /// Whether it is the program's first byte or its table for unwinding, which glibc's loader keeps for `_dl_find_object` (from
+    /// 2.35 on), and which may lie with the program's code. No function begins there.
+    fn is_of_program(&self, address: u64) -> bool {
+        // It is the first module.
+        self.names.modules.first().is_some_and(|program| {
+            let segments = program.elf.segments().iter();
+            let table = segments.filter(|segment| segment.p_type == PT_GNU_EH_FRAME);
+            let first = program.elf.span().map(|span| span.start);
+            let mut known = first.into_iter().chain(table.map(|segment| segment.p_vaddr));
+            known.any(|own| program.loaded(own) == address)
+        })
     }
 
     fn is_function(&self, address: u64) -> bool {

@@ -18,6 +18,7 @@ mod lookup;
 mod module;
 mod modules;
 mod names;
+mod pages;
 mod pool;
 mod process;
 mod report;

@@ -10,6 +10,7 @@ use statify_elf::{DynamicFacts, ElfError, ElfFile, Functions, page_down, page_up
 
 use super::image::Image;
 use super::lookup::Definitions;
+use super::pages;
 use super::sections::sections;
 
 /// Sections that hold constants, whether there is RELRO or not.
@@ -48,11 +49,11 @@ impl<'a> Module<'a> {
         let of_type = |kind: u32| elf.segments().iter().find(move |segment| segment.p_type == kind);
         let relro = of_type(PT_GNU_RELRO).map(|segment| {
             let end = segment.p_vaddr.saturating_add(segment.p_memsz);
-            page_down(segment.p_vaddr)..page_down(end)
+            page_down(segment.p_vaddr)..pages::down(end)
         });
         let mut constants: Vec<Range<u64>> = of_type(PT_GNU_RELRO)
             .map(|segment| {
-                segment.p_vaddr..page_down(segment.p_vaddr.saturating_add(segment.p_memsz))
+                segment.p_vaddr..pages::down(segment.p_vaddr.saturating_add(segment.p_memsz))
             })
             .into_iter()
             .collect();
@@ -104,8 +105,8 @@ impl<'a> Module<'a> {
     pub fn code(&self) -> impl Iterator<Item = Range<u64>> {
         let code = self.elf.loads().filter(|load| load.p_flags & PF_X != 0);
         code.map(|load| {
-            let end = page_up(load.p_vaddr.saturating_add(load.p_memsz));
-            self.loaded(page_down(load.p_vaddr))..self.loaded(end)
+            let end = pages::up(load.p_vaddr.saturating_add(load.p_memsz));
+            self.loaded(pages::down(load.p_vaddr))..self.loaded(end)
         })
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use goblin::elf::dynamic::DT_DEBUG;
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_LOAD};
 use memmap2::Mmap;
-use statify_elf::{ElfFile, PROT_EXEC, page_down, page_up};
+use statify_elf::{ElfFile, PROT_EXEC, page_down};
 use statify_format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
+use statify_format::parameters::has_starter;
 use statify_process::procfs::Mapping;
 
 use super::bases::Bases;
@@ -16,6 +17,7 @@ use super::converted;
 use super::image::{Backing, Bytes, Image};
 use super::links::{self, Links};
 use super::names::mapping_at;
+use super::pages;
 use super::pool::Pool;
 use super::process::{FileId, Identity, Process, Refusal};
 use super::report::{Information, InformationKind, MOST_TOLD};
@@ -213,7 +215,7 @@ impl<'a> Search<'a> {
             self.found.images = images;
             self.found.images.extend(plugins);
             self.found.converted = Some(file);
-        } else if elf.note(NOTE_NAME, NOTE_TYPE).is_some() || is_output(&elf) {
+        } else if elf.note(NOTE_NAME, NOTE_TYPE).is_some() || has_starter(&elf) {
             return Err(Refusal::Manifest(pid, name));
         } else if let Some(base) = base(&elf, &opened.mappings) {
             let image = image(opened, file, 0, base);
@@ -358,19 +360,11 @@ fn image(opened: &Opened<'_>, file: FileId, start: u64, bias: u64) -> Option<Ima
     })
 }
 
-/// Whether its entry is in the starter, which every converted file holds: for files whose note is gone.
-fn is_output(elf: &ElfFile<'_>) -> bool {
-    let magic = statify_params::MAGIC.to_le_bytes();
-    let size = size_of::<statify_params::Params>() as u64;
-    let at = elf.header().e_entry.checked_sub(size);
-    at.and_then(|at| elf.at(at, 8)) == Some(&magic[..])
-}
-
 /// The bias that a file's mapping would have if it were of this segment.
 fn bias_of(load: &goblin::elf::ProgramHeader, mapping: &Mapping) -> Option<u64> {
-    let into = mapping.offset.checked_sub(page_down(load.p_offset))?;
-    let len = page_up(load.p_offset.checked_add(load.p_filesz)?) - page_down(load.p_offset);
-    (into < len).then(|| mapping.range.start.wrapping_sub(page_down(load.p_vaddr) + into))
+    let into = mapping.offset.checked_sub(pages::down(load.p_offset))?;
+    let len = pages::up(load.p_offset.checked_add(load.p_filesz)?) - pages::down(load.p_offset);
+    (into < len).then(|| mapping.range.start.wrapping_sub(pages::down(load.p_vaddr) + into))
 }
 
 /// The bias that most bytes of a file's mappings agree on.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use goblin::elf::header::{EI_CLASS, ELFCLASS32, ELFMAG};
 use statify_elf::PAGE;
 use statify_process::Stat;
-use statify_process::procfs::{self, Mapping, PageState};
+use statify_process::procfs::{self, Mapping, PageState, page_size};
 
 /// Twice the kernel's limit in distributions that have raised it (vm.max_map_count).
 const MOST_MAPPINGS: usize = 1 << 21;
@@ -273,31 +273,34 @@ impl Process {
         maps.lines().find_map(of_root).unwrap_or(0)
     }
 
-    /// What the kernel says of these pages; `None` if it does not.
+    /// What the kernel says of these pages, 4 KiB each; `None` if it does not.
     pub fn pages(&self, range: &Range<u64>) -> Option<Vec<PageState>> {
-        let len = (range.end - range.start) / PAGE * 8;
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        self.pages.as_ref()?.read_exact_at(&mut bytes, range.start / PAGE * 8).ok()?;
-        let words = bytes.as_chunks::<8>().0.iter();
-        Some(words.map(|word| PageState(u64::from_le_bytes(*word))).collect())
+        let words = self.page_map(range)?;
+        let first = range.start / page_size();
+        let state = |at: u64| words.get((at / page_size() - first) as usize).map(page_state);
+        range.clone().step_by(PAGE as usize).map(state).collect()
     }
 
-    /// How many pages, from the first of these on, are not the process's own copies; 0 if the kernel does not
+    /// What the kernel says of each of its own pages that a range has a part of.
+    fn page_map(&self, range: &Range<u64>) -> Option<Vec<[u8; 8]>> {
+        let (first, end) = (range.start / page_size(), range.end.div_ceil(page_size()));
+        let mut words = vec![[0; 8]; usize::try_from(end - first).ok()?];
+        self.pages.as_ref()?.read_exact_at(words.as_flattened_mut(), first * 8).ok()?;
+        Some(words)
+    }
+
+    /// How many pages of 4 KiB, from the first of these on, are not the process's own copies; 0 if the kernel does not
     /// say.
     pub fn untouched(&self, range: &Range<u64>) -> u64 {
         let count = (range.end - range.start) / PAGE;
-        let mut bytes = vec![0; usize::try_from(count * 8).unwrap_or(0)];
-        let at = range.start / PAGE * 8;
-        if self.pages.as_ref().is_none_or(|pages| pages.read_exact_at(&mut bytes, at).is_err()) {
-            return 0;
-        }
+        let Some(words) = self.page_map(range) else { return 0 };
         // Nothing of a sparse mapping is there: compared as a whole, which is fast.
-        if bytes == vec![0; bytes.len()] {
+        if words == vec![[0; 8]; words.len()] {
             return count;
         }
-        let words =
-            bytes.as_chunks::<8>().0.iter().map(|word| PageState(u64::from_le_bytes(*word)));
-        words.take_while(is_untouched).count() as u64
+        let untouched = words.iter().map(page_state).take_while(is_untouched).count() as u64;
+        let behind = (range.start / page_size() + untouched) * page_size();
+        (behind.saturating_sub(range.start) / PAGE).min(count)
     }
 
     /// Opens the file behind a mapping: by /proc/PID/map_files, which leads to it even if it was
@@ -324,6 +327,10 @@ impl Process {
         let identity = if device == mapping.device { Identity::Same } else { Identity::Unsure };
         Ok((file, identity))
     }
+}
+
+fn page_state(word: &[u8; 8]) -> PageState {
+    PageState(u64::from_le_bytes(*word))
 }
 
 /// Still the file's page, or not even in memory.

@@ -11,7 +11,7 @@ use rustix::fs::SeekFrom;
 use statify_elf::holes;
 use statify_elf::{ElfError, ElfFile};
 use statify_format::manifest::{Manifest, NOTE_NAME, NOTE_TYPE};
-use statify_params::{MAGIC, Params};
+use statify_format::parameters::has_starter;
 
 use crate::{Error, Result};
 
@@ -146,12 +146,6 @@ impl<'a> Converted<'a> {
         let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
         self.bytes().get(start..end)
     }
-}
-
-/// Whether a parameter block lies in front of the entry point.
-fn has_starter(elf: &ElfFile<'_>) -> bool {
-    let block = elf.header().e_entry.checked_sub(size_of::<Params>() as u64);
-    block.and_then(|block| elf.at(block, 8)) == Some(&MAGIC.to_le_bytes())
 }
 
 /// Reads an opened file.
