@@ -75,11 +75,16 @@ unsafe fn move_segment(
     let in_file = (u64::from(load.filesz) + PAGE - 1) & !(PAGE - 1);
     let from = block.at(load.vaddr.into());
     let to = from.wrapping_add(by);
-    let first = if in_file == 0 { WHOLE_FIRST } else { 0 };
+    let ends = match (arch::FRONT_GAP, in_file) {
+        // Pages are of one size.
+        (0, _) => 0,
+        (_, 0) => WHOLE_FIRST | WHOLE_LAST,
+        _ => WHOLE_LAST,
+    };
     let zeros = Range {
         start: to + in_file,
         len: u64::from(load.memsz) - in_file,
-        prot: u64::from(prot) | first | WHOLE_LAST,
+        prot: u64::from(prot) | ends,
     };
     // SAFETY: where it goes is this module's own reservation.
     let moved = unsafe {
