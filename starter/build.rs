@@ -127,7 +127,7 @@ fn fingerprint(sources: &Path, paths: &[&str]) -> String {
     // What is of the host alone.
     let is_others = |path: &PathBuf| {
         let text = path.to_string_lossy();
-        ["x86_64", "aarch64", "class64.rs"].iter().any(|part| text.contains(part))
+        ["x86_64", "aarch64", "class64.rs", "longs.rs"].iter().any(|part| text.contains(part))
     };
     files.retain(|path| !is_others(path));
     files.sort();
@@ -177,8 +177,10 @@ fn compile(sources: &Path, source: &str, name: &str, elf: &Path) {
     command.arg(format!("--target={target}"));
     // What every CPU has.
     command.args(match target.starts_with("x86_64") {
-        true => ["-Cno-redzone=yes", "-Ctarget-cpu=x86-64"],
-        false => ["-Cno-redzone=yes", "-Ctarget-cpu=generic"],
+        true => &["-Cno-redzone=yes", "-Ctarget-cpu=x86-64"][..],
+        // Addresses are made by `adr`, not by `adrp` and the place in a page, which would be another where an image does not
+        // begin at a page.
+        false => &["-Cno-redzone=yes", "-Ctarget-cpu=generic", "-Ccode-model=tiny"],
     });
     command.arg("-Clinker=rust-lld");
     run(command, name, elf);

@@ -10,6 +10,7 @@
 
 #[cfg_attr(target_arch = "x86_64", path = "arch/x86_64.rs")]
 #[cfg_attr(target_arch = "x86", path = "arch/i386.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "arch/aarch64.rs")]
 mod arch;
 mod compare;
 mod elf;
@@ -59,10 +60,8 @@ unsafe extern "C" fn answer(
     let index = unsafe { Index::find(params) };
     let call = Call { number, args, site };
     match number {
-        nr::OPEN => open::open(&index, &call, args[0], args[1]),
         nr::OPENAT => open::open(&index, &call, args[1], args[2]),
         nr::FSTAT => state::of_descriptor(&index, &call, args[0], args[1]),
-        nr::STAT => state::of_path(&index, &call, args[0], args[1]),
         nr::MMAP => own::map(&index, &call),
         nr::PREAD64 => own::read(&index, &call),
         nr::LSEEK => own::position(&index, &call),

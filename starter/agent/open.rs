@@ -8,8 +8,9 @@ use crate::{Call, identity, refusal, serve};
 
 const ENOENT: i64 = 2;
 const EACCES: i64 = 13;
-/// Any of them: the file is not only read (O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_PATH, O_DIRECTORY).
-const NOT_READING: u64 = 0o1 | 0o2 | 0o100 | 0o1000 | 0o10000000 | 0o200000;
+/// Any of them: the file is not only read (O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_PATH).
+const NOT_READING: u64 = 0o1 | 0o2 | 0o100 | 0o1000 | 0o10000000 | arch::O_DIRECTORY;
+const AT_FDCWD: u64 = -100i64 as u64;
 const MAGIC: &[u8; 4] = b"\x7fELF";
 /// The file that tells the loader where the host's libraries are.
 const CACHE: &[u8] = b"/etc/ld.so.cache";
@@ -95,7 +96,7 @@ fn is_readable(path: u64) -> bool {
     const EFAULT: i64 = 14;
     const F_OK: u64 = 0;
     // SAFETY: the kernel reads the string if it can.
-    unsafe { arch::syscall(nr::ACCESS, [path, F_OK, 0, 0, 0, 0]) != -EFAULT }
+    unsafe { arch::syscall(nr::FACCESSAT, [AT_FDCWD, path, F_OK, 0, 0, 0]) != -EFAULT }
 }
 
 fn close(descriptor: i64) {

@@ -10,8 +10,8 @@ use crate::index::Index;
 
 const PAGE: u64 = 4096;
 const AT_FDCWD: u64 = -100i64 as u64;
-/// O_CLOEXEC, and O_LARGEFILE, without which code of 32 bits opens no file of 2 GiB.
-const FLAGS: u64 = 0o2_000_000 | 0o100_000;
+/// O_CLOEXEC, and what opens a file of any size.
+const FLAGS: u64 = 0o2_000_000 | arch::O_LARGEFILE;
 const SEEK_SET: u64 = 0;
 const SEEK_CUR: u64 = 1;
 const MAP_ANONYMOUS: u64 = 0x20;

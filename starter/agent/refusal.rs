@@ -2,6 +2,7 @@
 //! library that holds nothing and needs another one, whose name is the message. That it does not
 //! find, and reports.
 
+use crate::arch;
 use crate::elf::{
     DT_NEEDED, DT_STRSZ, DT_STRTAB, DT_SYMENT, DT_SYMTAB, Header, PT_DYNAMIC, PT_GNU_STACK,
     PT_LOAD, READ_WRITE, SYMBOL, Segment, Word,
@@ -42,7 +43,7 @@ pub fn serve(path: Path<'_>) -> i64 {
     let library = Library {
         header: Header::library(3),
         segments: [
-            segment(PT_LOAD, 0, len, 4096),
+            segment(PT_LOAD, 0, len, arch::LARGEST_PAGE),
             segment(PT_DYNAMIC, DYNAMIC, SYMBOLS - DYNAMIC, size_of::<Word>()),
             segment(PT_GNU_STACK, 0, 0, 16),
         ],

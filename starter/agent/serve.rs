@@ -21,8 +21,8 @@ const ST_NOEXEC: u64 = 8;
 const EINTR: i64 = 4;
 const EINVAL: i64 = 22;
 const AT_FDCWD: u64 = -100i64 as u64;
-/// O_TMPFILE with O_DIRECTORY, O_CLOEXEC, O_RDWR.
-const TEMPORARY: u64 = 0o20_200_000 | 0o2_000_000 | 0o2;
+/// O_TMPFILE, O_CLOEXEC, O_RDWR.
+const TEMPORARY: u64 = 0o20_000_000 | arch::O_DIRECTORY | 0o2_000_000 | 0o2;
 /// Where files without a name can be, if none in memory is permitted.
 const DIRECTORIES: [[u8; 9]; 4] =
     [*b"/dev/shm\0", *b"/tmp\0\0\0\0\0", *b"/var/tmp\0", *b".\0\0\0\0\0\0\0\0"];

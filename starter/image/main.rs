@@ -84,9 +84,7 @@ unsafe extern "C" fn start(sp: *mut Word, params: *const Params) -> Resume {
         let block = Block { program, groups: &[], slides: &[] };
         let mut stack = stack::Stack::find(sp);
         let pages = Pages::of(&stack);
-        if p.magic != params::MAGIC
-            || stack.value(stack::AT_PAGESZ).is_none_or(|size| size > p.largest_page)
-        {
+        if p.magic != params::MAGIC || !Pages::fit(p, &stack) {
             message::fail(message::PAGE_SIZE);
         }
         if p.least_kernel != 0 && !release::is_at_least(p.least_kernel as u32) {

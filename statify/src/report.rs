@@ -193,6 +193,22 @@ impl Report {
         }
     }
 
+    /// On machines whose kernels have pages of several sizes.
+    fn notice_page_sizes(&mut self, image: &Image, plan: &Plan) {
+        let (most, size) = (image.machine().largest_page(), plan.largest_page >> 10);
+        if image.machine().front_gap() > 0 && !image.page_size_followed {
+            self.notices.push(format!(
+                "the output starts on kernels with pages of {size} KiB, as this one has, and no others: how its C \
+                 library learns of another size is not understood"
+            ));
+        } else if plan.largest_page < most {
+            self.notices.push(format!(
+                "the output starts on kernels with pages of up to {size} KiB: the segments of its files lie too close \
+                 together for larger ones (-z max-page-size of the linker)"
+            ));
+        }
+    }
+
     pub(crate) fn describe(&mut self, image: &Image, plan: &Plan, manifest: Manifest) {
         self.loaded = plan.segments.iter().map(|segment| segment.file_len).sum();
         self.loads = plan.loads.len();
@@ -202,6 +218,7 @@ impl Report {
             let why = "how its loader reads them is not understood";
             self.notices.push(format!("{}: {why}", self.variables));
         }
+        self.notice_page_sizes(image, plan);
         self.starter = plan.front.len();
         self.fixups.insert("pointer", image.slides.len() + image.unaligned_slides.len());
         for fixup in &image.fixups {

@@ -1,4 +1,4 @@
-//! Fixtures and privileged programs on AArch64: built, run, converted and compared in an emulated machine with a kernel of its
+//! Fixtures, plugins and privileged programs on AArch64: built, run, converted and compared in an emulated machine with a kernel of its
 //! own, by the same code as here. One boot for each CPU, and for a kernel with larger pages. And the libraries' own tests.
 
 mod pages;
@@ -98,17 +98,22 @@ pub fn add(cases: &mut Cases) {
         cases.needing(&needs).check(&format!("fixtures/{cpu}"), move |case| {
             let wanted = format!("TEST_FIXTURES={}", shell_words::quote(&fixtures.join(" ")));
             // A fixture that says nothing of this machine leaves its variants out.
-            check(case, (cpu, KERNEL), &wanted, "", fixtures.len() * 3 / 4)
+            check(case, (cpu, KERNEL), &wanted, &[], fixtures.len() * 3 / 4)
         });
     }
     cases.needing(&needs).check("fixtures/16k", |case| {
         let wanted = format!("TEST_FIXTURES={}", shell_words::quote(&OF_PAGES.join(" ")));
-        check(case, ("max", KERNEL_16K), &wanted, "", OF_PAGES.len() * 3 / 4)
+        check(case, ("max", KERNEL_16K), &wanted, &[], OF_PAGES.len() * 3 / 4)
     });
     cases.needing(&needs).check("pages", pages::larger);
     cases
         .needing(&needs)
-        .check("privileges", |case| check(case, ("max", KERNEL), "", "privileges/", 55));
+        .check("privileges", |case| check(case, ("max", KERNEL), "", &["privileges/"], 55));
+    // What is left out are programs that the guest has not, or that `pages` has.
+    cases.needing(&needs).check("plugins", |case| {
+        let chosen = ["plugins/", "--skip", "plugins/demonstrations", "--skip", "plugins/refused"];
+        check(case, ("max", KERNEL), "", &chosen, 28)
+    });
     cases.needing(&needs).check("units", units);
 }
 
@@ -131,12 +136,13 @@ fn units(case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests of which `filter` is a part of the names, with such variables. So many at least must pass, and all that run.
+/// Runs the tests that `chosen` selects, as arguments of `cargo test`, with such variables. So many at least must pass, and all
+/// that run.
 fn check(
     case: &Case,
     (cpu, kernel): (&str, &str),
     variables: &str,
-    filter: &str,
+    chosen: &[&str],
     least: usize,
 ) -> Result<()> {
     let mut guest = Guest::locate().context("TEST_ARM64")?;
@@ -144,8 +150,9 @@ fn check(
     let files = case.dir.join("files");
     let commands = [("statify-convert", "statify"), ("statify-tests", "portable")];
     let prepare = programs::gather(&commands, &files)?;
+    let chosen = chosen.join(" ");
     let script = format!(
-        "{prepare}STATIFY=/files/statify {variables} exec /files/portable --test-threads 2 {filter}"
+        "{prepare}STATIFY=/files/statify {variables} exec /files/portable --test-threads 2 {chosen}"
     );
     let machine = case.dir.join("machine");
     fs::create_dir(&machine)?;

@@ -9,7 +9,8 @@ use statify_tests::case::Case;
 use statify_tests::process::{self, End, Limits};
 use statify_tests::tool;
 
-/// Debian's, and a fixture of glibc and of musl.
+/// Debian's, one of them with the libraries that it opens, a fixture of glibc and of musl, and one that its linker has laid out
+/// for small pages.
 const MAKE: &str = r#"
 cd /tmp
 for program in bash curl gdb git openssl python3 sqlite3 xz; do
@@ -20,6 +21,10 @@ gcc -O2 -pthread -o glibc /files/fixtures/page-size.c && musl-gcc -O2 -pthread -
 for program in glibc musl; do
     /files/statify ./$program -o "$OUT/$program" && cp $program "$OUT/$program.original" || exit
 done
+opens='import decimal, sqlite3, ssl; print(decimal.Decimal(7) / 2, ssl.OPENSSL_VERSION, sqlite3.sqlite_version)'
+/files/statify -q /usr/bin/python3 -o "$OUT/plugins" --host-libs deny --trace -- -S -c "$opens" >/dev/null &&
+    cp /usr/bin/python3 "$OUT/plugins.original" || exit
+gcc -O2 -pthread -Wl,-z,max-page-size=4096 -o small /files/fixtures/page-size.c && /files/statify ./small -o "$OUT/small"
 "#;
 
 /// Each beside its original: as its owner starts it, by a path that cannot be read, and with what the loader's
@@ -31,6 +36,8 @@ for program in *.original; do
         case $program in
             glibc*|musl*) "$@" ;;
             openssl*) "$@" version ;;
+            plugins*) "$@" -S -c 'import decimal, sqlite3, ssl
+print(decimal.Decimal(7) / 2, ssl.OPENSSL_VERSION, sqlite3.connect(":memory:").execute("select 6 * 7").fetchone())' ;;
             python3*) "$@" -c 'import mmap, ssl, threading; print(mmap.PAGESIZE, ssl.OPENSSL_VERSION)
 t = threading.Thread(target=print, args=["thread"]); t.start(); t.join()' ;;
             *) "$@" --version ;;
@@ -48,6 +55,9 @@ t = threading.Thread(target=print, args=["thread"]); t.start(); t.join()' ;;
     done
     case $program in glibc*|musl*) echo "$own" ;; esac
 done
+./small
+echo "small ended with $?"
+./plugins -S -c 'import bz2'
 "#;
 
 /// Makes them there, looks at them here, and starts them in the other guest.
@@ -61,6 +71,8 @@ pub fn larger(case: &Case) -> Result<()> {
     programs::gather(&[("statify-convert", "statify")], &files)?;
     let answer = guest.run(MAKE, &files, &made, &directory("small")?)?;
     ensure!(answer.status == 0, "{}\n{}", answer.stdout, answer.stderr);
+    let notice = "the output starts on kernels with pages of up to 4 KiB";
+    ensure!(answer.stderr.matches(notice).count() == 1, "{}", answer.stderr);
     for said in ["stdout", "stderr", "status"] {
         fs::remove_file(made.join(said))?;
     }
@@ -76,7 +88,13 @@ pub fn larger(case: &Case) -> Result<()> {
     let said = &answer.stdout;
     ensure!(said.matches("pages of 16384, constants ").count() == 2, "{said}\n{}", answer.stderr);
     ensure!(said.matches("a thread's guard has 16384 bytes").count() == 1, "{said}");
-    ensure!(said.matches("agrees: ").count() == 30, "{said}\n{}", answer.stderr);
+    ensure!(said.matches("agrees: ").count() == 33, "{said}\n{}", answer.stderr);
     ensure!(!said.contains("differs: "), "{said}");
+    ensure!(said.contains("small ended with 127"), "{said}");
+    for sentence in
+        ["converted for another page size than this kernel has", "which --host-libs deny refuses"]
+    {
+        ensure!(answer.stderr.contains(sentence), "{}", answer.stderr);
+    }
     Ok(())
 }

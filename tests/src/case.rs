@@ -233,7 +233,7 @@ impl Needing<'_> {
         name: &str,
         test: impl Fn(&Case) -> Result<()> + Clone + Send + 'static,
     ) {
-        for toolchain in Toolchain::GLIBC {
+        for &toolchain in Toolchain::GLIBC {
             let test = test.clone();
             self.add_for(toolchain, name, move |case| test(case).map(|()| Done::Passed));
         }

@@ -58,7 +58,11 @@ impl Toolchain {
     pub const ALL: &[Self] = &[Self::Machine, Self::Musl];
 
     /// Those whose C library is glibc.
-    pub const GLIBC: [Self; 2] = [Self::Machine, Self::Narrow];
+    #[cfg(target_arch = "x86_64")]
+    pub const GLIBC: &[Self] = &[Self::Machine, Self::Narrow];
+    /// Those whose C library is glibc.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub const GLIBC: &[Self] = &[Self::Machine];
 
     /// The end of the names of tests of programs that are built with it.
     pub fn suffix(self) -> &'static str {

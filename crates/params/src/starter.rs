@@ -8,13 +8,17 @@
 //! ^ unmapped before the hand-off, with the tables and the parameters        ^ entry = first byte
 //! ```
 //!
-//! On machines whose kernels have pages of several sizes the code lies one page of the largest size further in memory, since
-//! its permissions are others.
+//! On machines whose kernels have pages of several sizes the code lies [`FRONT_GAP`] further in memory, since its permissions
+//! are others.
 //!
 //! All integers are little-endian. A *place* is an address in 64 bits: with bit 63 set it is
 //! absolute, otherwise a virtual address of the output. The kernel chooses where the program and
 //! this front go, by program headers; behind lie the loader, the libraries and the loader's memory
 //! ([`Params::groups`]), which the starter maps, each group at a distance of its own.
+
+/// How far the code lies from the tables in memory, in bytes, on machines whose kernels have pages of several sizes: no page
+/// is of both.
+pub const FRONT_GAP: u64 = 64 << 10;
 
 /// Bit 63 of a place: the rest is an absolute address, not one in the block.
 pub const ABSOLUTE: u64 = 1 << 63;
@@ -85,7 +89,7 @@ pub struct Params {
     pub spare_len: u64,
     /// The program's code and data, as proc_pid_stat(5) tells of them: four places.
     pub extents: [u64; 4],
-    /// A sum of the `RANDOM_*` and `SEAL_*` constants and [`PROGRAM_FIRST`].
+    /// A sum of the `RANDOM_*` and `SEAL_*` constants, [`PROGRAM_FIRST`] and [`SAME_PAGE_SIZE`].
     pub choices: u64,
     /// The oldest kernel that the program's files take, three numbers of a byte each (0x30200 is
     /// 3.2.0); 0 if they do not say.
@@ -241,6 +245,8 @@ pub const RANDOM_FULL: u64 = 1;
 /// The program must lie below the libraries, as it did when it was captured: its loader has a table of both in the order of
 /// their addresses.
 pub const PROGRAM_FIRST: u64 = 8;
+/// It starts on kernels with pages of [`Params::page_size`] only: how the program's code learns of another size is not known.
+pub const SAME_PAGE_SIZE: u64 = 16;
 /// What does not change again is sealed, unless a seccomp filter might end the process for it.
 pub const SEAL_UNFILTERED: u64 = 2;
 /// What does not change again is sealed.

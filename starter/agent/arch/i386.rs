@@ -18,10 +18,9 @@ use core::arch::naked_asm;
 pub use call::syscall;
 pub use stat::{Stat, Time};
 
-use crate::Call;
 use crate::format::AgentParams;
 use crate::index::Index;
-use crate::own;
+use crate::{Call, open, own, state};
 
 /// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_32.tbl). MMAP is mmap2(2), GETRLIMIT is ugetrlimit,
 /// STAT, FSTAT and NEWFSTATAT are those of `struct stat64`.
@@ -29,7 +28,6 @@ pub mod nr {
     pub const OPEN: u64 = 5;
     pub const CLOSE: u64 = 6;
     pub const LSEEK: u64 = 19;
-    pub const ACCESS: u64 = 33;
     pub const FCNTL: u64 = 55;
     pub const LLSEEK: u64 = 140;
     pub const PREAD64: u64 = 180;
@@ -41,6 +39,7 @@ pub mod nr {
     pub const FSTATFS64: u64 = 269;
     pub const OPENAT: u64 = 295;
     pub const NEWFSTATAT: u64 = 300;
+    pub const FACCESSAT: u64 = 307;
     pub const UTIMENSAT: u64 = 320;
     pub const MEMFD_CREATE: u64 = 356;
     pub const STATX: u64 = 383;
@@ -111,6 +110,8 @@ unsafe extern "C" fn answer(
 /// Calls that only this machine has.
 pub fn own_call(index: &Index, call: &Call<'_>) -> i64 {
     match call.number {
+        nr::OPEN => open::open(index, call, call.args[0], call.args[1]),
+        nr::STAT => state::of_path(index, call, call.args[0], call.args[1]),
         nr::LLSEEK => position(index, call),
         nr::STATX => statx::answer(index, call),
         _ => call.make(),
@@ -163,3 +164,9 @@ pub fn file_system_flags(fd: u64) -> u64 {
 
 /// What e_machine of a library says (EM_386).
 pub const MACHINE: u16 = 3;
+/// The largest page by which kernels map files, in bytes.
+pub const LARGEST_PAGE: usize = 4096;
+/// open(2) (asm-generic/fcntl.h): fails if it is no directory.
+pub const O_DIRECTORY: u64 = 0o200_000;
+/// open(2): without it code of 32 bits opens no file of 2 GiB.
+pub const O_LARGEFILE: u64 = 0o100_000;

@@ -6,17 +6,20 @@
 
 #[path = "../../image/arch/x86_64/call.rs"]
 mod call;
+#[path = "longs.rs"]
+mod longs;
 #[path = "../../image/arch/x86_64/memory.rs"]
 mod memory;
 
 use core::arch::naked_asm;
 
 pub use call::syscall;
+pub use longs::{Time, file_size_limit, file_system_flags, seek};
 
-use crate::Call;
 use crate::format::{AgentParams, FILE_DEVICE};
 use crate::index::Index;
-use crate::state::Facts;
+use crate::state::{self, Facts};
+use crate::{Call, open};
 
 /// Numbers of the system calls used (arch/x86/entry/syscalls/syscall_64.tbl).
 pub mod nr {
@@ -28,12 +31,12 @@ pub mod nr {
     pub const MMAP: u64 = 9;
     pub const PREAD64: u64 = 17;
     pub const PWRITE64: u64 = 18;
-    pub const ACCESS: u64 = 21;
     pub const FCNTL: u64 = 72;
     pub const GETRLIMIT: u64 = 97;
     pub const FSTATFS: u64 = 138;
     pub const OPENAT: u64 = 257;
     pub const NEWFSTATAT: u64 = 262;
+    pub const FACCESSAT: u64 = 269;
     pub const UTIMENSAT: u64 = 280;
     pub const MEMFD_CREATE: u64 = 319;
 }
@@ -141,39 +144,20 @@ impl Stat {
     }
 }
 
-/// Seconds or nanoseconds, as utimensat(2) takes them.
-pub type Time = u64;
-
 /// Calls that only this machine has.
-pub fn own_call(_: &Index, call: &Call<'_>) -> i64 {
-    call.make()
-}
-
-/// lseek(2).
-pub fn seek(descriptor: i64, offset: u64, whence: u64) -> i64 {
-    // SAFETY: changes nothing but the descriptor's position.
-    unsafe { syscall(nr::LSEEK, [descriptor as u64, offset, whence, 0, 0, 0]) }
-}
-
-/// How large a file may become.
-pub fn file_size_limit() -> u64 {
-    const RLIMIT_FSIZE: u64 = 1;
-    let mut limits = [u64::MAX; 2];
-    // SAFETY: the kernel writes the two words.
-    unsafe { syscall(nr::GETRLIMIT, [RLIMIT_FSIZE, limits.as_mut_ptr() as u64, 0, 0, 0, 0]) };
-    limits[0]
-}
-
-/// `f_flags` of the file system that a file is on; 0 if it does not say.
-pub fn file_system_flags(fd: u64) -> u64 {
-    // `struct statfs` (asm-generic/statfs.h), by words of 8 bytes: f_flags, and its size.
-    const FLAGS: usize = 10;
-    const SIZE: usize = 15;
-    let mut state = [0u64; SIZE];
-    // SAFETY: the kernel writes the structure.
-    unsafe { syscall(nr::FSTATFS, [fd, state.as_mut_ptr() as u64, 0, 0, 0, 0]) };
-    state[FLAGS]
+pub fn own_call(index: &Index, call: &Call<'_>) -> i64 {
+    match call.number {
+        nr::OPEN => open::open(index, call, call.args[0], call.args[1]),
+        nr::STAT => state::of_path(index, call, call.args[0], call.args[1]),
+        _ => call.make(),
+    }
 }
 
 /// What e_machine of a library says (EM_X86_64).
 pub const MACHINE: u16 = 62;
+/// The largest page by which kernels map files, in bytes.
+pub const LARGEST_PAGE: usize = 4096;
+/// open(2) (asm-generic/fcntl.h): fails if it is no directory.
+pub const O_DIRECTORY: u64 = 0o200_000;
+/// open(2): every file can be opened anyway.
+pub const O_LARGEFILE: u64 = 0;

@@ -24,6 +24,8 @@ pub use pages::Pages;
 use crate::PAGE;
 use crate::params::{CALL_SET_THREAD_POINTER, Params};
 
+pub use crate::params::FRONT_GAP;
+
 /// Numbers of the system calls used (include/uapi/asm-generic/unistd.h).
 pub mod nr {
     pub const FCNTL: u64 = 25;
@@ -86,9 +88,6 @@ pub const GAP_PAGES: u64 = (1 << 16) - 1;
 pub const PROGRAM: u64 = 48 << 40;
 pub const LIBRARIES: u64 = 64 << 40;
 pub const HEAP: u64 = 0xaaaa_aaaa_8000;
-
-/// How far the starter's code lies from what is in front of it in the file: in a page of its own, however large pages are.
-pub const FRONT_GAP: u64 = 64 << 10;
 
 /// Where and with what to continue; returned in x0 and x1.
 #[repr(C)]

@@ -9,8 +9,8 @@ use core::arch::x86_64::__cpuid_count;
 use super::{nr, syscall};
 use crate::PAGE;
 use crate::call;
-use crate::params::{self, CpuFeatures, Range};
-use crate::stack::Stack;
+use crate::params::{self, CpuFeatures, Params, Range};
+use crate::stack::{AT_PAGESZ, Stack};
 
 /// The kernel's pages. They are of the one size by which everything in the tables is laid out.
 #[derive(Clone, Copy)]
@@ -19,6 +19,11 @@ pub struct Pages;
 impl Pages {
     pub fn of(_stack: &Stack) -> Self {
         Self
+    }
+
+    /// Whether the output is for the kernel's.
+    pub fn fit(p: &Params, stack: &Stack) -> bool {
+        stack.value(AT_PAGESZ).is_some_and(|size| size <= p.largest_page)
     }
 
     /// In bytes.

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use statify_elf::holes;
 use statify_elf::machine::{CpuSites, Machine, Space};
 use statify_elf::{ElfFile, page_up};
+use statify_params::agent::AGENT_ROOM;
 use statify_process::procfs::page_size;
 use statify_room::root::Root;
 
@@ -28,6 +29,13 @@ const ARENA: u64 = 256 << 10;
 pub const PROGRAM: usize = 0;
 /// The loader's.
 pub const LOADER: usize = 1;
+
+/// Room for the agent behind a loader that ends at an address: its permissions are others, so that it shares no page with it,
+/// however large pages are.
+pub fn room_for_agent(machine: Machine, loader_end: u64) -> Range<u64> {
+    let start = loader_end.next_multiple_of(machine.largest_page());
+    start..start + AGENT_ROOM
+}
 
 /// A file of which something is mapped.
 #[derive(Clone, Debug)]

@@ -51,7 +51,7 @@ use statify_program::Refusal;
 use statify_room::sandbox::{self, Sandbox};
 
 pub use auxv::InitialStack;
-pub use block::{Files, LOADER, Object, PROGRAM};
+pub use block::{Files, LOADER, Object, PROGRAM, room_for_agent};
 pub use follow::{Ending, follow};
 pub use observe::{CallSite, FileId, Observation};
 pub use preload::{NOWHERE, Preloaded, preload};

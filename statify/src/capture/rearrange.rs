@@ -7,7 +7,6 @@ use goblin::elf::header::ET_DYN;
 use nix::errno::Errno;
 use statify_elf::machine::{self, Cpu, Machine};
 use statify_elf::{ElfFile, little_endian};
-use statify_params::agent::AGENT_ROOM;
 use statify_process::Tracee;
 use statify_process::procfs;
 
@@ -16,7 +15,7 @@ use super::auxv::{
     AT_BASE, AT_ENTRY, AT_EXECFN, AT_IGNORE, AT_PHDR, AT_RANDOM, AT_SECURE, AT_SYSINFO,
     AT_SYSINFO_EHDR, InitialStack,
 };
-use super::block::{Block, Object, Role};
+use super::block::{Block, Object, Role, room_for_agent};
 use super::cpu_sites::ReplacedSites;
 use super::launch::open_proc;
 use super::variation::Variation;
@@ -96,8 +95,10 @@ pub fn rearrange(
         let place = block.place_object(&program_elf, &now.program_span, Role::Program, key);
         Move::to(now.program, &now.program_span, place.ok_or(FULL)?)
     };
-    let room = if variation.agent { AGENT_ROOM } else { 0 };
-    let span = now.loader_span.start..now.loader_span.end + room;
+    let mut span = now.loader_span.clone();
+    if variation.agent {
+        span.end = room_for_agent(*machine, span.end).end;
+    }
     let key = || files.content_key(&loader, &loader_elf);
     let place = block.place_object(&loader_elf, &span, Role::Loader, key).ok_or(FULL)?;
     let loader_move = Move::to(now.loader, &now.loader_span, place);

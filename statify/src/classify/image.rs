@@ -43,8 +43,8 @@ pub struct Image {
     pub variables: Variables,
     /// The size of pages that the loader was told of, in bytes.
     pub page_size: u64,
-    /// The largest size that it is known how to follow.
-    pub largest_page: u64,
+    /// Whether it is known how the kernel's size is followed where that is another.
+    pub page_size_followed: bool,
     /// Where to continue.
     pub handoff: Place,
     /// AT_ENTRY.
@@ -87,6 +87,11 @@ impl Image {
     /// What an object (by index) is mapped as; [`None`] if it is embedded only.
     pub fn module_of(&self, object: usize) -> Option<&Module> {
         self.modules.iter().find(|module| module.object == Some(object))
+    }
+
+    /// The largest size of pages that the output can be for, in bytes.
+    pub fn largest_page(&self) -> u64 {
+        if self.page_size_followed { self.machine().largest_page() } else { self.page_size }
     }
 
     /// The machine that it is for: its program's.

@@ -170,10 +170,7 @@ pub fn classify(program: &Path, captures: Captures, fixed: bool) -> Result<Image
         secure,
         variables,
         page_size: page_size::told(&first),
-        largest_page: match page_size {
-            Some(_) => first.machine.largest_page(),
-            None => page_size::told(&first),
-        },
+        page_size_followed: page_size.is_some(),
         handoff: frame.place(first.handoff),
         entry: frame.place(aux(auxv::AT_ENTRY)),
         phdr: frame.place(aux(auxv::AT_PHDR)),

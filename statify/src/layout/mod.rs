@@ -1,12 +1,12 @@
 //! From an image to a plan of the output: which pieces of memory the kernel maps from program
 //! headers, which the starter puts in place, where each lies in the file, and the starter's tables.
 //!
-//! [`constants`] takes words out of the memory, [`pieces`] cuts it by permissions, [`granule`] says how large pages may be,
+//! [`constants`] takes words out of the memory, [`pieces`] cuts it by permissions, [`large_pages`] says how large pages may be,
 //! [`segments`] decides what is in the file, [`offsets`] where there, [`placement`] says who maps what and where it lies, [`pooled`] what may come from the pool, [`tables`]
 //! builds the parameter block.
 
 mod constants;
-mod granule;
+mod large_pages;
 mod offsets;
 mod pieces;
 mod placement;
@@ -49,6 +49,8 @@ pub struct Plan {
     pub pooled: Vec<usize>,
     /// Pages of the file that nothing of the plan takes, of those that were wanted.
     pub kept: Vec<Range<u64>>,
+    /// The largest size of pages that it is laid out for, in bytes.
+    pub largest_page: u64,
     /// ET_EXEC rather than ET_DYN.
     pub fixed: bool,
     /// PF_X on PT_GNU_STACK.
@@ -81,11 +83,11 @@ pub fn lay_out(
     let starter = starter::image(machine.e_machine()).unwrap_or_default();
     let patched = &pieces::patched_pages(image, constants);
     let mut pieces = pieces::cut(image, patched, pool.is_some());
-    let granule = granule::choose(&pieces, image.largest_page);
-    granule::join(&mut pieces, granule);
-    let mut segments = segments::choose(image, &mut pieces, granule);
+    let largest_page = large_pages::choose(&pieces, image.largest_page());
+    large_pages::join(&mut pieces, largest_page);
+    let mut segments = segments::choose(image, &mut pieces, largest_page);
     // The size of the tables does not depend on where anything is.
-    let addresses = &Addresses::choose(image, granule, PAGE);
+    let addresses = &Addresses::choose(image, largest_page, PAGE);
     let placement = &placement::place(image, &segments, addresses);
     let pooled = pool.map_or_else(Vec::new, |_| pooled::objects(placement.in_files()));
     let slides =
@@ -96,7 +98,7 @@ pub fn lay_out(
         machine,
         starter,
         shape,
-        granule,
+        largest_page,
         pieces,
         placement,
         patched,
@@ -113,19 +115,18 @@ pub fn lay_out(
     let front_len = page_up(headers + size as u64) + code_len;
     let gap = machine.front_gap();
     let spare = placement::spare_page(front_len, gap);
-    let addresses = &Addresses::choose(image, granule, spare + PAGE);
+    let addresses = &Addresses::choose(image, largest_page, spare + PAGE);
     let room = unloaded.map_or(0, |len| page_up(len + offsets::description(image, pieces)));
     let room = front_len..front_len + room;
     kept.retain(|range| range.start >= room.end);
-    let end = offsets::assign(image, &mut segments, room.end, shape.align, granule, &kept);
+    let end = offsets::assign(image, &mut segments, room.end, shape.align, largest_page, &kept);
     let mut placement = placement::place(image, &segments, addresses);
-    let base = addresses.front;
-    placement.loads.extend(placement::front(base, front_len, code_len, gap));
+    placement.loads.extend(placement::front(addresses, front_len, code_len, gap));
     placement.loads.sort_by_key(|load| load.address);
-    placement.loads.iter_mut().for_each(|load| load.align = granule);
     if let Some(first) = placement.loads.first_mut() {
         first.align = addresses.program_alignment;
     }
+    let base = addresses.front;
     let tables_end = base + (front_len - code_len);
     let spare = (base + spare, placement.spare(front_len - PAGE));
     let input = tables::Input { placement: &placement, addresses, spare, ..input };
@@ -141,6 +142,7 @@ pub fn lay_out(
         end,
         pooled: pooled.clone(),
         kept,
+        largest_page,
         fixed: image.fixed,
         executable_stack: image.executable_stack,
         mapped: placement.maps.len() + placement.zeros.len(),
@@ -202,7 +204,7 @@ mod tests {
             variables: crate::classify::tunables::Variables::ByLibrary,
             handoff: Place::default(),
             page_size: PAGE,
-            largest_page: PAGE,
+            page_size_followed: false,
             entry: Place::default(),
             phdr: Place::default(),
             phnum: 0,

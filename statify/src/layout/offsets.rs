@@ -22,13 +22,13 @@ enum Class {
 }
 
 /// Gives every segment its place in the file, from `start` on, but none of what is `kept` free
-/// (ascending). Where pages have up to `granule` bytes, none is of two segments. Returns the end.
+/// (ascending). Where pages have up to `largest_page` bytes, none is of two segments. Returns the end.
 pub fn assign(
     image: &Image,
     segments: &mut [Segment],
     start: u64,
     align: u64,
-    granule: u64,
+    largest_page: u64,
     kept: &[Range<u64>],
 ) -> u64 {
     let class = |segment: &Segment| match image.modules[segment.module].object {
@@ -53,8 +53,8 @@ pub fn assign(
         };
         let align = if segment.module != module && is_aligned { align } else { PAGE };
         // As far within a page as in memory.
-        let within = segment.range.start.value() % granule;
-        let next = |offset: u64| offset.next_multiple_of(align.max(granule)) + within;
+        let within = segment.range.start.value() % largest_page;
+        let next = |offset: u64| offset.next_multiple_of(align.max(largest_page)) + within;
         offset = next(offset);
         while let Some(range) = kept.next_if(|range| range.start < offset + segment.file_len) {
             offset = next(offset.max(range.end));

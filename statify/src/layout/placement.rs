@@ -65,28 +65,34 @@ pub struct Addresses {
     /// What the program's distance must be a multiple of.
     pub program_alignment: u64,
     /// No page of this size has two permissions.
-    granule: u64,
+    largest_page: u64,
 }
 
 impl Addresses {
-    /// Decides, for pages of up to `granule` bytes. The front takes `front_len` bytes of addresses, the spare page among them.
-    pub fn choose(image: &Image, granule: u64, front_len: u64) -> Self {
+    /// Decides, for pages of up to `largest_page` bytes. The front takes `front_len` bytes of addresses, the spare page among them.
+    pub fn choose(image: &Image, largest_page: u64, front_len: u64) -> Self {
         if image.fixed {
-            let front = fixed_base(image, granule, front_len);
-            return Self { front, program_alignment: granule, granule, ..Self::default() };
+            let front = fixed_base(image, largest_page, front_len);
+            return Self {
+                front,
+                program_alignment: largest_page,
+                largest_page,
+                ..Self::default()
+            };
         }
         let slid = || image.modules.iter().filter(|module| !module.range.start.is_absolute());
         let file = |index: usize| ElfFile::parse(&image.objects.get(index)?.bytes).ok();
-        let alignment_of = |index| file(index).map_or(granule, |elf| elf.alignment().max(granule));
+        let alignment_of =
+            |index| file(index).map_or(largest_page, |elf| elf.alignment().max(largest_page));
         let program = slid().find(|module| module.object == Some(PROGRAM));
         let (by, end) = program.map_or((0, 0), |module| {
             let own =
                 file(PROGRAM).and_then(|elf| elf.span()).map_or(0, |span| page_down(span.start));
             let by = own.wrapping_sub(module.range.start.value());
-            (by, module.range.end.value().wrapping_add(by).next_multiple_of(granule))
+            (by, module.range.end.value().wrapping_add(by).next_multiple_of(largest_page))
         });
         let libraries = || slid().filter(|module| module.object != Some(PROGRAM));
-        let alignment = (0..image.objects.len()).map(alignment_of).max().unwrap_or(granule);
+        let alignment = (0..image.objects.len()).map(alignment_of).max().unwrap_or(largest_page);
         let mut groups: BTreeMap<Option<usize>, Place> = BTreeMap::new();
         for module in libraries() {
             let start = groups.entry(module.group).or_insert(module.range.start);
@@ -97,9 +103,9 @@ impl Addresses {
         groups.truncate(MOST_GROUPS);
         let start = groups.first().map_or(0, |first| first.align_down(alignment).value());
         let libraries = (end + front_len).next_multiple_of(alignment).wrapping_sub(start);
-        let program_alignment = program.map_or(granule, |_| alignment_of(PROGRAM));
+        let program_alignment = program.map_or(largest_page, |_| alignment_of(PROGRAM));
         let front = OutPlace::new(end);
-        Self { program: by, groups, libraries, front, program_alignment, granule }
+        Self { program: by, groups, libraries, front, program_alignment, largest_page }
     }
 
     /// A place of the image in the output.
@@ -149,7 +155,7 @@ impl Addresses {
             let end = modules().map(|module| module.range.end).max().unwrap_or(start);
             let (start, last) = (self.at(start), self.at(end.saturating_sub(1)));
             let (start, end) = (page_down(start.value()), page_up(last.value() + 1));
-            let alignment = modules().map(alignment).fold(self.granule, u64::max);
+            let alignment = modules().map(alignment).fold(self.largest_page, u64::max);
             Group { start, len: end - start, alignment }
         };
         self.groups.iter().enumerate().map(describe).collect()
@@ -214,12 +220,12 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
                     len: range.end - range.start,
                     // Kernels up to Linux 6.9 demand it of zero pages, too.
                     offset: match file_len {
-                        0 => range.start.value() % addresses.granule,
+                        0 => range.start.value() % addresses.largest_page,
                         _ => segment.offset,
                     },
                     file_len,
                     prot: segment.prot,
-                    align: PAGE,
+                    align: addresses.largest_page,
                 });
                 continue;
             }
@@ -231,12 +237,12 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
                 range: in_file.clone(),
                 prot: segment.prot,
                 offset: segment.offset,
-                in_file: pooled::in_file(image, segment, addresses.granule),
+                in_file: pooled::in_file(image, segment, addresses.largest_page),
             });
         }
         if in_file.end < range.end {
             let first = if in_file.is_empty() { WHOLE_FIRST } else { 0 };
-            let (prot, ends) = match (addresses.granule, segment.is_hole) {
+            let (prot, ends) = match (addresses.largest_page, segment.is_hole) {
                 (PAGE, _) => (segment.prot, 0),
                 // It leaves pages that it shares to others, and nothing there is cleared.
                 (_, true) => (0, 0),
@@ -245,7 +251,7 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
             placement.zeros.push((in_file.end..range.end, prot | ends as u32));
         }
     }
-    let start_of = |range: &Range<OutPlace>| range.start.align_up(addresses.granule);
+    let start_of = |range: &Range<OutPlace>| range.start.align_up(addresses.largest_page);
     let kept = kept.map(|range| start_of(&range)..range.end).filter(|range| !range.is_empty());
     placement.loads.extend(kept.map(|range| Load {
         address: range.start,
@@ -253,7 +259,7 @@ pub fn place(image: &Image, segments: &[Segment], addresses: &Addresses) -> Plac
         offset: 0,
         file_len: 0,
         prot: PROT_READ | PROT_WRITE,
-        align: PAGE,
+        align: addresses.largest_page,
     }));
     placement
 }
@@ -271,17 +277,17 @@ pub fn spare_page(len: u64, gap: u64) -> u64 {
     len - PAGE + (2 * gap).max(PAGE)
 }
 
-/// The front: headers, tables and parameters; `gap` bytes further the starter's code, `code_len` bytes; its last page
-/// once more, for the starter to grow where it cannot open the output.
-pub fn front(base: OutPlace, len: u64, code_len: u64, gap: u64) -> [Load; FRONT_LOADS] {
-    let tables = len - code_len;
+/// The front, of `len` bytes: headers, tables and parameters; `gap` bytes further the starter's code, `code_len` bytes; its last
+/// page once more, for the starter to grow where it cannot open the output.
+pub fn front(addresses: &Addresses, len: u64, code_len: u64, gap: u64) -> [Load; FRONT_LOADS] {
+    let (base, tables) = (addresses.front, len - code_len);
     let load = |address, offset, len, prot| Load {
         address,
         len,
         offset,
         file_len: len,
         prot,
-        align: PAGE,
+        align: addresses.largest_page,
     };
     [
         load(base, 0, tables, PROT_READ),
@@ -291,14 +297,14 @@ pub fn front(base: OutPlace, len: u64, code_len: u64, gap: u64) -> [Load; FRONT_
 }
 
 /// Where the front of an output at fixed addresses lies: below its lowest module if it can.
-fn fixed_base(image: &Image, granule: u64, front_len: u64) -> OutPlace {
+fn fixed_base(image: &Image, largest_page: u64, front_len: u64) -> OutPlace {
     /// Lower addresses are refused (vm.mmap_min_addr).
     const LEAST: u64 = 64 << 10;
     // Nothing slides: places are addresses.
     let lowest = image.modules.iter().map(|module| module.range.start.value()).min().unwrap_or(0);
     let highest = image.modules.iter().map(|module| module.range.end.value()).max().unwrap_or(0);
     OutPlace::new(match lowest.checked_sub(front_len) {
-        Some(base) if base >= LEAST => base & !(granule - 1),
-        _ => highest.next_multiple_of(granule),
+        Some(base) if base >= LEAST => base & !(largest_page - 1),
+        _ => highest.next_multiple_of(largest_page),
     })
 }

@@ -36,8 +36,8 @@ pub struct InFile {
 }
 
 /// Of which file the pages of a segment are, if they are all as it has them, and stay so. They lie as far within a page of
-/// `granule` bytes there as in memory.
-pub fn in_file(image: &Image, segment: &Segment, granule: u64) -> Option<InFile> {
+/// `largest_page` bytes there as in memory.
+pub fn in_file(image: &Image, segment: &Segment, largest_page: u64) -> Option<InFile> {
     let stored = segment.file_range();
     if segment.prot & PROT_WRITE != 0 || image.pages.range(stored.clone()).next().is_some() {
         return None;
@@ -59,7 +59,7 @@ pub fn in_file(image: &Image, segment: &Segment, granule: u64) -> Option<InFile>
     found.filter(|found| {
         let len = image.objects[found.object].bytes.len() as u64;
         let last = found.offset.checked_add(segment.file_len);
-        let is_whole = found.offset.wrapping_sub(stored.start.value()).is_multiple_of(granule)
+        let is_whole = found.offset.wrapping_sub(stored.start.value()).is_multiple_of(largest_page)
             && last.is_some_and(|last| last <= page_up(len));
         end >= stored.end && is_whole && u32::try_from(found.offset / PAGE).is_ok()
     })

@@ -47,8 +47,8 @@ impl Segment {
     }
 }
 
-/// Joins pieces and separates what is zero, at multiples of `granule`.
-pub fn choose(image: &Image, pieces: &mut [Piece], granule: u64) -> Vec<Segment> {
+/// Joins pieces and separates what is zero, at multiples of `largest_page`.
+pub fn choose(image: &Image, pieces: &mut [Piece], largest_page: u64) -> Vec<Segment> {
     let mut runs: Vec<(Range<Place>, u32, usize)> = Vec::new();
     for piece in pieces.iter() {
         let same_file_run = |last: &(Range<Place>, u32, usize)| {
@@ -67,7 +67,7 @@ pub fn choose(image: &Image, pieces: &mut [Piece], granule: u64) -> Vec<Segment>
     }
     let mut segments: Vec<Segment> = runs
         .into_iter()
-        .flat_map(|(range, prot, module)| cut_zeros(image, range, prot, module, granule))
+        .flat_map(|(range, prot, module)| cut_zeros(image, range, prot, module, largest_page))
         .collect();
     for segment in &mut segments {
         let has_zeros = segment.file_range().end < segment.range.end;
@@ -83,7 +83,7 @@ fn cut_zeros(
     range: Range<Place>,
     prot: u32,
     module: usize,
-    granule: u64,
+    largest_page: u64,
 ) -> Vec<Segment> {
     let is_hole = prot == 0;
     let segment = |range: Range<Place>, file_len| Segment {
@@ -98,7 +98,7 @@ fn cut_zeros(
         return vec![segment(range, 0)];
     }
     let mut segments: Vec<Segment> = Vec::new();
-    for data in data_runs(image, &range, granule) {
+    for data in data_runs(image, &range, largest_page) {
         let len = data.end - data.start;
         match segments.last_mut() {
             Some(last) if data.start - last.file_range().end < ZERO_RUN * PAGE => {
@@ -125,11 +125,11 @@ fn cut_zeros(
     segments
 }
 
-/// The maximal runs of pages that have to be in the file; each begins at a multiple of `granule`, or where the range does.
-fn data_runs(image: &Image, range: &Range<Place>, granule: u64) -> Vec<Range<Place>> {
+/// The maximal runs of pages that have to be in the file; each begins at a multiple of `largest_page`, or where the range does.
+fn data_runs(image: &Image, range: &Range<Place>, largest_page: u64) -> Vec<Range<Place>> {
     let mut runs: Vec<Range<Place>> = Vec::new();
     let mut add = |data: Range<Place>| {
-        let start = data.start.align_down(granule).max(range.start);
+        let start = data.start.align_down(largest_page).max(range.start);
         match runs.last_mut() {
             Some(last) if start <= last.end => last.end = last.end.max(data.end),
             _ => runs.push(start..data.end),

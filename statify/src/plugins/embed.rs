@@ -8,7 +8,7 @@ use statify_elf::machine::Machine;
 use statify_elf::{PAGE, PROT_EXEC, PROT_READ, PROT_WRITE, page_up};
 use statify_format::HostLibs;
 use statify_params::agent::{
-    AGENT_MAGIC, AGENT_ROOM, AgentParams, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, POLICY_DENY,
+    AGENT_MAGIC, AgentParams, FILE_DATA, FILE_MODULE, FILE_PLUGIN, File, POLICY_DENY,
     POLICY_OWN_FILE, Part,
 };
 use zerocopy::IntoBytes;
@@ -17,7 +17,7 @@ use super::index::Index;
 use super::plugin::{Plugin, Plugins};
 use super::redirect::{self, Redirected};
 use super::{names, patch};
-use crate::capture::{LOADER, Object};
+use crate::capture::{self, LOADER, Object};
 use crate::classify::{Image, Module, Region};
 use crate::error::{Error, Result};
 use crate::layout::Plan;
@@ -36,13 +36,16 @@ pub fn embed(
 ) -> Result<()> {
     let unable = || Error::Redirect(program.to_owned());
     let loader = image.module_of(LOADER).ok_or_else(unable)?;
-    let (agent, group) = (loader.range.end, loader.group);
+    let (room, group) =
+        (capture::room_for_agent(image.machine(), loader.range.end.value()), loader.group);
     let mut index = list(image, &plugins);
     let len = index.bytes().len() as u64;
-    let start = end_of_block(image);
+    // What is mapped by itself shares no page with anything else, however large pages are.
+    let page = image.largest_page();
+    let start = end_of_block(image).align_up(page);
     let pages = start..(start + len).next_page();
     add_memory(image, group, pages.clone(), PROT_READ);
-    let parts = add_files(image, group, pages.end, plugins.files, align);
+    let parts = add_files(image, group, pages.end, plugins.files, align.max(page));
     for (file, (range, len)) in index.files().iter_mut().zip(parts) {
         file.parts[0] = Part { at: range.start - start, offset: 0, len };
     }
@@ -59,14 +62,14 @@ pub fn embed(
     let [files, names, directories] = index.counts();
     let params = AgentParams {
         magic: AGENT_MAGIC,
-        index: start.wrapping_sub(agent),
+        index: start.wrapping_sub(Place::new(room.start)),
         policy,
         files,
         names,
         directories,
         ..AgentParams::default()
     };
-    add_agent(image, group, agent, &params, &redirected).ok_or_else(unable)?;
+    add_agent(image, group, room, &params, &redirected).ok_or_else(unable)?;
     // Redirected code is no longer as in its file.
     for file in index.files().iter_mut().filter(|file| file.kind == FILE_MODULE) {
         file.parts = telling_parts(image, file.number as usize - 1, start);
@@ -100,7 +103,7 @@ fn list(image: &Image, plugins: &Plugins) -> Index {
     index
 }
 
-/// Puts the files behind one another from `next` on. Returns where each lies, and its size.
+/// Puts the files behind one another from `next` on, each at a multiple of `align`. Returns where each lies, and its size.
 fn add_files(
     image: &mut Image,
     group: Option<usize>,
@@ -114,7 +117,8 @@ fn add_files(
     for plugin in files {
         let object = image.objects.len();
         let len = plugin.object.bytes.len() as u64;
-        let range = next..next + page_up(len);
+        let start = next.align_up(align);
+        let range = start..start + page_up(len);
         next = range.end;
         // One mapping for all, unless each has to begin at a multiple of its own in the file.
         let module = match module {
@@ -134,14 +138,15 @@ fn add_files(
     parts
 }
 
-/// Puts the agent in, and behind it what the redirected instructions jump to. `None` if there is no room.
+/// Puts the agent in, and behind it what the redirected instructions jump to. `None` if they take more than the room.
 fn add_agent(
     image: &mut Image,
     group: Option<usize>,
-    agent: Place,
+    room: Range<u64>,
     params: &AgentParams,
     redirected: &[Redirected],
 ) -> Option<()> {
+    let agent = Place::new(room.start);
     let mut code = params.as_bytes().to_vec();
     let entry = agent + code.len() as u64;
     let machine = image.machine();
@@ -153,7 +158,7 @@ fn add_agent(
         patch::write(image, redirected.start(), &redirected.jump(at)?);
     }
     let range = agent..agent + page_up(code.len() as u64);
-    if range.end - range.start > AGENT_ROOM {
+    if range.end.value() > room.end {
         return None;
     }
     add_memory(image, group, range, PROT_READ | PROT_EXEC);

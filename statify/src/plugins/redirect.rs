@@ -110,13 +110,13 @@ pub fn fallbacks(image: &Image, opening: &[Redirected]) -> Vec<Redirected> {
 /// Looks at the loader's code, part by part, with what makes a site of an address behind an instruction.
 fn in_loader(
     image: &Image,
-    mut look: impl FnMut(&Code<'_>, &dyn Fn(u64) -> CallSite),
+    mut look: impl FnMut(&dyn Code, &dyn Fn(u64) -> CallSite),
 ) -> Option<()> {
     let object = image.loader()?;
     let elf = ElfFile::parse(&object.bytes).ok()?;
     for load in elf.loads().filter(|load| load.is_executable()) {
-        let code = image.machine().code(elf.contents(load)?, load.p_vaddr)?;
-        look(&code, &|behind| {
+        let code = image.machine().code(&elf, elf.contents(load)?, load.p_vaddr);
+        look(&*code, &|behind| {
             let offset = load.p_offset + (behind - load.p_vaddr);
             CallSite { path: object.path.clone(), offset }
         });
@@ -150,10 +150,9 @@ fn redirections(
                 else {
                     continue;
                 };
-                if code.is_none() {
-                    code = image.machine().code(bytes, load.p_vaddr);
-                }
-                let redirection = code.as_ref()?.redirection(load.p_vaddr + at)?;
+                let code =
+                    code.get_or_insert_with(|| image.machine().code(&elf, bytes, load.p_vaddr));
+                let redirection = code.redirection(load.p_vaddr + at)?;
                 found.push(Redirected { redirection, bias, kind });
             }
         }

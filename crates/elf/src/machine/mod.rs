@@ -22,6 +22,7 @@ mod hwcaps;
 mod i386;
 mod names;
 pub mod numbers;
+mod redirect;
 mod relocations;
 mod row;
 mod space;
@@ -35,9 +36,10 @@ pub use code::{Call, CodePart, CpuSites, Uses};
 pub use conversion::NotHere;
 pub use hwcaps::OlderScheme;
 pub use names::{LIBRARY_DIRECTORIES, LINKED_DIRECTORIES, describe, name};
+pub use redirect::{Code, Redirection};
 pub use relocations::{FileValue, Meaning};
 pub use space::Space;
-pub use x86_64::{Code, Level, OWN_PLATFORM, Redirection};
+pub use x86_64::{Level, OWN_PLATFORM};
 
 pub use host::{
     Answers, CALL_NUMBER, Cpu, CpuInstruction, CpuModel, LONGEST_TRAP, Registers, THREAD_POINTER,
@@ -124,7 +126,7 @@ impl Machine {
     /// How far memory with other permissions lies from what is in front of it in a file, so that they share no page however
     /// large pages are; nothing where all are of one size.
     pub fn front_gap(self) -> u64 {
-        if self.largest_page() > self.page() { self.largest_page() } else { 0 }
+        if self.largest_page() > self.page() { statify_params::FRONT_GAP } else { 0 }
     }
 
     /// The first address that no program has: those above are the kernel's.
@@ -213,15 +215,9 @@ impl Machine {
         on!(self, sites::cpu_sites(elf))
     }
 
-    /// Its code, the first byte's address being `base`, in which system calls can be made to call something else; `None`
-    /// if it is not known how.
-    pub fn code(self, bytes: &[u8], base: u64) -> Option<Code<'_>> {
-        let entry = match self {
-            Self::X86_64 => x86_64::ENTRY,
-            Self::I386 => i386::redirect::ENTRY,
-            Self::Aarch64 => return None,
-        };
-        Some(Code::new(entry, bytes, base))
+    /// Code of a file, the first byte's address being `base`.
+    pub fn code<'a>(self, elf: &ElfFile<'_>, bytes: &'a [u8], base: u64) -> Box<dyn Code + 'a> {
+        on!(self, redirect::code(elf, bytes, base))
     }
 
     /// The instruction that makes a system call.

@@ -5,7 +5,7 @@ use statify_elf::machine::Machine;
 use statify_format::parameters::Parameters;
 use statify_params::{
     ABSOLUTE, FIXUP_ORIGIN, FIXUP_VDSO, FROZEN_TUNABLES, Group, MOST_GROUPS, PROGRAM_FIRST,
-    RANDOM_FULL, SEAL_ALWAYS, SEAL_UNFILTERED, SECURE_REFUSED, is_fixup,
+    RANDOM_FULL, SAME_PAGE_SIZE, SEAL_ALWAYS, SEAL_UNFILTERED, SECURE_REFUSED, is_fixup,
 };
 
 use super::problem::{Part, Problem, Problems};
@@ -200,7 +200,9 @@ fn check_libraries(
         Part::Tables,
         "the page that grows is not the starter's, or does not hold what is mapped",
     );
-    let known = params.choices <= RANDOM_FULL | PROGRAM_FIRST | SEAL_UNFILTERED | SEAL_ALWAYS;
+    let known = params.choices
+        & !(RANDOM_FULL | PROGRAM_FIRST | SAME_PAGE_SIZE | SEAL_UNFILTERED | SEAL_ALWAYS)
+        == 0;
     problems.expect(known, Part::Tables, "what is random or sealed is unknown");
 }
 

@@ -1,7 +1,7 @@
 //! The kernel's pages, which are of one of three sizes.
 
 use crate::PAGE;
-use crate::params::{Range, WHOLE_FIRST, WHOLE_LAST};
+use crate::params::{Params, Range, SAME_PAGE_SIZE, WHOLE_FIRST, WHOLE_LAST};
 use crate::stack::{AT_PAGESZ, Stack};
 
 /// Their size, a power of two.
@@ -11,6 +11,13 @@ pub struct Pages(u64);
 impl Pages {
     pub fn of(stack: &Stack) -> Self {
         Self(stack.value(AT_PAGESZ).unwrap_or(PAGE))
+    }
+
+    /// Whether the output is for the kernel's.
+    pub fn fit(p: &Params, stack: &Stack) -> bool {
+        let Self(size) = Self::of(stack);
+        let is_same = size == p.page_size;
+        if p.choices & SAME_PAGE_SIZE != 0 { is_same } else { size <= p.largest_page }
     }
 
     /// In bytes.

@@ -27,14 +27,16 @@ fn is_in_order(image: &Image) -> bool {
     elf.is_some_and(|elf| elf.has_holes())
 }
 
-/// A sum of the `RANDOM_*` and `SEAL_*`, and PROGRAM_FIRST.
+/// A sum of the `RANDOM_*` and `SEAL_*`, PROGRAM_FIRST and SAME_PAGE_SIZE.
 pub fn chosen(image: &Image, shape: &Shape) -> u64 {
     let random = match shape.randomness {
         Randomness::Full if !image.fixed => statify_params::RANDOM_FULL,
         _ => 0,
     };
     let first = random != 0 && is_in_order(image);
+    let same_size = image.machine().front_gap() > 0 && !image.page_size_followed;
     random
+        | if same_size { statify_params::SAME_PAGE_SIZE } else { 0 }
         | if first { statify_params::PROGRAM_FIRST } else { 0 }
         | match shape.seal {
             Seal::Unfiltered => statify_params::SEAL_UNFILTERED,

@@ -45,7 +45,7 @@ pub struct Input<'a> {
     /// The starter's code for that.
     pub starter: &'a [u8],
     /// The largest size of pages that it is laid out for, in bytes.
-    pub granule: u64,
+    pub largest_page: u64,
     /// What the user has chosen.
     pub shape: &'a Shape,
     /// Its memory by permissions.
@@ -152,12 +152,12 @@ impl Tables {
             slides: pile.table(records::slides(input, stream, usize::MAX)),
             fixups: pile.table(records::fixups(image, addresses, word)),
             protects: {
-                let runs = runs::protects(pieces, addresses, input.granule);
+                let runs = runs::protects(pieces, addresses, input.largest_page);
                 let range = |(start, len, prot)| records::range(addresses.at(start), len, prot);
                 pile.table(runs.map(range))
             },
             seals: {
-                let runs = runs::seals(pieces, addresses, input.granule);
+                let runs = runs::seals(pieces, addresses, input.largest_page);
                 let range = |(start, len, ends)| records::range(addresses.at(start), len, ends);
                 pile.table(runs.map(range))
             },
@@ -259,7 +259,7 @@ impl Tables {
             },
             take_over_tunables: image.variables.tunables().and_then(|t| t.take_over).map_or(0, at),
             origin_room: names::origin_room(&image.fixups),
-            largest_page: input.granule,
+            largest_page: input.largest_page,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use statify_elf::PAGE;
 use statify_params::PROT_BTI;
 
-use crate::layout::granule;
+use crate::layout::large_pages;
 use crate::layout::pieces::Piece;
 use crate::layout::placement::Addresses;
 use crate::place::Place;
@@ -27,11 +27,11 @@ pub fn populates(
     runs.into_iter().filter(|(_, len)| *len > PAGE)
 }
 
-/// Where the final permissions differ from those while patching; for pages of up to `granule` bytes.
+/// Where the final permissions differ from those while patching; for pages of up to `largest_page` bytes.
 pub fn protects<'a>(
     pieces: &'a [Piece],
     addresses: &Addresses,
-    granule: u64,
+    largest_page: u64,
 ) -> impl Iterator<Item = (Place, u64, u32)> + 'a {
     const OF_GUARD: u32 = PROT_BTI as u32;
     let changed = pieces.iter().filter(|piece| piece.prot != piece.load_prot || piece.guarded);
@@ -39,7 +39,7 @@ pub fn protects<'a>(
     let runs = runs(changed.map(move |piece| (piece, piece.prot | guard(piece))), addresses);
     runs.into_iter().map(move |(start, len, prot)| {
         let alike = |piece: &Piece| piece.prot == prot & !OF_GUARD;
-        (start, len, prot | granule::ends(pieces, &(start..start + len), granule, alike))
+        (start, len, prot | large_pages::ends(pieces, &(start..start + len), largest_page, alike))
     })
 }
 
@@ -65,11 +65,11 @@ fn runs<'a>(
     runs
 }
 
-/// What is sealed: runs without gaps, whatever their permissions; for pages of up to `granule` bytes.
+/// What is sealed: runs without gaps, whatever their permissions; for pages of up to `largest_page` bytes.
 pub fn seals<'a>(
     pieces: &'a [Piece],
     addresses: &Addresses,
-    granule: u64,
+    largest_page: u64,
 ) -> impl Iterator<Item = (Place, u64, u32)> + 'a {
     let mut runs: Vec<(Place, u64)> = Vec::new();
     for piece in pieces.iter().filter(|piece| piece.seal) {
@@ -86,6 +86,6 @@ pub fn seals<'a>(
     }
     runs.into_iter().map(move |(start, len)| {
         let range = start..start + len;
-        (start, len, granule::ends(pieces, &range, granule, |piece| piece.seal))
+        (start, len, large_pages::ends(pieces, &range, largest_page, |piece| piece.seal))
     })
 }

@@ -13,6 +13,8 @@ use statify_tests::case::Cases;
 
 #[path = "../../../fixtures.rs"]
 mod fixtures;
+#[path = "../../../plugins/mod.rs"]
+mod plugins;
 #[path = "../../../privileges/mod.rs"]
 mod privileges;
 
@@ -21,6 +23,8 @@ fn main() -> Result<ExitCode> {
     let mut cases = Cases::new(&arguments)?;
     cases.begin("fixtures", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")));
     fixtures::add(&mut cases)?;
+    cases.begin("plugins", Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/programs")));
+    plugins::add(&mut cases)?;
     let programs = concat!(env!("CARGO_MANIFEST_DIR"), "/privileges/programs");
     cases.begin("privileges", Path::new(programs));
     privileges::add(&mut cases);

@@ -45,6 +45,20 @@ pub const LEAVE_FRAME: u32 = 0xa8c1_7bfd;
 /// `br x17`.
 pub const BR_X17: u32 = 0xd61f_0220;
 
+/// `svc #0`.
+pub const SVC: u32 = 0xd400_0001;
+
+/// `b` or `bl` at an address, to another; `None` if that is too far away.
+pub fn branch(at: u64, to: u64, is_call: bool) -> Option<[u8; 4]> {
+    const REACH: std::ops::Range<i64> = -(1 << 27)..1 << 27;
+    let distance = to.wrapping_sub(at).cast_signed();
+    if !REACH.contains(&distance) || distance % 4 != 0 {
+        return None;
+    }
+    let opcode = if is_call { 0x9400_0000 } else { 0x1400_0000 };
+    Some((opcode | (distance >> 2) as u32 & 0x03ff_ffff).to_le_bytes())
+}
+
 /// None of the registers.
 const NONE: u8 = 31;
 
@@ -149,6 +163,18 @@ fn signed(value: u32, bits: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn branches_reach_128_mebibytes() {
+        let read = |bytes: [u8; 4]| Instruction::decode(u32::from_le_bytes(bytes), 0x1000_0000);
+        for to in [0x1000_0004, 0x800_0000, 0x17ff_fffc] {
+            assert_eq!(branch(0x1000_0000, to, true).map(read), Some(Instruction::Call(to)));
+            assert_eq!(branch(0x1000_0000, to, false).map(read), Some(Instruction::Branch(to)));
+        }
+        for to in [0x7ff_fffc, 0x1800_0000, 0x1000_0002] {
+            assert_eq!(branch(0x1000_0000, to, false), None);
+        }
+    }
 
     #[test]
     fn instructions_as_objdump_says() {

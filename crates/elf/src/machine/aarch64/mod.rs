@@ -12,6 +12,7 @@
 //! | `references.rs` | functions that take an address |
 //! | `sites.rs` | instructions that tell of the CPU |
 //! | `system_calls.rs` | the instruction |
+//! | `redirect.rs` | system calls made to call something else |
 //! | `registers.rs` | registers of a traced process |
 //! | `traps.rs` | instructions that trap in a capture, and what they answer |
 //! | `cpu.rs` | CPUs: the least, others, this one |
@@ -29,6 +30,7 @@ mod instruction;
 pub mod loader;
 pub mod padding;
 pub mod plt;
+pub mod redirect;
 pub mod references;
 #[cfg(target_arch = "aarch64")]
 mod registers;
@@ -56,6 +58,7 @@ pub const WORD: u64 = 8;
 pub const PAGE: u64 = 4096;
 /// The largest one (CONFIG_ARM64_64K_PAGES). Linkers lay files out for it.
 pub const LARGEST_PAGE: u64 = 65536;
+const _: () = assert!(statify_params::FRONT_GAP == LARGEST_PAGE);
 /// With addresses of 48 bits (Documentation/arch/arm64/memory.rst); nothing that is not asked to be is above.
 pub const ADDRESS_LIMIT: u64 = 1 << 48;
 /// What the addresses of instructions are multiples of, in bytes.

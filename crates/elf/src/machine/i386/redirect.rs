@@ -3,10 +3,12 @@
 
 use iced_x86::{Instruction, Mnemonic, Register};
 
-use crate::machine::x86_64::{CALL, Entry, near};
+use crate::ElfFile;
+use crate::machine::redirect::{self, Branches};
+use crate::machine::x86_64::{CALL, Code, Entry, GO, near};
 
-use super::numbers;
 use super::system_calls::SYSINFO;
+use super::{BREAKPOINT, numbers};
 
 /// See [`Entry`]. The kind is pushed: the kernel changes no register but the accumulator.
 pub const ENTRY: &Entry = &Entry {
@@ -15,14 +17,23 @@ pub const ENTRY: &Entry = &Entry {
     look_back: 24,
     numbers: |number| numbers::all(number).collect(),
     is_shared: true,
-    call: |at, callee, kind| {
-        let mut bytes = vec![0x68]; // push kind
-        bytes.extend(kind.to_le_bytes());
-        bytes.extend(near(CALL, at.wrapping_add(bytes.len() as u64), callee, 32)?);
-        bytes.extend([0x8d, 0x64, 0x24, 0x04]); // lea esp, [esp + 4]
-        Some(bytes)
+    branches: Branches {
+        jump: |at, to| Some(near(GO, at, to, 32)?.to_vec()),
+        call: |at, callee, kind| {
+            let mut bytes = vec![0x68]; // push kind
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend(near(CALL, at.wrapping_add(bytes.len() as u64), callee, 32)?);
+            bytes.extend([0x8d, 0x64, 0x24, 0x04]); // lea esp, [esp + 4]
+            Some(bytes)
+        },
+        filler: BREAKPOINT[0],
     },
 };
+
+/// See [`crate::machine::Machine::code`].
+pub fn code<'a>(_: &ElfFile<'_>, bytes: &'a [u8], base: u64) -> Box<dyn redirect::Code + 'a> {
+    Box::new(Code::new(ENTRY, bytes, base))
+}
 
 fn enters(instruction: &Instruction) -> bool {
     match instruction.mnemonic() {
@@ -40,7 +51,7 @@ fn enters(instruction: &Instruction) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::machine::i386::system_calls::VSYSCALL;
-    use crate::machine::x86_64::Code;
+    use crate::machine::redirect::Code as _;
 
     use super::*;
 

@@ -35,7 +35,7 @@ pub mod loader;
 mod model;
 pub mod padding;
 pub mod plt;
-mod redirect;
+pub mod redirect;
 pub mod references;
 #[cfg(target_arch = "x86_64")]
 mod registers;
@@ -60,7 +60,7 @@ pub use self::{
 };
 pub use hwcaps::OWN_PLATFORM;
 pub use levels::Level;
-pub use redirect::{CALL, Code, ENTRY, Entry, Redirection, near};
+pub use redirect::{CALL, Code, Entry, GO, near};
 
 /// e_machine.
 pub const E_MACHINE: u16 = EM_X86_64;

@@ -1,10 +1,12 @@
-//! An instruction that enters the kernel made to call something else: it and its neighbours give way to a jump to
-//! a trampoline, which has the neighbours' instructions, and a call in the instruction's place. [`super::super::i386`] has
-//! other instructions for it; the rest is the same there.
+//! Instructions that enter the kernel, and what gives way with them: most have less bytes than a jump.
+//! [`crate::machine::i386`] has other instructions for it; the rest is the same there.
 
 use std::collections::BTreeSet;
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
+
+use crate::ElfFile;
+use crate::machine::redirect::{self, Branches, Redirection};
 
 /// `jmp rel32`.
 const JUMP: usize = 5;
@@ -26,9 +28,8 @@ pub struct Entry {
     pub numbers: fn(i64) -> Vec<i64>,
     /// Whether one instruction may be for calls of several numbers, which its callers have put into the accumulator.
     pub is_shared: bool,
-    /// What stands in the instruction's place at an address, calls another one and tells it a kind. `None` if that is
-    /// too far away.
-    pub call: fn(at: u64, callee: u64, kind: u32) -> Option<Vec<u8>>,
+    /// What takes its place.
+    pub branches: Branches,
 }
 
 /// x86-64's: `syscall`. The kind is in r11, which the kernel changes.
@@ -38,29 +39,21 @@ pub const ENTRY: &Entry = &Entry {
     look_back: 8,
     numbers: |number| vec![number],
     is_shared: false,
-    call: |at, callee, kind| {
-        let mut bytes = vec![0x48, 0x8d, 0xa4, 0x24]; // lea rsp, [rsp - 128]
-        bytes.extend((-RED_ZONE).to_le_bytes());
-        bytes.extend([0x41, 0xbb]); // mov r11d, kind
-        bytes.extend(kind.to_le_bytes());
-        bytes.extend(near(CALL, at.wrapping_add(bytes.len() as u64), callee, 64)?);
-        bytes.extend([0x48, 0x8d, 0xa4, 0x24]); // lea rsp, [rsp + 128]
-        bytes.extend(RED_ZONE.to_le_bytes());
-        Some(bytes)
+    branches: Branches {
+        jump: |at, to| Some(near(GO, at, to, 64)?.to_vec()),
+        call: |at, callee, kind| {
+            let mut bytes = vec![0x48, 0x8d, 0xa4, 0x24]; // lea rsp, [rsp - 128]
+            bytes.extend((-RED_ZONE).to_le_bytes());
+            bytes.extend([0x41, 0xbb]); // mov r11d, kind
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend(near(CALL, at.wrapping_add(bytes.len() as u64), callee, 64)?);
+            bytes.extend([0x48, 0x8d, 0xa4, 0x24]); // lea rsp, [rsp + 128]
+            bytes.extend(RED_ZONE.to_le_bytes());
+            Some(bytes)
+        },
+        filler: super::BREAKPOINT[0],
     },
 };
-
-/// Instructions that can give way to a jump.
-#[derive(Clone, Debug)]
-pub struct Redirection {
-    entry: &'static Entry,
-    /// The first one's address.
-    pub start: u64,
-    /// The address behind the last.
-    pub end: u64,
-    before: Vec<u8>,
-    after: Vec<u8>,
-}
 
 /// The instructions of some code.
 #[derive(Debug)]
@@ -72,6 +65,11 @@ pub struct Code<'a> {
     instructions: Vec<Instruction>,
     /// Where jumps and calls go.
     targets: BTreeSet<u64>,
+}
+
+/// See [`crate::machine::Machine::code`].
+pub fn code<'a>(_: &ElfFile<'_>, bytes: &'a [u8], base: u64) -> Box<dyn redirect::Code + 'a> {
+    Box::new(Code::new(ENTRY, bytes, base))
 }
 
 impl<'a> Code<'a> {
@@ -91,26 +89,6 @@ impl<'a> Code<'a> {
         let targets =
             instructions.iter().filter(jumps).map(Instruction::near_branch_target).collect();
         Self { entry, bytes, base, instructions, targets }
-    }
-
-    /// The addresses behind the instructions that make a system call which does what one of these numbers does where
-    /// this runs, as far as the number is put into the accumulator shortly before.
-    pub fn calls(&self, numbers: &[i64]) -> Vec<u64> {
-        let wanted: Vec<i64> = numbers.iter().flat_map(|&one| (self.entry.numbers)(one)).collect();
-        let is_one = |at: usize| self.number(at).is_some_and(|number| wanted.contains(&number));
-        self.entries().filter(|at| is_one(*at)).map(|at| self.instructions[at].next_ip()).collect()
-    }
-
-    /// The addresses behind those that may make a system call of any number, since what is before them does not tell.
-    /// What returns at once is left out: callers may enter it in the middle, by its address.
-    pub fn calls_of_any_number(&self) -> Vec<u64> {
-        let returns = |at: usize| {
-            let next = self.instructions.get(at + 1);
-            next.is_some_and(|next| next.flow_control() == FlowControl::Return)
-        };
-        let is_one =
-            |at: &usize| self.entry.is_shared && self.number(*at).is_none() && !returns(*at);
-        self.entries().filter(is_one).map(|at| self.instructions[at].next_ip()).collect()
     }
 
     /// By index, the instructions that enter the kernel.
@@ -162,10 +140,27 @@ impl<'a> Code<'a> {
             && load.memory_displacement64() == 0
             && back.flow_control() == FlowControl::Return
     }
+}
 
-    /// Finds what can give way around the instruction that enters the kernel and ends at `behind`: instructions
-    /// that do the same anywhere, and that nothing jumps between. `None` if there is none.
-    pub fn redirection(&self, behind: u64) -> Option<Redirection> {
+impl redirect::Code for Code<'_> {
+    fn calls(&self, numbers: &[i64]) -> Vec<u64> {
+        let wanted: Vec<i64> = numbers.iter().flat_map(|&one| (self.entry.numbers)(one)).collect();
+        let is_one = |at: usize| self.number(at).is_some_and(|number| wanted.contains(&number));
+        self.entries().filter(|at| is_one(*at)).map(|at| self.instructions[at].next_ip()).collect()
+    }
+
+    /// What returns at once is left out: callers may enter it in the middle, by its address.
+    fn calls_of_any_number(&self) -> Vec<u64> {
+        let returns = |at: usize| {
+            let next = self.instructions.get(at + 1);
+            next.is_some_and(|next| next.flow_control() == FlowControl::Return)
+        };
+        let is_one =
+            |at: &usize| self.entry.is_shared && self.number(*at).is_none() && !returns(*at);
+        self.entries().filter(is_one).map(|at| self.instructions[at].next_ip()).collect()
+    }
+
+    fn redirection(&self, behind: u64) -> Option<Redirection> {
         let at = self.instructions.binary_search_by_key(&behind, Instruction::next_ip).ok()?;
         if !(self.entry.enters)(&self.instructions[at]) {
             return None;
@@ -196,36 +191,14 @@ impl<'a> Code<'a> {
         let (start, end) = (self.instructions[first].ip(), self.instructions[last].next_ip());
         let call = self.instructions[at].ip();
         let (before, after) = (bytes(start..call), bytes(behind..end));
-        Some(Redirection { entry: self.entry, start, end, before, after })
-    }
-}
-
-impl Redirection {
-    /// What takes the instructions' place: a jump to `trampoline`. `moved` is how far the code lies
-    /// from where its addresses say. `None` if it is too far away.
-    pub fn jump(&self, moved: u64, trampoline: u64) -> Option<Vec<u8>> {
-        let start = self.start.wrapping_add(moved);
-        let mut bytes = near(GO, start, trampoline, self.entry.bits)?.to_vec();
-        // What is left of the last instruction is never executed.
-        bytes.resize((self.end - self.start) as usize, super::BREAKPOINT[0]);
-        Some(bytes)
-    }
-
-    /// The trampoline at `at`, which calls `callee` and tells it `kind`.
-    pub fn trampoline(&self, moved: u64, at: u64, callee: u64, kind: u32) -> Option<Vec<u8>> {
-        let mut bytes = self.before.clone();
-        bytes.extend((self.entry.call)(at.wrapping_add(bytes.len() as u64), callee, kind)?);
-        bytes.extend(&self.after);
-        let end = self.end.wrapping_add(moved);
-        bytes.extend(near(GO, at.wrapping_add(bytes.len() as u64), end, self.entry.bits)?);
-        Some(bytes)
+        Some(Redirection { branches: &self.entry.branches, start, end, before, after })
     }
 }
 
 /// `call rel32`.
 pub const CALL: u8 = 0xe8;
 /// `jmp rel32`.
-const GO: u8 = 0xe9;
+pub const GO: u8 = 0xe9;
 
 /// The call or jump at `at` to `target`; `None` if that is too far away. Addresses of 32 bits are never: they wrap.
 pub fn near(opcode: u8, at: u64, target: u64, bits: u32) -> Option<[u8; JUMP]> {
@@ -241,6 +214,7 @@ pub fn near(opcode: u8, at: u64, target: u64, bits: u32) -> Option<[u8; JUMP]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::redirect::Code as _;
 
     const SYSCALL: &[u8] = super::super::system_calls::INSTRUCTION;
 
