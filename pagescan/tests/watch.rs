@@ -213,9 +213,11 @@ fn on_a_terminal(dir: &Path, end: &str, keys: &[u8]) -> String {
         "stty rows 40 cols 120; stty -g > before; ({end}) & {PAGESCAN} watch --every 0.2 {}; echo status $?; stty -g > after",
         target.0.id()
     );
-    let mut script = Command::new("script")
+    // A test run that was started by nohup(1) hands on that hang-ups are ignored.
+    let mut script = Command::new("env")
         .current_dir(dir)
-        .args(["-qec", &script, "/dev/null"])
+        .args(["--default-signal=HUP", "timeout", "--foreground", "100"])
+        .args(["script", "-qec", &script, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

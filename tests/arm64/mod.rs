@@ -1,7 +1,9 @@
 //! Fixtures, plugins and privileged programs on AArch64: built, run, converted and compared in an emulated machine with a kernel of its
-//! own, by the same code as here. One boot for each CPU, and for a kernel with larger pages. And the libraries' own tests.
+//! own, by the same code as here. One boot for each CPU, and for a kernel with larger pages. And the tools, and the libraries'
+//! own tests.
 
 mod pages;
+mod tools;
 
 use std::fs;
 use std::time::Duration;
@@ -114,6 +116,7 @@ pub fn add(cases: &mut Cases) {
         let chosen = ["plugins/", "--skip", "plugins/demonstrations", "--skip", "plugins/refused"];
         check(case, ("max", KERNEL), "", &chosen, 28)
     });
+    cases.needing(&needs).check("tools", tools::at_work);
     cases.needing(&needs).check("units", units);
 }
 

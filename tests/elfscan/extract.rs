@@ -48,6 +48,17 @@ pub fn add(cases: &mut Cases) {
         }
         Ok(())
     });
+    cases.check("extract/constants-beside-code", |case| {
+        let text = "const int shown[] = {1, 2, 3};\nint first(void) { return shown[0]; }";
+        for (name, flags) in [("usual", &[][..]), ("no-unwinding", NO_UNWINDING)] {
+            let flags = [&["-Wl,-z,noseparate-code"][..], flags].concat();
+            case.library(&format!("lib{name}.so"), text, &flags)?;
+        }
+        let link = case.link(&["libusual.so", "libno-unwinding.so"]);
+        let link = ["-O1", "-Wl,--no-as-needed"].into_iter().chain(link.iter().map(String::as_str));
+        let program = case.build("extract-crash", "small", &link.collect::<Vec<_>>())?;
+        agrees(case, &program, &[])
+    });
     // Addends stand in the words that relocations write there.
     for (name, flags, convert) in [
         ("pie", &["-pie", "-fPIE"][..], &[][..]),
@@ -96,6 +107,9 @@ pub fn add(cases: &mut Cases) {
     });
     cases.needing(&["program:perf"]).add("extract/perf", perf);
 }
+
+/// Nothing tells where functions end but the sections of code.
+const NO_UNWINDING: &[&str] = &["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"];
 
 /// A library with pointers into others and thread-local variables, all with addends.
 const ADDENDS: &str = "\

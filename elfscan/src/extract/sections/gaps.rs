@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use goblin::elf::program_header::{PF_W, PF_X};
+use goblin::elf::program_header::{PF_W, PF_X, ProgramHeader};
 use goblin::elf::section_header::SHT_PROGBITS;
-use goblin::elf::sym::STT_TLS;
+use goblin::elf::sym::{STT_FUNC, STT_TLS};
 use statify_elf::encode::Sizes;
 use statify_elf::{DynamicFacts, ElfFile, Symbol};
 
+use super::super::frames;
 use super::super::table::Section;
-use super::loaded::section;
+use super::loaded::{is_code, section};
 
 /// What lies between them: code, constants, data, cut where the symbols' sections change.
 pub(super) fn gaps(
@@ -34,10 +35,12 @@ pub(super) fn gaps(
         }
         let within = known.iter().filter(|section| (load.p_vaddr..end).contains(&section.address));
         let stops = within.map(|section| (section.address, section.end()));
+        let code =
+            if load.p_flags & PF_X != 0 { end_of_code(elf, load, known, symbols) } else { at };
         for (stop, next) in stops.chain([(end, end)]) {
             if stop > at {
                 let name = match (load.p_flags & PF_X != 0, load.p_flags & PF_W != 0) {
-                    (true, _) => ".text",
+                    (true, _) if at < code => ".text",
                     (_, true) if is_got(at) && facts.is_some() => ".got",
                     (_, true)
                         if stop < end
@@ -48,12 +51,39 @@ pub(super) fn gaps(
                     (_, true) => ".data",
                     _ => ".rodata",
                 };
-                gaps.extend(cut(elf, name, at, stop, symbols));
+                // Constants lie behind the code where both are in one segment.
+                let middle = if name == ".text" { code.min(stop) } else { stop };
+                gaps.extend(cut(elf, name, at, middle, symbols));
+                gaps.extend(cut(elf, ".rodata", middle, stop, symbols));
             }
             at = at.max(next);
         }
     }
     name_apart(gaps)
+}
+
+/// Where the code of a segment ends, as far as sections, symbols and what unwinders know of functions tell; behind all of it
+/// where neither the last section of code nor functions are known.
+fn end_of_code(
+    elf: &ElfFile<'_>,
+    load: &ProgramHeader,
+    known: &[Section],
+    symbols: &[Symbol],
+) -> u64 {
+    let end = load.p_vaddr.saturating_add(load.p_filesz);
+    let is_here = |address: &u64| (load.p_vaddr..end).contains(address);
+    let sections = known.iter().filter(|section| is_code(&section.name));
+    let is_last = |section: &Section| section.name == ".fini";
+    let entries = frames::find(elf).map(|frames| frames::read(&frames)).unwrap_or_default();
+    if entries.frames.is_empty() && !sections.clone().any(is_last) {
+        return u64::MAX;
+    }
+    let functions = symbols.iter().filter(|symbol| symbol.kind() == STT_FUNC);
+    let ranges = (sections.map(|section| (section.address, section.size)))
+        .chain(functions.map(|symbol| (symbol.value, symbol.size)))
+        .chain(entries.frames.iter().map(|frame| (frame.start, frame.len)));
+    let ends = ranges.filter(|(start, _)| is_here(start));
+    ends.map(|(start, len)| start.saturating_add(len)).max().unwrap_or(u64::MAX)
 }
 
 /// One gap: without the padding in front, and in as many parts as its symbols tell of.

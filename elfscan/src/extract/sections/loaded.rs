@@ -6,7 +6,14 @@ use statify_elf::ElfFile;
 
 use super::super::table::Section;
 
-/// A section of what is loaded from the file, flagged as its segment is; `None` if it is not in one.
+/// Whether a section of this name has code: others may be in one segment with it.
+pub(super) fn is_code(name: &str) -> bool {
+    [".init", ".plt", ".text", ".fini"].into_iter().any(|code| {
+        name.strip_prefix(code).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+/// A section of what is loaded from the file, flagged as its segment is, and as its name says; `None` if it is not in one.
 pub(super) fn section(
     elf: &ElfFile<'_>,
     name: &str,
@@ -23,13 +30,13 @@ pub(super) fn section(
     })?;
     let offset = load.p_offset.checked_add(address - load.p_vaddr)?;
     let align = if address.is_multiple_of(align) { align } else { 1 };
-    let flags = flags(load);
+    let flags = flags(load, is_code(name));
     let name = name.to_owned();
     Some(Section { name, kind, flags, address, offset, size, link: None, info: 0, align, entry: 0 })
 }
 
-fn flags(load: &ProgramHeader) -> u64 {
+fn flags(load: &ProgramHeader, is_code: bool) -> u64 {
     let write = if load.p_flags & PF_W != 0 { SHF_WRITE } else { 0 };
-    let execute = if load.p_flags & PF_X != 0 { SHF_EXECINSTR } else { 0 };
+    let execute = if load.p_flags & PF_X != 0 && is_code { SHF_EXECINSTR } else { 0 };
     u64::from(SHF_ALLOC | write | execute)
 }
