@@ -127,7 +127,7 @@ fn fingerprint(sources: &Path, paths: &[&str]) -> String {
     // What is of the host alone.
     let is_others = |path: &PathBuf| {
         let text = path.to_string_lossy();
-        ["x86_64", "aarch64", "class64.rs", "longs.rs"].iter().any(|part| text.contains(part))
+        ["x86_64", "aarch64", "class64.rs", "lp64.rs"].iter().any(|part| text.contains(part))
     };
     files.retain(|path| !is_others(path));
     files.sort();

@@ -6,18 +6,18 @@
 
 #[path = "../../image/arch/aarch64/call.rs"]
 mod call;
-#[path = "longs.rs"]
-mod longs;
+#[path = "lp64.rs"]
+mod lp64;
 #[path = "../../image/arch/aarch64/memory.rs"]
 mod memory;
 
 use core::arch::naked_asm;
 
 pub use call::syscall;
-pub use longs::{Time, file_size_limit, file_system_flags, seek};
+pub use lp64::{O_LARGEFILE, Time, file_size_limit, file_system_flags, seek};
 
 use crate::Call;
-use crate::format::{AgentParams, FILE_DEVICE};
+use crate::format::AgentParams;
 use crate::index::Index;
 use crate::state::Facts;
 
@@ -147,11 +147,6 @@ impl Stat {
         let links = self.nlink.into();
         Facts { mode: self.mode, links, size: self.size, modified: self.mtime }
     }
-
-    /// Makes it that of the embedded file of this number.
-    pub fn identify(&mut self, number: u64, size: u64) {
-        (self.dev, self.ino, self.size) = (FILE_DEVICE, number, size);
-    }
 }
 
 /// Calls that only this machine has: none.
@@ -165,5 +160,3 @@ pub const MACHINE: u16 = 183;
 pub const LARGEST_PAGE: usize = 65536;
 /// open(2) (arch/arm64/include/uapi/asm/fcntl.h): fails if it is no directory.
 pub const O_DIRECTORY: u64 = 0o40_000;
-/// open(2): every file can be opened anyway.
-pub const O_LARGEFILE: u64 = 0;

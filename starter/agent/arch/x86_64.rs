@@ -6,17 +6,17 @@
 
 #[path = "../../image/arch/x86_64/call.rs"]
 mod call;
-#[path = "longs.rs"]
-mod longs;
+#[path = "lp64.rs"]
+mod lp64;
 #[path = "../../image/arch/x86_64/memory.rs"]
 mod memory;
 
 use core::arch::naked_asm;
 
 pub use call::syscall;
-pub use longs::{Time, file_size_limit, file_system_flags, seek};
+pub use lp64::{O_LARGEFILE, Time, file_size_limit, file_system_flags, seek};
 
-use crate::format::{AgentParams, FILE_DEVICE};
+use crate::format::AgentParams;
 use crate::index::Index;
 use crate::state::{self, Facts};
 use crate::{Call, open};
@@ -137,11 +137,6 @@ impl Stat {
     pub fn facts(&self) -> Facts {
         Facts { mode: self.mode, links: self.nlink, size: self.size, modified: self.mtime }
     }
-
-    /// Makes it that of the embedded file of this number.
-    pub fn identify(&mut self, number: u64, size: u64) {
-        (self.dev, self.ino, self.size) = (FILE_DEVICE, number, size);
-    }
 }
 
 /// Calls that only this machine has.
@@ -159,5 +154,3 @@ pub const MACHINE: u16 = 62;
 pub const LARGEST_PAGE: usize = 4096;
 /// open(2) (asm-generic/fcntl.h): fails if it is no directory.
 pub const O_DIRECTORY: u64 = 0o200_000;
-/// open(2): every file can be opened anyway.
-pub const O_LARGEFILE: u64 = 0;

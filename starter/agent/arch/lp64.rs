@@ -1,6 +1,17 @@
-//! What machines with addresses of 64 bits have in common: the kernel's structures of longs.
+//! What machines have in common whose longs and addresses have 64 bits: the kernel's structures of longs.
 
-use super::{nr, syscall};
+use super::{Stat, nr, syscall};
+use crate::format::FILE_DEVICE;
+
+/// open(2): every file can be opened anyway.
+pub const O_LARGEFILE: u64 = 0;
+
+impl Stat {
+    /// Makes it that of the embedded file of this number.
+    pub fn identify(&mut self, number: u64, size: u64) {
+        (self.dev, self.ino, self.size) = (FILE_DEVICE, number, size);
+    }
+}
 
 /// lseek(2).
 pub fn seek(descriptor: i64, offset: u64, whence: u64) -> i64 {
