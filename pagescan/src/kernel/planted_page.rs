@@ -12,6 +12,9 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use super::lack::Lack;
 
+/// So often it is looked for.
+const TRIES: usize = 4;
+
 /// The page: the only one of a file in memory (memfd_create(2)).
 pub(super) struct PlantedPage {
     file: OwnedFd,
@@ -36,8 +39,7 @@ impl PlantedPage {
         let file = File::from(rustix::fs::memfd_create("pagescan", MemfdFlags::CLOEXEC)?);
         file.write_all_at(&bytes, 0)?;
         let flags = MapFlags::SHARED | MapFlags::POPULATE;
-        // SAFETY: a new mapping, at an address that the kernel chooses. Nobody reads it; it is there to have an entry in the page
-        // table.
+        // SAFETY: a new mapping, at an address that the kernel chooses. It is there to have an entry in the page table.
         let start = unsafe {
             rustix::mm::mmap(std::ptr::null_mut(), bytes.len(), ProtFlags::READ, flags, &file, 0)?
         };
@@ -59,15 +61,27 @@ impl PlantedPage {
     pub fn frame(&self) -> Result<u64, Lack> {
         const FILE: &str = "/proc/self/pagemap";
         let failed = |error| Lack::File(PathBuf::from(FILE), error);
-        let mut entry = [0; 8];
         let page = self.start.as_ptr() as u64 / self.bytes.len() as u64;
-        File::open(FILE)
-            .and_then(|file| file.read_exact_at(&mut entry, page * 8))
-            .map_err(failed)?;
-        // Bits 0-54 are the frame, bit 63 says that there is one (Documentation/admin-guide/mm/pagemap.rst).
-        let entry = u64::from_ne_bytes(entry);
-        let frame = entry & ((1 << 55) - 1);
-        if entry >> 63 == 0 || frame == 0 { Err(Lack::FrameNumbers) } else { Ok(frame) }
+        let file = File::open(FILE).map_err(failed)?;
+        for _ in 0..TRIES {
+            let mut entry = [0; 8];
+            file.read_exact_at(&mut entry, page * 8).map_err(failed)?;
+            // Bits 0-54 are the frame, bit 63 says that there is one (Documentation/admin-guide/mm/pagemap.rst).
+            let entry = u64::from_ne_bytes(entry);
+            let frame = entry & ((1 << 55) - 1);
+            match entry >> 63 {
+                1 if frame > 0 => return Ok(frame),
+                1 => return Err(Lack::FrameNumbers),
+                _ => self.wait_until_it_is_there(),
+            }
+        }
+        Err(Lack::FrameNumbers)
+    }
+
+    /// While the kernel moves it to another frame it is in none.
+    fn wait_until_it_is_there(&self) {
+        // SAFETY: it is mapped as long as this lives, and nobody writes to it.
+        unsafe { self.start.as_ptr().read_volatile() };
     }
 }
 
