@@ -196,9 +196,10 @@ impl Report {
     /// On machines whose kernels have pages of several sizes.
     fn notice_page_sizes(&mut self, image: &Image, plan: &Plan) {
         let (most, size) = (image.machine().largest_page(), plan.largest_page >> 10);
+        let same = image.page_size >> 10;
         if image.machine().front_gap() > 0 && !image.page_size_followed {
             self.notices.push(format!(
-                "the output starts on kernels with pages of {size} KiB, as this one has, and no others: how its C \
+                "the output starts on kernels with pages of {same} KiB, as this one has, and no others: how its C \
                  library learns of another size is not understood"
             ));
         } else if plan.largest_page < most {

@@ -89,11 +89,6 @@ impl Image {
         self.modules.iter().find(|module| module.object == Some(object))
     }
 
-    /// The largest size of pages that the output can be for, in bytes.
-    pub fn largest_page(&self) -> u64 {
-        if self.page_size_followed { self.machine().largest_page() } else { self.page_size }
-    }
-
     /// The machine that it is for: its program's.
     pub fn machine(&self) -> Machine {
         let program = self.program().and_then(|program| ElfFile::parse(&program.bytes).ok());

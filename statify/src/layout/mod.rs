@@ -83,7 +83,7 @@ pub fn lay_out(
     let starter = starter::image(machine.e_machine()).unwrap_or_default();
     let patched = &pieces::patched_pages(image, constants);
     let mut pieces = pieces::cut(image, patched, pool.is_some());
-    let largest_page = large_pages::choose(&pieces, image.largest_page());
+    let largest_page = large_pages::choose(&pieces, machine.largest_page());
     large_pages::join(&mut pieces, largest_page);
     let mut segments = segments::choose(image, &mut pieces, largest_page);
     // The size of the tables does not depend on where anything is.

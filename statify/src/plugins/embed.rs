@@ -41,7 +41,7 @@ pub fn embed(
     let mut index = list(image, &plugins);
     let len = index.bytes().len() as u64;
     // What is mapped by itself shares no page with anything else, however large pages are.
-    let page = image.largest_page();
+    let page = image.machine().largest_page();
     let start = end_of_block(image).align_up(page);
     let pages = start..(start + len).next_page();
     add_memory(image, group, pages.clone(), PROT_READ);
