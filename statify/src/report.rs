@@ -199,8 +199,8 @@ impl Report {
         let same = image.page_size >> 10;
         if image.machine().front_gap() > 0 && !image.page_size_followed {
             self.notices.push(format!(
-                "the output starts on kernels with pages of {same} KiB, as this one has, and no others: how its C \
-                 library learns of another size is not understood"
+                "the output starts on kernels with pages of {same} KiB, as this one has, and no others: it has no C \
+                 library that is known to follow another size"
             ));
         } else if plan.largest_page < most {
             self.notices.push(format!(
