@@ -21,9 +21,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use libtest_mimic::Arguments;
+use nix::sys::signal::{SigHandler, Signal, signal};
 use statify_tests::case::Cases;
 
 fn main() -> Result<ExitCode> {
+    for sent in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        // What nohup(1) or a shell's `&` has this process ignore, the programs that tests send it to would ignore, too.
+        // SAFETY: no handler of this process is replaced: it has none yet.
+        unsafe { signal(sent, SigHandler::SigDfl)? };
+    }
     let arguments = Arguments::from_args();
     let mut cases = Cases::new(&arguments)?;
     macro_rules! suite {

@@ -155,7 +155,9 @@ fn an_end_by_a_signal_leaves_whole_files() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     let mut watch = Process(
-        Command::new(PAGESCAN)
+        // A test run in the background of a script hands on that interrupts are ignored.
+        Command::new("env")
+            .args(["--default-signal=INT", PAGESCAN])
             .args(["watch", "--every", "0.1", &target.0.id().to_string(), "-o"])
             .arg(at("a.jsonl"))
             .arg("--svg")
@@ -213,10 +215,10 @@ fn on_a_terminal(dir: &Path, end: &str, keys: &[u8]) -> String {
         "stty rows 40 cols 120; stty -g > before; ({end}) & {PAGESCAN} watch --every 0.2 {}; echo status $?; stty -g > after",
         target.0.id()
     );
-    // A test run that was started by nohup(1) hands on that hang-ups are ignored.
+    // A test run that was started by nohup(1) hands on that hang-ups are ignored, one in the background that interrupts are.
     let mut script = Command::new("env")
         .current_dir(dir)
-        .args(["--default-signal=HUP", "timeout", "--foreground", "100"])
+        .args(["--default-signal=HUP,INT", "timeout", "--foreground", "100"])
         .args(["script", "-qec", &script, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
