@@ -154,8 +154,8 @@ pub fn make(system: &System, dir: &Path) -> Result<Result<PathBuf, String>> {
     }
     if system.architecture == Architecture::I386 {
         command.arg("--architectures=i386");
-        // The mirrors of security updates are not all complete for it.
-        command.arg("--setup-hook=sed -i /-security/d \"$1/etc/apt/sources.list\"");
+        // The mirrors of updates are not all complete for it.
+        command.arg("--setup-hook=sed -Ei '/-(security|updates)/d' \"$1/etc/apt/sources.list\"");
     }
     // Without a mirror it takes the one that it knows of the suite.
     command.arg(system.suite).arg(&root);
