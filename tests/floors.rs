@@ -25,7 +25,7 @@ mod imports;
 
 /// Directories of crates, from the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["crates/params", "crates/printable", "crates/vm"],
+    &["crates/params", "crates/printable", "crates/vm", "tests/init"],
     &["crates/elf", "crates/web-page", "starter"],
     &["crates/format"],
     &["crates/files"],

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use regex::Regex;
 use statify_tests::arm64::{Guest, KERNEL, KERNEL_16K, programs};
 use statify_tests::case::{Case, Cases};
+use statify_tests::cross::AARCH64;
 
 /// What is run on the CPU that has everything: something of each kind of what a start and a conversion consist of.
 const FIXTURES: &[&str] = &[
@@ -129,7 +130,7 @@ fn units(case: &Case) -> Result<()> {
     fs::create_dir(&machine)?;
     let mut script = String::from("cd /tmp\n");
     for (package, library) in [("statify-elf", "statify_elf"), ("statify-convert", "statify")] {
-        fs::copy(programs::build_tests(package, library)?, files.join(library))?;
+        fs::copy(AARCH64.build_tests(package, library)?, files.join(library))?;
         script += &format!("/files/{library} || exit\n");
     }
     let answer = guest.run(&script, &files, &case.dir.join("out"), &machine)?;
@@ -137,7 +138,7 @@ fn units(case: &Case) -> Result<()> {
     let passed = Regex::new(r"(?m)^test result: ok\. \d\d+ passed")?;
     ensure!(passed.find_iter(&answer.stdout).count() == 2, "{}", answer.stdout);
     // What only the table of machines runs there is built, at least.
-    programs::build("statify-tests", "c-libraries")?;
+    AARCH64.build("statify-tests", "c-libraries")?;
     Ok(())
 }
 

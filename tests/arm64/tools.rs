@@ -3,8 +3,9 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use statify_tests::arm64::{Guest, programs};
+use statify_tests::arm64::Guest;
 use statify_tests::case::Case;
+use statify_tests::cross::AARCH64;
 
 /// A root of eleven programs, a set-user-ID one among them, with all libraries that lie directly in the machine's directory.
 const ROOT: &str = r"
@@ -40,7 +41,7 @@ pub fn at_work(case: &Case) -> Result<()> {
     for (package, name) in
         [("statify-convert", "statify"), ("elfscan", "elfscan"), ("rootfs-tools", "rootfs-tools")]
     {
-        fs::copy(programs::build(package, name)?, files.join(name))?;
+        fs::copy(AARCH64.build(package, name)?, files.join(name))?;
     }
     let script = format!("{ROOT}{EXTRACTED}");
     let answer = guest.run(&script, &files, &case.dir.join("out"), &machine)?;

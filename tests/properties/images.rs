@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use statify_tests::case::{Case, Cases};
 use statify_tests::compare::said;
-use statify_tests::machine::rustc_for_i386;
+use statify_tests::cross::I386;
 use statify_tests::process::{self, End, Limits};
 
 pub fn add(cases: &mut Cases) {
@@ -16,7 +16,7 @@ pub fn add(cases: &mut Cases) {
 
 /// In a directory of its own: what is built there is built for another purpose, and by other settings.
 fn made_anew(case: &Case) -> Result<()> {
-    let rustc = rustc_for_i386().context("TEST_RUSTC_32 is not set")?;
+    let rustc = I386.rustc().context("TEST_RUSTC_32 is not set")?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["run", "--quiet", "--package", "xtask", "--", "starter", "--check", "--rustc"]);

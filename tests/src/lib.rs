@@ -6,13 +6,13 @@ pub mod case;
 pub mod compare;
 pub mod compiler;
 pub mod convert;
+pub mod cross;
 pub mod directives;
 pub mod guest;
 pub mod machine;
 pub mod maps;
 #[cfg(target_arch = "x86_64")]
 pub mod old_kernel;
-pub mod process;
 pub mod processes;
 pub mod report;
 pub mod s3_server;
@@ -24,3 +24,5 @@ pub mod tier;
 pub mod tool;
 pub mod toolchain;
 pub mod tracer;
+
+pub use statify_init::process;

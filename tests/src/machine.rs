@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use nix::unistd::geteuid;
 use crate::arm64;
 use crate::compiler::{compiler, for_aarch64};
 use crate::convert::SYSTEM_PATH;
+use crate::cross;
 use crate::guest;
 
 mod cpu;
@@ -141,11 +143,12 @@ fn probe(need: &str) -> Result<Option<String>> {
             )
         }
         "rustc-32" => unless(
-            rustc_for_i386().is_some_and(|rustc| has_core_for_i386(&rustc)),
-            "TEST_RUSTC_32 does not name a Rust compiler with a `core` for i686-unknown-linux-gnu",
+            cross::I386.rustc().is_some_and(|rustc| has_made_images(&rustc)),
+            "TEST_RUSTC_32 does not name a Rust for i686-unknown-linux-gnu of the release that has made the images in \
+             starter/blob",
         ),
         "aarch64-rust" => unless(
-            arm64::programs::rustc().is_some(),
+            cross::AARCH64.rustc().is_some(),
             "AARCH64_RUSTC does not name a Rust with a standard library for AArch64",
         ),
         "arm64-guest" => unless(
@@ -261,20 +264,11 @@ pub fn kernel() -> Option<(PathBuf, String)> {
     Some((dir, releases.max()?))
 }
 
-/// A Rust compiler for programs of 32 bits: that which has made the images in `starter/blob`, if they are to be the same.
-pub fn rustc_for_i386() -> Option<PathBuf> {
-    env::var_os("TEST_RUSTC_32").map(PathBuf::from)
-}
-
-fn has_core_for_i386(rustc: &Path) -> bool {
-    let mut command = Command::new(rustc);
-    let output =
-        command.args(["--target=i686-unknown-linux-gnu", "--print=target-libdir"]).output();
-    let files = output
-        .ok()
-        .and_then(|output| fs::read_dir(String::from_utf8(output.stdout).ok()?.trim()).ok());
-    let mut names = files.into_iter().flatten().flatten().map(|entry| entry.file_name());
-    names.any(|name| name.to_string_lossy().starts_with("libcore-"))
+/// Another release of the compiler may make other images of the same source.
+fn has_made_images(rustc: &OsStr) -> bool {
+    let output = Command::new(rustc).arg("-vV").output();
+    let release = include_str!("../../starter/blob/compiler");
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(release))
 }
 
 fn has_modules(modules: &str) -> bool {

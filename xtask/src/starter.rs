@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// Has the package's build script make them with the compiler `rustc`, which has a `core` for i686-unknown-linux-gnu, and
-/// puts them into `starter/blob`. With `check` they are held against what is there.
+/// puts them into `starter/blob`, with the compiler's release. With `check` they are held against what is there.
 pub fn make(rustc: &Path, check: bool) -> Result<()> {
     let built =
         built(rustc.canonicalize().with_context(|| rustc.display().to_string())?.as_os_str())?;
@@ -32,7 +32,19 @@ pub fn make(rustc: &Path, check: bool) -> Result<()> {
             fs::write(&place, made).with_context(|| place.display().to_string())?;
         }
     }
+    if !check {
+        fs::write(blob.join("compiler"), release(rustc)?)?;
+    }
     Ok(())
+}
+
+/// The compiler's release, a line of what it says of itself (`rustc -vV`).
+fn release(rustc: &Path) -> Result<String> {
+    let output =
+        Command::new(rustc).arg("-vV").output().context("the compiler cannot be started")?;
+    let said = String::from_utf8(output.stdout).context("the compiler's words are no text")?;
+    let line = said.lines().find(|line| line.starts_with("release: "));
+    Ok(format!("{}\n", line.context("the compiler does not name its release")?))
 }
 
 /// The directory that the build script has written to.

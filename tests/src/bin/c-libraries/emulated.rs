@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use statify_tests::arm64::{Guest, programs};
+use statify_tests::cross::AARCH64;
 
 use crate::check::Checked;
 use crate::{How, NAMESPACES};
@@ -18,7 +19,7 @@ pub fn check(how: &How, scratch: &Path) -> Result<Result<Checked, String>> {
     let Some(mut guest) = Guest::locate() else {
         return Ok(Err("TEST_ARM64 does not name a directory that .ci/arm64 made".into()));
     };
-    if programs::rustc().is_none() {
+    if AARCH64.rustc().is_none() {
         return Ok(Err("AARCH64_RUSTC does not name a Rust for AArch64".into()));
     }
     guest.time = PATIENCE;

@@ -1,6 +1,6 @@
 //! The boots of every kernel: what each changes, and what is run in it.
 
-use crate::plan::Facts;
+use statify_init::plan::Facts;
 
 /// One way to boot.
 pub struct Boot {

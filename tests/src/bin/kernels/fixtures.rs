@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressIterator;
 use regex::Regex;
+use statify_init::plan::Job;
 use statify_tests::builder;
 use statify_tests::compare::against_directives;
 use statify_tests::convert::Statify;
@@ -13,13 +14,14 @@ use statify_tests::directives::Fixture;
 use statify_tests::process::Outcome;
 use statify_tests::scratch::Scratch;
 use statify_tests::suite::{self, Variant};
-
-use crate::plan::Job;
+use statify_tests::toolchain::Toolchain;
 
 /// One variant of a fixture.
 pub struct Case {
     /// Its name.
     pub name: String,
+    /// Whether it is a program of 32 bits.
+    pub narrow: bool,
     /// Its directives.
     pub fixture: Fixture,
     /// Where it lies, here and in the emulated machine.
@@ -39,16 +41,23 @@ pub struct Prepared {
     pub not_here: Vec<(String, String)>,
 }
 
-/// Builds, runs and converts the fixtures whose names match `only`.
-pub fn prepare(statify: &Statify, scratch: &Scratch, only: Option<&Regex>) -> Result<Prepared> {
+/// Builds, runs and converts the fixtures whose names match `only`, those of 32 bits alone if they are all that is to be run.
+pub fn prepare(
+    statify: &Statify,
+    scratch: &Scratch,
+    only: Option<&Regex>,
+    narrow_only: bool,
+) -> Result<Prepared> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fixtures");
     let mut prepared = Prepared::default();
     let variants: Vec<_> = suite::variants(&sources)?
         .into_iter()
         .map(|variant| variant.map_err(|unreadable| unreadable.error.context(unreadable.name)))
         .filter(|variant| {
-            let name = variant.as_ref().map_or("", |variant| &variant.name);
-            only.is_none_or(|only| only.is_match(name))
+            variant.as_ref().map_or(true, |variant| {
+                only.is_none_or(|only| only.is_match(&variant.name))
+                    && (!narrow_only || is_narrow(variant))
+            })
         })
         .collect::<Result<_>>()?;
     for variant in variants.iter().progress() {
@@ -88,8 +97,18 @@ fn case(variant: &Variant, statify: &Statify, dir: PathBuf) -> Result<Case> {
             fs::remove_file(path)?;
         }
     }
-    let fixture = fixture.clone();
-    Ok(Case { name: variant.name.clone(), fixture, dir, converted: built.converted, runs })
+    Ok(Case {
+        name: variant.name.clone(),
+        narrow: is_narrow(variant),
+        fixture: fixture.clone(),
+        dir,
+        converted: built.converted,
+        runs,
+    })
+}
+
+fn is_narrow(variant: &Variant) -> bool {
+    variant.toolchain == Toolchain::Narrow
 }
 
 fn job(variant: &Variant, built: &builder::Built, arguments: &[String]) -> Job {

@@ -1,35 +1,36 @@
 //! `kernels`: the fixtures, converted, on real kernels in an emulated machine.
 //!
 //! Each kernel is booted by QEMU (software emulation, so that neither KVM nor a privilege is needed)
-//! with an initial file system in which every program is a converted one: this program itself, as
-//! process 1, the shell, and the fixtures. What they do there is held against what their originals
-//! did on this machine and against their directives. Other boots change one thing each about the
-//! kernel or the processor and run a choice of the fixtures.
+//! with an initial file system in which every program is a converted one: process 1 (`statify-init`),
+//! the shell, and the fixtures. What they do there is held against what their originals did on this
+//! machine and against their directives. Other boots change one thing each about the kernel or the
+//! processor and run a choice of the fixtures. A kernel for i386 runs those of 32 bits.
 
 mod boots;
+mod deb;
 mod exceptions;
 mod fixtures;
-mod guest;
 mod images;
 mod initramfs;
 mod packages;
-mod plan;
 mod table;
 mod vm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs, process};
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use regex::Regex;
 use statify_tests::convert::Statify;
+use statify_tests::cross::I386;
 use statify_tests::scratch::Scratch;
 
 use crate::boots::{BOOTS, Boot};
 use crate::fixtures::Prepared;
 use crate::images::Image;
+use crate::initramfs::Tools;
 use crate::table::{Cell, Table};
 
 /// Boot kernels in an emulated machine and run the converted fixtures there.
@@ -66,9 +67,6 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    if process::id() == 1 {
-        guest::run();
-    }
     match run(&Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -91,12 +89,20 @@ fn run(cli: &Cli) -> Result<bool> {
     }
     images.sort_by_key(|image| images::order(&image.release));
     images.retain(|image| cli.kernels.as_ref().is_none_or(|only| only.is_match(&image.release)));
+    if I386.rustc().is_none() {
+        for image in images.extract_if(.., |image| image.narrow) {
+            eprintln!(
+                "not booted: {}: TEST_RUSTC_32 names no Rust that builds its process 1",
+                image.release
+            );
+        }
+    }
     ensure!(!images.is_empty(), "no kernel to boot");
 
     let scratch = Scratch::new()?;
     let statify = Statify::locate()?.copied_to(scratch.path())?;
-    let tools = initramfs::Tools::convert(&statify, scratch.path())?;
-    let prepared = fixtures::prepare(&statify, &scratch, cli.fixtures.as_ref())?;
+    let narrow_only = images.iter().all(|image| image.narrow);
+    let prepared = fixtures::prepare(&statify, &scratch, cli.fixtures.as_ref(), narrow_only)?;
     eprintln!("{} fixtures converted", prepared.fixtures.len());
     for (name, reason) in &prepared.not_here {
         eprintln!("not run here: {name}: {reason}");
@@ -107,11 +113,25 @@ fn run(cli: &Cli) -> Result<bool> {
         .filter(|boot| cli.boots.as_ref().is_none_or(|only| only.is_match(boot.name)))
         .collect();
     let mut table = Table::default();
+    let (mut wide, mut narrow) = (None, None);
     for image in &images {
+        let tools = if image.narrow { &mut narrow } else { &mut wide };
+        if tools.is_none() {
+            let dir = scratch.path().join(if image.narrow { "tools-32" } else { "tools" });
+            *tools = Some(match image.narrow {
+                true => Tools::convert_narrow(&statify, &dir, &cache)?,
+                false => Tools::convert(&statify, &dir)?,
+            });
+        }
+        let tools = tools.as_ref().context("they were converted")?;
         for boot in &boots {
+            let batches = batches(&prepared, image, boot, cli.batch);
+            if batches.is_empty() {
+                continue;
+            }
             let mut cell = Cell::default();
-            for batch in batches(&prepared, boot, cli.batch) {
-                let one = vm::boot(image, boot, &batch, &tools, scratch.path(), cli.timeout)?;
+            for batch in batches {
+                let one = vm::boot(image, boot, &batch, tools, scratch.path(), cli.timeout)?;
                 cell.add(one);
             }
             for line in &cell.messages {
@@ -134,9 +154,15 @@ fn run(cli: &Cli) -> Result<bool> {
     Ok(table.holds())
 }
 
-/// The fixtures of a boot, so many at a time.
-fn batches<'a>(prepared: &'a Prepared, boot: &Boot, size: usize) -> Vec<Vec<&'a fixtures::Case>> {
-    let chosen: Vec<_> = prepared.fixtures.iter().filter(|case| boot.runs(&case.name)).collect();
+/// The fixtures of a boot that the kernel can run, so many at a time.
+fn batches<'a>(
+    prepared: &'a Prepared,
+    image: &Image,
+    boot: &Boot,
+    size: usize,
+) -> Vec<Vec<&'a fixtures::Case>> {
+    let runs = |case: &&fixtures::Case| boot.runs(&case.name) && (case.narrow || !image.narrow);
+    let chosen: Vec<_> = prepared.fixtures.iter().filter(runs).collect();
     chosen.chunks(size.max(1)).map(<[_]>::to_vec).collect()
 }
 

@@ -1,17 +1,29 @@
-//! Debian's kernels, from the mirror that this machine's apt uses, by apt in directories of its own:
+//! Debian's kernels, and programs of 32 bits, from the mirror that this machine's apt uses, by apt in directories of its own:
 //! nothing is installed, and no setting of the machine is changed.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::deb;
 use crate::images::{Image, order};
 
-/// The suites: oldstable's 5.10, stable's and testing's kernels, and the newest.
-const SUITES: &[&str] = &["bullseye", "bookworm", "trixie", "sid"];
+/// A suite, an architecture, and how the names of packages end that have its kernels: of amd64 the small ones, made for
+/// virtual machines.
+const KERNELS: &[(&str, &str, &str)] = &[
+    ("bullseye", "amd64", "cloud-amd64"),
+    ("bookworm", "amd64", "cloud-amd64"),
+    ("trixie", "amd64", "cloud-amd64"),
+    ("sid", "amd64", "cloud-amd64"),
+    // Later ones have none.
+    ("bullseye", "i386", "686-pae"),
+    ("bookworm", "i386", "686-pae"),
+];
+/// Where programs of 32 bits come from: an old system, whose programs run with the C libraries of newer ones.
+const PROGRAMS: (&str, &str) = ("bullseye", "i386");
 /// The keys that the suites are signed with.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -21,9 +33,9 @@ pub fn download(cache: &Path) -> Result<Vec<Image>> {
     let mut packages = BTreeMap::new();
     match mirror() {
         Ok(mirror) => {
-            for suite in SUITES {
-                let apt = Apt::new(&cache.join("apt").join(suite), &mirror, suite)?;
-                let name = apt.newest()?;
+            for (suite, architecture, flavour) in KERNELS {
+                let apt = Apt::new(cache, &mirror, suite, architecture)?;
+                let name = apt.newest(flavour)?;
                 let file = apt.fetch(&name, cache)?;
                 packages.insert(file.clone(), Image::open(&cache.join(file), cache)?);
             }
@@ -39,6 +51,21 @@ pub fn download(cache: &Path) -> Result<Vec<Image>> {
         }
     }
     Ok(packages.into_values().collect())
+}
+
+/// The file of a package of i386 in `cache`, where it need not be fetched again, whose name ends like `pattern`.
+pub fn program_of_32_bits(package: &str, pattern: &str, cache: &Path) -> Result<PathBuf> {
+    let dir = cache.join(PROGRAMS.1);
+    let kept = dir.join(package);
+    if !kept.is_dir() {
+        fs::create_dir_all(&dir)?;
+        let apt = Apt::new(cache, &mirror()?, PROGRAMS.0, PROGRAMS.1)?;
+        let file = dir.join(apt.fetch(package, &dir)?);
+        let pending = tempfile::tempdir_in(&dir)?;
+        deb::unpack(&file, pattern, pending.path())?;
+        fs::rename(pending.keep(), &kept)?;
+    }
+    Ok(fs::read_dir(&kept)?.next().context("an empty directory")??.path())
 }
 
 /// The first mirror of Debian itself that this machine's apt knows.
@@ -61,7 +88,8 @@ struct Apt {
 }
 
 impl Apt {
-    fn new(dir: &Path, mirror: &str, suite: &str) -> Result<Self> {
+    fn new(cache: &Path, mirror: &str, suite: &str, architecture: &str) -> Result<Self> {
+        let dir = cache.join("apt").join(format!("{suite}-{architecture}"));
         for made in ["state/lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(dir.join(made))?;
         }
@@ -74,8 +102,8 @@ impl Apt {
             ("Dir::State", &dir.join("state")),
             ("Dir::State::status", &status),
             ("Dir::Cache", &dir.join("cache")),
-            ("APT::Architecture", Path::new("amd64")),
-            ("APT::Architectures", Path::new("amd64")),
+            ("APT::Architecture", Path::new(architecture)),
+            ("APT::Architectures", Path::new(architecture)),
             // The cache directory need not be open to apt's own user.
             ("APT::Sandbox::User", Path::new("root")),
             ("Acquire::Languages", Path::new("none")),
@@ -93,15 +121,17 @@ impl Apt {
         command
     }
 
-    /// The package with the newest kernel: small ones, made for virtual machines. From Linux 7 on
-    /// the image is in a package by another name.
-    fn newest(&self) -> Result<String> {
+    /// The package with the newest kernel of a flavour. From Linux 7 on the image is in a package by another name.
+    fn newest(&self, flavour: &str) -> Result<String> {
+        let ending = format!("-{flavour}");
         let text = output(self.command("apt-cache").args(["pkgnames", "linux-"]))?;
         let versions = |kind: &str| {
-            let of_kind = move |name: &&str| {
+            // Others have a word in between (`-rt-`).
+            let is_number = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());
+            let of_kind = |name: &&str| {
                 name.strip_prefix(kind)
-                    .and_then(|rest| rest.strip_suffix("-cloud-amd64"))
-                    .is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+                    .and_then(|rest| rest.strip_suffix(&*ending))
+                    .is_some_and(|version| version.split('-').all(is_number))
             };
             text.lines().filter(of_kind).max_by_key(|name| order(name)).map(str::to_owned)
         };
@@ -111,10 +141,10 @@ impl Apt {
     /// Downloads a package into `cache` and returns its file's name.
     fn fetch(&self, package: &str, cache: &Path) -> Result<String> {
         // apt names no file that it finds in its directory already.
-        let temporary = cache.join("apt");
+        let temporary = tempfile::tempdir_in(cache)?;
         let download = || {
             let mut command = self.command("apt-get");
-            command.args(["-qq", "download", package]).current_dir(&temporary);
+            command.args(["-qq", "download", package]).current_dir(temporary.path());
             command
         };
         let uris = output(download().arg("--print-uris"))?;
@@ -122,7 +152,7 @@ impl Apt {
         let name = uris.split(' ').nth(1).context("apt-get names no file")?.to_owned();
         if !cache.join(&name).is_file() {
             output(&mut download())?;
-            fs::rename(temporary.join(&name), cache.join(&name))?;
+            fs::rename(temporary.path().join(&name), cache.join(&name))?;
         }
         Ok(name)
     }

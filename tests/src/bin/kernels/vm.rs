@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
+use statify_init::plan::{Facts, Line, Plan, Round, from_hex};
 use statify_tests::compare::{against_directives, against_each_other, normalise};
 use statify_tests::process::{self, End, Limits, Outcome};
 use statify_vm::{Accelerator, Kind, Machine, Serial};
@@ -16,7 +17,6 @@ use crate::exceptions;
 use crate::fixtures::Case;
 use crate::images::Image;
 use crate::initramfs::{self, Tools};
-use crate::plan::{Facts, Line, Plan, Round, from_hex};
 use crate::table::Cell;
 
 /// Boots of a kernel that does not come to process 1: Linux 6.12 under QEMU 7.2 does so now and then.

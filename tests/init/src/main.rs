@@ -14,13 +14,12 @@ use std::process::{Command, exit};
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, sethostname};
-use statify_tests::process::{self, End, Limits};
-
-use crate::plan::{Job, Line, PLAN, Plan, RESULTS, to_hex};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use statify_init::plan::{Job, Line, PLAN, Plan, RESULTS, to_hex};
+use statify_init::process::{self, End, Limits};
 
 /// Time given to one run; the emulated processor is slow.
 const LIMIT: Limits = Limits::seconds(120);
@@ -33,8 +32,11 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
 ];
 
-/// Does all of it; never returns.
-pub fn run() -> ! {
+fn main() -> ! {
+    if std::process::id() != 1 {
+        eprintln!("statify-init: this is for process 1 of an emulated machine");
+        exit(2)
+    }
     if let Err(error) = act() {
         eprintln!("process 1: {error:#}");
         let _ = File::options().write(true).open(RESULTS).map(|mut line| {
@@ -129,7 +131,7 @@ fn prepare_root() -> Result<()> {
         fs::write(file, text).with_context(|| (*file).to_owned())?;
     }
     // As in the tests on the host: a program that dies leaves nothing.
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     Ok(())
 }
 
@@ -143,7 +145,8 @@ fn make(job: &Job, stack: Option<u64>) -> Result<process::Outcome> {
     if let Some(stack) = stack {
         // SAFETY: setrlimit(2) only, between fork and exec.
         unsafe {
-            command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_STACK, stack, RLIM_INFINITY)?));
+            let limit = Rlimit { current: Some(stack), maximum: None };
+            command.pre_exec(move || Ok(setrlimit(Resource::Stack, limit)?));
         }
     }
     let outcome = process::run(&mut command, job.stdin.as_bytes(), LIMIT)?;

@@ -6,7 +6,7 @@ use std::ptr;
 use anyhow::Result;
 use nix::libc;
 
-use crate::plan::Facts;
+use statify_init::plan::Facts;
 
 /// Finds out.
 pub fn facts() -> Result<Facts> {
@@ -25,7 +25,7 @@ pub fn facts() -> Result<Facts> {
 /// Addresses above 47 bits are given only to those who ask (Documentation/arch/x86/x86_64/5level-paging.rst).
 fn has_five_levels() -> bool {
     const LEN: usize = 4096;
-    let hint = 1usize << 50;
+    let Some(hint) = 1usize.checked_shl(50) else { return false };
     // SAFETY: a page of its own, given back at once.
     unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -34,6 +34,6 @@ fn has_five_levels() -> bool {
             return false;
         }
         libc::munmap(at, LEN);
-        at.addr() >= 1 << 47
+        at.addr().checked_shr(47).is_some_and(|high| high > 0)
     }
 }
