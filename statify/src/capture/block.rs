@@ -195,6 +195,17 @@ pub struct Distances {
     pub further: bool,
 }
 
+/// Where the block begins, and how objects get their addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// One behind the other, as in a conversion's first capture.
+    First,
+    /// The same, higher by [`Space::slide`].
+    Higher,
+    /// Each where its contents say (as long as two do not want the same), in every capture: nothing slides.
+    Own,
+}
+
 /// What a file is to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -209,7 +220,7 @@ pub enum Role {
 /// Gives out addresses.
 #[derive(Debug)]
 pub struct Block {
-    space: &'static Space,
+    space: Space,
     /// The largest size of pages: none is of two modules.
     page: u64,
     base: u64,
@@ -219,38 +230,39 @@ pub struct Block {
     next: u64,
     arena: Range<u64>,
     scratch: u64,
-    /// The addresses of a program that is not position-independent.
-    program: Range<u64>,
     /// What is taken where objects lie at addresses of their own.
     taken: Option<Vec<Range<u64>>>,
 }
 
 impl Block {
-    /// An empty block at `base`, in a process of such a machine. If `fixed`, an object's address depends on its contents
-    /// only (as long as two do not want the same).
-    pub fn new(machine: Machine, base: u64, fixed: bool, distances: Distances) -> Self {
-        let (space, page) = (machine.space(), machine.largest_page());
-        let own_addresses = if fixed { space.own_addresses } else { 0 };
-        let scratch = base + own_addresses + space.scratch;
-        let taken = fixed.then(Vec::new);
-        let (next, groups) = (base + own_addresses, Vec::new());
-        Self {
+    /// An empty block in a process of such a machine, whose program lies at `program` if it cannot be moved. `None` if there
+    /// is no room beside it.
+    pub fn new(
+        machine: Machine,
+        program: Option<&Range<u64>>,
+        place: Placement,
+        distances: Distances,
+    ) -> Option<Self> {
+        let (page, space) = (machine.largest_page(), *machine.space());
+        let space = program.map_or(Some(space), |program| space.beside(program))?;
+        let (base, next) = match place {
+            Placement::First => (space.base, space.base),
+            Placement::Higher => (space.base + space.slide, space.base + space.slide),
+            Placement::Own => (space.fixed_base, space.rest),
+        };
+        let taken = (place == Placement::Own).then(|| program.cloned().into_iter().collect());
+        let scratch = next + space.scratch;
+        Some(Self {
             space,
             page,
             base,
             distances,
-            groups,
+            groups: Vec::new(),
             next,
             arena: 0..0,
             scratch,
-            program: 0..0,
             taken,
-        }
-    }
-
-    /// Keeps clear of the program, which lies at these addresses.
-    pub fn avoid(&mut self, program: &Range<u64>) {
-        self.program = program.clone();
+        })
     }
 
     /// The addresses that the block has so far.
@@ -281,12 +293,7 @@ impl Block {
         let align = elf.alignment().max(self.page);
         let Some(taken) = &mut self.taken else {
             let begins = self.begins_group(role);
-            let mut bias = self.next.saturating_sub(span.start).next_multiple_of(align);
-            let meets = |start: u64, end: u64| self.program.start < end && start < self.program.end;
-            if meets(bias + span.start, bias.checked_add(span.end)?) {
-                let behind = self.program.end.saturating_sub(span.start);
-                bias = behind.next_multiple_of(align);
-            }
+            let bias = self.next.saturating_sub(span.start).next_multiple_of(align);
             self.next = bias.checked_add(span.end)?;
             if self.next > self.scratch {
                 return None;
@@ -377,7 +384,9 @@ mod tests {
         let elf = ElfFile::parse(&bytes).unwrap();
         let span = elf.span().unwrap();
         let groups = |apart, further| {
-            let mut block = Block::new(Machine::HOST, 1 << 44, false, Distances { apart, further });
+            let mut block =
+                Block::new(Machine::HOST, None, Placement::First, Distances { apart, further })
+                    .unwrap();
             for role in [Role::Program, Role::Loader, Role::Library, Role::Library] {
                 block.place_object(&elf, &span, role, || 0).unwrap();
             }
@@ -399,10 +408,10 @@ mod tests {
         let bytes = std::fs::read("/proc/self/exe").unwrap();
         let elf = ElfFile::parse(&bytes).unwrap();
         let span = elf.span().unwrap();
-        let mut alone = Block::new(Machine::HOST, 1 << 44, true, TOGETHER);
+        let mut alone = Block::new(Machine::HOST, None, Placement::Own, TOGETHER).unwrap();
         let address =
             alone.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)).unwrap();
-        let mut other = Block::new(Machine::HOST, 1 << 44, true, TOGETHER);
+        let mut other = Block::new(Machine::HOST, None, Placement::Own, TOGETHER).unwrap();
         other.open_arena();
         other.reserve(1 << 30);
         assert_eq!(
@@ -416,11 +425,11 @@ mod tests {
 
     #[test]
     fn the_arena_keeps_small_memory_together() {
-        let mut block = Block::new(Machine::HOST, 1 << 44, false, TOGETHER);
+        let mut block = Block::new(Machine::HOST, None, Placement::First, TOGETHER).unwrap();
         block.open_arena();
-        assert_eq!(block.place_anonymous(100), 1 << 44);
-        assert_eq!(block.place_anonymous(4096), (1 << 44) + 4096);
-        assert_eq!(block.place_anonymous(ARENA), (1 << 44) + ARENA);
-        assert_eq!(block.place_anonymous(1), (1 << 44) + 8192);
+        assert_eq!(block.place_anonymous(100), SPACE.base);
+        assert_eq!(block.place_anonymous(4096), SPACE.base + 4096);
+        assert_eq!(block.place_anonymous(ARENA), SPACE.base + ARENA);
+        assert_eq!(block.place_anonymous(1), SPACE.base + 8192);
     }
 }

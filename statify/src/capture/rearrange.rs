@@ -86,9 +86,10 @@ pub fn rearrange(
 
     let fixed_program = program_elf.header().e_type != ET_DYN;
     let now = Loaded::by_the_kernel(&stack, &program_elf, &loader_elf)?;
-    let mut block = Block::new(*machine, variation.base, variation.fixed, variation.distances);
+    let fixed = fixed_program.then_some(&now.program);
+    let mut block =
+        Block::new(*machine, fixed, variation.placement, variation.distances).ok_or(FULL)?;
     let program_move = if fixed_program {
-        block.avoid(&now.program);
         Move { from: now.program, by: 0 }
     } else {
         let key = || files.content_key(&program, &program_elf);

@@ -4,7 +4,7 @@
 use statify_elf::machine::{Cpu, Machine};
 
 use super::auxv::{AT_CLKTCK, AT_HWCAP2, AT_MINSIGSTKSZ};
-use super::block::Distances;
+use super::block::{Distances, Placement};
 
 /// RLIMIT_STACK as the loader is told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,8 @@ impl StackLimit {
 /// How one capture differs from the others.
 #[derive(Clone, Debug)]
 pub struct Variation {
-    /// Where the block starts.
-    pub base: u64,
-    /// Objects lie at addresses of their own, the same in all captures: nothing slides.
-    pub fixed: bool,
+    /// Where the block begins.
+    pub placement: Placement,
     /// How modules form groups, and how far from one another.
     pub distances: Distances,
     /// Arguments after argv[0].
@@ -74,7 +72,7 @@ pub struct Variation {
 pub struct Mode {
     /// The machine whose process it is.
     pub machine: Machine,
-    /// See [`Variation::fixed`].
+    /// See [`Placement::Own`].
     pub fixed: bool,
     /// See [`Distances::apart`].
     pub apart: bool,
@@ -90,8 +88,7 @@ pub struct Mode {
 pub fn first(mode: Mode) -> Variation {
     let space = mode.machine.space();
     Variation {
-        base: if mode.fixed { space.fixed_base } else { space.base },
-        fixed: mode.fixed,
+        placement: if mode.fixed { Placement::Own } else { Placement::First },
         distances: Distances { apart: mode.apart, further: false },
         arguments: 0,
         padding: 16,
@@ -116,8 +113,7 @@ pub fn first(mode: Mode) -> Variation {
 pub fn second(mode: Mode) -> Variation {
     let space = mode.machine.space();
     Variation {
-        base: if mode.fixed { space.fixed_base } else { space.base + space.slide },
-        fixed: mode.fixed,
+        placement: if mode.fixed { Placement::Own } else { Placement::Higher },
         distances: Distances { apart: mode.apart, further: true },
         arguments: 3,
         padding: 0x3510,

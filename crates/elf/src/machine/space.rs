@@ -1,7 +1,9 @@
 //! The address space that captures of a machine's programs have.
 
+use std::ops::Range;
+
 /// Where a tracer puts what is captured. All numbers are in bytes.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     /// Where the block of the first capture begins.
     pub base: u64,
@@ -15,9 +17,11 @@ pub struct Space {
     pub fixed_base: u64,
     /// ...for so many bytes of addresses that objects have of their own...
     pub own_addresses: u64,
-    /// ...in steps of this.
+    /// ...in steps of this; and where all else of such a capture lies.
     pub own_alignment: u64,
-    /// How far from a block's base files lie that the loader only reads (ld.so.cache): behind all libraries.
+    /// See there.
+    pub rest: u64,
+    /// How far from where a block begins, or that rest, files lie that the loader only reads (ld.so.cache): behind all libraries.
     pub scratch: u64,
     /// No mapping of a loader's is larger.
     pub most_mapped: u64,
@@ -33,6 +37,7 @@ pub const WIDE: Space = Space {
     fixed_base: 0x1000_0000_0000,
     own_addresses: 1 << 40,
     own_alignment: 2 << 20,
+    rest: 0x1100_0000_0000,
     scratch: 8 << 40,
     most_mapped: 1 << 44,
     program_breaks: [0x5c41_93d2_7000, 0x56ea_0f8b_5000],
@@ -47,6 +52,7 @@ pub const MIDDLE: Space = Space {
     fixed_base: 0x8_0000_0000,
     own_addresses: 16 << 30,
     own_alignment: 2 << 20,
+    rest: 0xc_0000_0000,
     scratch: 48 << 30,
     most_mapped: 1 << 35,
     program_breaks: [0x5c_93d2_7000, 0x56_0f8b_5000],
@@ -61,14 +67,82 @@ pub const NARROW: Space = Space {
     fixed_base: 0x1800_0000,
     own_addresses: 1 << 30,
     own_alignment: 1 << 20,
+    rest: 0x5800_0000,
     scratch: 0x7000_0000,
     most_mapped: 1 << 30,
     program_breaks: [0xd3d2_7000, 0xc6f8_b000],
 };
 
+/// Room for the files that a loader only reads.
+const READ: u64 = 64 << 20;
+/// Numbers of every space are multiples of this.
+const STEP: u64 = 4 << 20;
+/// Less is no room for a loader, a C library and some more.
+const LEAST: u64 = 64 << 20;
+
+impl Space {
+    /// The same in a process whose program lies at these addresses and cannot be moved: what captures take lies on the side of
+    /// it that has more room, all of it, so that the distances between modules are the same wherever it is. `None` if there is no
+    /// room on either.
+    pub fn beside(&self, program: &Range<u64>) -> Option<Self> {
+        let mut space = *self;
+        let meets = |range: &Range<u64>| program.start < range.end && range.start < program.end;
+        let moving = self.base..self.base + self.slide + self.scratch + READ;
+        if meets(&moving) {
+            let (start, len) = larger_part(&moving, program)?;
+            space.base = start;
+            space.slide = (len / 4).next_multiple_of(STEP);
+            space.scratch = len - space.slide;
+        }
+        let rest = self.rest..self.rest + self.scratch + READ;
+        if meets(&rest) {
+            let (start, len) = larger_part(&rest, program)?;
+            space.rest = start;
+            space.scratch = space.scratch.min(len);
+        }
+        Some(space)
+    }
+}
+
+/// Where the larger part of a range without the program begins, and how much room it has but for what is read.
+fn larger_part(range: &Range<u64>, program: &Range<u64>) -> Option<(u64, u64)> {
+    let before = range.start..program.start;
+    let behind = program.end.next_multiple_of(STEP)..range.end;
+    let len = |part: &Range<u64>| part.end.saturating_sub(part.start);
+    let part = if len(&before) > len(&behind) { before } else { behind };
+    let room = len(&part).checked_sub(READ)? / STEP * STEP;
+    (room >= LEAST).then_some((part.start, room))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_not_in_the_way() {
+        for space in [&WIDE, &MIDDLE, &NARROW] {
+            assert_eq!(space.beside(&(0x40_0000..0x60_0000)).as_ref(), Some(space));
+            let all = [space.base, space.base + space.slide, space.rest];
+            let ends = all.map(|start| start + space.scratch);
+            for start in all.into_iter().chain(ends).flat_map(|at| [at - 0x1000, at, at + STEP]) {
+                let program = start..start + (20 << 20);
+                let beside = space.beside(&program).expect("there is room");
+                for start in [beside.base, beside.base + beside.slide, beside.rest] {
+                    let end = start + beside.scratch + READ;
+                    assert!(
+                        end <= program.start || program.end <= start,
+                        "{beside:x?} {program:x?}"
+                    );
+                    assert!(start.is_multiple_of(STEP) && beside.scratch >= 4 * LEAST);
+                }
+                assert!(beside.slide >= LEAST && beside.slide.is_multiple_of(STEP));
+            }
+        }
+        // With holes between its segments, as of a program for special hardware.
+        let beside = NARROW.beside(&(0x20_0000..0xa800_0000)).expect("there is room");
+        assert!(beside.base == 0xa800_0000 && beside.scratch > LEAST / 2);
+        assert_eq!(NARROW.beside(&(0x20_0000..0xb000_0000)), None);
+    }
 
     #[test]
     fn blocks_fit() {
@@ -80,9 +154,10 @@ mod tests {
             (&NARROW, 0xe000_0000, 0xe000_0000),
         ] {
             let highest = space.base + space.slide;
-            assert!(highest.max(space.fixed_base + space.own_addresses) + space.scratch < blocks);
+            assert_eq!(space.rest, space.fixed_base + space.own_addresses);
+            assert!(highest.max(space.rest) + space.scratch < blocks);
             assert!(space.program_breaks.iter().all(|at| *at < limit));
-            let aligned = [space.base, space.slide, space.fixed_base];
+            let aligned = [space.base, space.slide, space.fixed_base, space.rest];
             assert!(aligned.iter().all(|number| number.is_multiple_of(4 << 20)), "{space:x?}");
             assert!(space.further.is_multiple_of(4 << 20));
         }
