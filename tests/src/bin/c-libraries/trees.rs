@@ -38,10 +38,11 @@ impl System {
         format!("{} {}{more}", self.distribution.name, self.suite)
     }
 
-    /// Whether there are fixtures that its compiler does not build, or whose originals its C library fails: the oldest, and
-    /// a machine that some flags of compilers are not for.
+    /// Whether there are fixtures that its compiler does not build, or whose originals its C library fails: the oldest, of 32 bits
+    /// the one after it, and a machine that some flags of compilers are not for.
     pub fn some_are_unfit(&self) -> bool {
-        self.suite == XENIAL || self.architecture == Architecture::Arm64
+        let is_old_and_narrow = self.suite == BIONIC && self.architecture == Architecture::I386;
+        self.suite == XENIAL || is_old_and_narrow || self.architecture == Architecture::Arm64
     }
 
     /// The compilers whose programs it runs.
@@ -86,11 +87,12 @@ const UBUNTU: &Distribution = &Distribution {
 };
 
 const XENIAL: &str = "xenial";
+const BIONIC: &str = "bionic";
 
 /// By the age of their glibc: 2.23, 2.27, 2.31, 2.35, 2.36, 2.39, 2.41 and the newest; those of other machines behind.
 pub const SYSTEMS: [System; 15] = [
     System::new(XENIAL, XENIAL, UBUNTU, Architecture::Own),
-    System::new("bionic", "bionic", UBUNTU, Architecture::Own),
+    System::new(BIONIC, BIONIC, UBUNTU, Architecture::Own),
     System::new("bullseye", "bullseye", DEBIAN, Architecture::Own),
     System::new("jammy", "jammy", UBUNTU, Architecture::Own),
     System::new("bookworm", "bookworm", DEBIAN, Architecture::Own),
@@ -98,7 +100,7 @@ pub const SYSTEMS: [System; 15] = [
     System::new("trixie", "trixie", DEBIAN, Architecture::Own),
     System::new("sid", "sid", DEBIAN, Architecture::Own),
     System::new("xenial-i386", XENIAL, UBUNTU, Architecture::I386),
-    System::new("bionic-i386", "bionic", UBUNTU, Architecture::I386),
+    System::new("bionic-i386", BIONIC, UBUNTU, Architecture::I386),
     System::new("bullseye-i386", "bullseye", DEBIAN, Architecture::I386),
     System::new("bookworm-i386", "bookworm", DEBIAN, Architecture::I386),
     System::new("trixie-i386", "trixie", DEBIAN, Architecture::I386),
