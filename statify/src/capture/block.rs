@@ -421,6 +421,13 @@ mod tests {
         let again =
             other.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)).unwrap();
         assert!(again != address && again.is_multiple_of(SPACE.own_alignment));
+        // A program that cannot be moved has it already.
+        let program = address + span.start..address + span.end;
+        let mut taken =
+            Block::new(Machine::HOST, Some(&program), Placement::Own, TOGETHER).unwrap();
+        let place =
+            taken.place_object(&elf, &span, Role::Library, || content_key(&elf, &bytes)).unwrap();
+        assert_ne!(place, address);
     }
 
     #[test]

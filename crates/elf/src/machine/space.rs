@@ -17,11 +17,12 @@ pub struct Space {
     pub fixed_base: u64,
     /// ...for so many bytes of addresses that objects have of their own...
     pub own_addresses: u64,
-    /// ...in steps of this; and where all else of such a capture lies.
+    /// ...in steps of this.
     pub own_alignment: u64,
-    /// See there.
+    /// Where begins what has no addresses of its own in such a capture: the loader's memory. Behind all that has.
     pub rest: u64,
-    /// How far from where a block begins, or that rest, files lie that the loader only reads (ld.so.cache): behind all libraries.
+    /// How far from a block's base, or from that of the rest, files lie that the loader only reads (ld.so.cache): behind all
+    /// libraries.
     pub scratch: u64,
     /// No mapping of a loader's is larger.
     pub most_mapped: u64,
@@ -138,7 +139,7 @@ mod tests {
                 assert!(beside.slide >= LEAST && beside.slide.is_multiple_of(STEP));
             }
         }
-        // With holes between its segments, as of a program for special hardware.
+        // With holes between its segments a program may reach over most of the addresses.
         let beside = NARROW.beside(&(0x20_0000..0xa800_0000)).expect("there is room");
         assert!(beside.base == 0xa800_0000 && beside.scratch > LEAST / 2);
         assert_eq!(NARROW.beside(&(0x20_0000..0xb000_0000)), None);
