@@ -165,6 +165,7 @@ impl Trials {
     /// Runs those that the command line selects.
     pub fn run(self) -> ExitCode {
         let arguments = Arguments::from_args();
+        no_longer_merged();
         let conclusion = libtest_mimic::run(&arguments, self.trials);
         let mut list = self.not_here.lock().unwrap_or_else(PoisonError::into_inner);
         list.sort();
@@ -175,6 +176,14 @@ impl Trials {
         }
         conclusion.exit_code()
     }
+}
+
+/// What it was started by may have had KSM switched on, which this process and all that it starts would have inherited.
+fn no_longer_merged() {
+    const SET_MEMORY_MERGE: i32 = 67;
+    let none: libc::c_ulong = 0;
+    // SAFETY: five numbers; the kernel reads and writes no memory of this process's. An older one knows no such switch.
+    unsafe { libc::prctl(SET_MEMORY_MERGE, none, none, none, none) };
 }
 
 /// The words of a panic, which have been printed with the place already.
